@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/* The smallest server and workers that keep the contract; raw system calls, one group. */
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#include "cost.h"
+
+#define LINK(node)	((struct task *)((char *)(uintptr_t)(node) - \
+			 offsetof(struct task, record.idle_workers_ptr)))
+#define TICK		(UMCG_TASK_STATE_MASK_FULL + 1)
+
+static uint64_t idle_workers;
+static uint32_t idle_server;
+
+long umcg_ctl(uint32_t flags, struct umcg_task *self)
+{
+	return syscall(__NR_umcg_ctl, flags, self);
+}
+
+long umcg_wait(uint32_t flags, uint64_t timeout)
+{
+	return syscall(__NR_umcg_wait, flags, timeout);
+}
+
+long umcg_kick(uint32_t flags, pid_t tid)
+{
+	return syscall(__NR_umcg_kick, flags, tid);
+}
+
+/*
+ * The party that starts a transition changes the state. The timestamp is moved
+ * on by one unit instead of being read from the clock: what is counted here is
+ * the kernel's part.
+ */
+void set_state(struct task *t, uint64_t from, uint64_t to)
+{
+	uint64_t old = __atomic_load_n(&t->record.state_ts, __ATOMIC_RELAXED);
+	uint64_t new = ((old & ~UMCG_TASK_STATE_MASK_FULL) + TICK) | to;
+
+	if ((old & UMCG_TASK_STATE_MASK_FULL) != from ||
+	    !__atomic_compare_exchange_n(&t->record.state_ts, &old, new, 0,
+					 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		die("a task is not in the state it should be in");
+}
+
+void be_server(struct task *t)
+{
+	t->tid = gettid();
+	t->record.state_ts = UMCG_TASK_RUNNING;
+	if (umcg_ctl(UMCG_CTL_REGISTER, &t->record))
+		die("umcg_ctl: server");
+}
+
+/* Returns once a server runs the worker. */
+void be_worker(struct task *t)
+{
+	t->tid = gettid();
+	t->record.state_ts = UMCG_TASK_BLOCKED;
+	t->record.idle_workers_ptr = (uintptr_t)&idle_workers;
+	t->record.idle_server_tid_ptr = (uintptr_t)&idle_server;
+	if (umcg_ctl(UMCG_CTL_REGISTER | UMCG_CTL_WORKER, &t->record))
+		die("umcg_ctl: worker");
+}
+
+/* Takes the whole list, keeps what it does not return for the next call. */
+struct task *next_worker(struct task *server)
+{
+	static uint64_t taken;
+	struct task *worker;
+
+	while (!taken && !(taken = __atomic_exchange_n(&idle_workers, 0, __ATOMIC_SEQ_CST))) {
+		/*
+		 * Nobody to run. The slot is offered before the list is looked
+		 * at again, so that a worker that misses the one is seen in the
+		 * other; who takes the slot changes our state and wakes us.
+		 */
+		set_state(server, UMCG_TASK_RUNNING, UMCG_TASK_IDLE);
+		server->record.next_tid = 0;
+		__atomic_store_n(&idle_server, server->tid, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&idle_workers, __ATOMIC_SEQ_CST) &&
+		    __atomic_exchange_n(&idle_server, 0, __ATOMIC_SEQ_CST))
+			set_state(server, UMCG_TASK_IDLE, UMCG_TASK_RUNNING);
+		else if (umcg_wait(0, 0))
+			die("umcg_wait: idle server");
+	}
+	worker = LINK(taken);
+	do {
+		taken = __atomic_load_n(&worker->record.idle_workers_ptr, __ATOMIC_ACQUIRE);
+	} while (taken == UMCG_IDLE_NODE_PENDING);
+	worker->record.idle_workers_ptr = (uintptr_t)&idle_workers;
+	return worker;
+}
+
+/* Returns when the worker has blocked, yielded or was preempted. */
+void run_worker(struct task *server, struct task *worker)
+{
+	uint64_t state = worker->record.state_ts & UMCG_TASK_STATE_MASK_FULL;
+
+	set_state(server, UMCG_TASK_RUNNING, UMCG_TASK_IDLE);
+	set_state(worker, state, UMCG_TASK_RUNNING | UMCG_TF_LOCKED);
+	worker->record.next_tid = server->tid;
+	worker->server = server;
+	server->record.next_tid = worker->tid;
+	set_state(worker, UMCG_TASK_RUNNING | UMCG_TF_LOCKED, UMCG_TASK_RUNNING);
+	if (umcg_wait(0, 0))
+		die("umcg_wait: run");
+}
+
+void yield(struct task *worker)
+{
+	set_state(worker, UMCG_TASK_RUNNING, UMCG_TASK_IDLE | UMCG_TF_LOCKED);
+	set_state(worker->server, UMCG_TASK_IDLE, UMCG_TASK_RUNNING);
+	if (umcg_wait(0, 0))
+		die("umcg_wait: yield");
+}

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+# Read by every script beside it: where things are and what they are keyed by.
+set -eu
+LC_ALL=C
+export LC_ALL
+
+kernel=$(cd "$(dirname "$0")/.." && pwd)
+cache=${UMCG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/umcg-lab}
+config=${CONFIG:-lab}
+debian_source=/usr/src/linux-source-6.1.tar.xz
+tag=umcg-base
+
+say() { echo "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# need COMMAND PACKAGE ...: stop with the names of what is missing.
+need() {
+	missing=
+	while [ $# -gt 0 ]; do
+		command -v "$1" >/dev/null 2>&1 || missing="$missing
+  $1: Debian package $2"
+		shift 2
+	done
+	[ -z "$missing" ] || die "missing tools:$missing
+(make deps in the project's folder installs them)"
+}
+
+# lock NAME: one build of its kind at a time in one cache; the lock goes with the process.
+lock() {
+	[ "${UMCG_LOCKED:-}" != "$1" ] || return 0
+	need flock util-linux
+	mkdir -p "$cache"
+	exec 9>"$cache/lock-$1"
+	flock -n 9 || { say "waiting for another build in $cache"; flock 9; }
+	export UMCG_LOCKED="$1"
+}
+
+digest() { sha256sum | cut -c1-12; }
+
+# The first tarball of source.sha256 is the one to download when nothing else is said.
+default_tarball() { sed -n 's/^[0-9a-f]\{64\}  *//p' "$kernel/source.sha256" | head -n 1; }
+
+digest_of() { sed -n "s/^\([0-9a-f]\{64\}\)  *$1\$/\1/p" "$kernel/source.sha256" | head -n 1; }
+
+# Where the source is to come from: "debian" or the path of a tarball.
+source_file() {
+	if [ -n "${SOURCE:-}" ]; then
+		[ -f "$SOURCE" ] || die "SOURCE=$SOURCE: no such file"
+		[ "$SOURCE" = "$debian_source" ] && echo debian || echo "$SOURCE"
+	elif [ -f "$debian_source" ]; then
+		echo debian
+	else
+		echo "$cache/download/$(default_tarball)"
+	fi
+}
+
+# A name for the source that changes with its content.
+source_id() {
+	file=$(source_file)
+	if [ "$file" = debian ]; then
+		version=$(dpkg-query -W -f '${Version}' linux-source-6.1 2>/dev/null) ||
+			die "$debian_source is not from the package linux-source-6.1; give SOURCE=FILE"
+		echo "debian-$version"
+	else
+		name=$(basename "$file")
+		sum=$(digest_of "$name")
+		[ -n "$sum" ] || die "$name: no digest in kernel/source.sha256.
+Look it up in https://cdn.kernel.org/pub/linux/kernel/v6.x/sha256sums.asc, compare it with
+  sha256sum $file
+and add the line \"DIGEST  $name\" to kernel/source.sha256."
+		echo "${name%.tar.*}-$(echo "$sum" | cut -c1-12)"
+	fi
+}
+
+patches_id() { cat "$kernel"/patches/*.patch 2>/dev/null | digest; }
+
+# The fragments that make up a configuration, in the order in which they override each other.
+fragments() {
+	case $config in
+	lab) set -- lab ;;
+	debug | kasan | kcsan) set -- lab "$config" ;;
+	*) die "CONFIG=$config: choose lab, debug, kasan or kcsan" ;;
+	esac
+	for name; do echo "$kernel/config/$name.config"; done
+}
+
+compiler_id() { ${CC:-gcc} --version 2>/dev/null | head -n 1; }
+
+tree_dir() { echo "$cache/tree-$(source_id)"; }
+
+# The output folder of a build; everything that goes into the kernel is in its name.
+image_dir() {
+	if [ -n "${TREE_BUILD:-}" ]; then
+		echo "$cache/image-$config-tree"
+	elif [ -n "${BASE:-}" ]; then
+		echo "$cache/image-$config-base-$( (source_id; cat $(fragments); compiler_id) | digest)"
+	else
+		echo "$cache/image-$config-$( (source_id; patches_id; cat $(fragments); compiler_id) | digest)"
+	fi
+}
+
+headers_dir() {
+	if [ -n "${TREE_BUILD:-}" ]; then
+		echo "$cache/headers-tree"
+	else
+		echo "$cache/headers-$(patches_id)"
+	fi
+}
+
+# libumcg depends on its own files and on the header.
+libumcg_dir() {
+	echo "$cache/libumcg-$( (headers_dir; cd "$kernel/libumcg" && find . \( -name tests -o -name examples \) -prune \
+		-o -type f -exec sha256sum {} + | sort) | digest)"
+}
+
+# Same kernel from same input, whoever builds it and when.
+export KBUILD_BUILD_TIMESTAMP='2024-01-01 00:00:00 UTC' KBUILD_BUILD_VERSION=1
+export KBUILD_BUILD_USER=umcg KBUILD_BUILD_HOST=lab SOURCE_DATE_EPOCH=1704067200
+export LOCALVERSION=
+
+# kbuild TREE OBJ ARG...: the kernel's make, without what our own make put in the environment. It ends
+# with this shell, however that ends.
+run=
+kbuild() {
+	tree=$1 obj=$2
+	shift 2
+	$run setpriv --pdeathsig TERM env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CONFIG -u BASE -u SOURCE -u T -u ARGS \
+		make -C "$tree" O="$obj" ARCH=x86_64 "$@" </dev/null
+}
+
+# build_log LOG WHAT COMMAND...: run it quietly, show that it moves, on failure show how it ended.
+build_log() {
+	log=$1 what=$2
+	shift 2
+	# exec, so that $pid is the command and not a shell around it
+	(run=exec; "$@") >"$log" 2>&1 9>&- &
+	pid=$!
+	trap 'kill $pid 2>/dev/null; wait $pid 2>/dev/null || true; die "$what: interrupted"' INT TERM HUP
+	seconds=0
+	while kill -0 $pid 2>/dev/null; do
+		sleep 1
+		seconds=$((seconds + 1))
+		if [ -t 2 ]; then
+			printf '\r%s: %d steps, %d s ' "$what" "$(wc -l <"$log")" $seconds >&2
+		elif [ $((seconds % 60)) = 0 ]; then
+			say "$what: $(wc -l <"$log") steps, $seconds s"
+		fi
+	done
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+	trap - INT TERM HUP
+	wait $pid || {
+		grep -nE '(error|Error|undefined reference|No rule)' "$log" | head -n 20 >&2
+		tail -n 15 "$log" >&2
+		die "$what: failed after $seconds s; the whole log: $log"
+	}
+	say "$what: $seconds s"
+}

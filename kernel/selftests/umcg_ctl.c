@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/* umcg_ctl: every row of its table, every error. */
+#include <sys/mman.h>
+
+#include "libraw.h"
+
+static struct umcg_task rec;
+static uint64_t head;
+static uint32_t slot[2];
+
+static void version(void)
+{
+	CHECK_EQ(sys_ctl(UMCG_CTL_VERSION, NULL), 1);
+	CHECK_EQ(sys_ctl(UMCG_CTL_VERSION, &rec), -EINVAL);
+	CHECK_EQ(sys_ctl(UMCG_CTL_VERSION | REGISTER, &rec), -EINVAL);
+	CHECK_EQ(sys_ctl(UMCG_CTL_VERSION | UNREGISTER, NULL), -EINVAL);
+}
+
+static void bad_flags(void)
+{
+	static const uint32_t bad[] = {
+		0, WORKER, UNREGISTER | WORKER, REGISTER | UNREGISTER,
+		REGISTER | 0x8, REGISTER | 0x20000, REGISTER | 0x80000000, 0x8, 0xffffffff,
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		rec_init(&rec, bad[i] & WORKER ? BLOCKED : RUNNING);
+		CHECK_EQ(sys_ctl(bad[i], &rec), -EINVAL);
+		CHECK_EQ(sys_ctl(bad[i], NULL), -EINVAL);
+	}
+	/* None of them registered anything. */
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+}
+
+static void bad_server(void)
+{
+	static const uint32_t states[] = {
+		NONE, IDLE, BLOCKED, 4, 0x3f, RUNNING | LOCKED, RUNNING | PREEMPTED,
+		RUNNING | 0x100, RUNNING | 0x1000,
+	};
+	char *page = map_pages(2, 0);
+
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		rec_init(&rec, states[i]);
+		CHECK_EQ(sys_ctl(REGISTER, &rec), -EINVAL);
+	}
+	rec_init(&rec, RUNNING);
+	rec.next_tid = gettid();
+	CHECK_EQ(sys_ctl(REGISTER, &rec), -EINVAL);
+	rec_init(&rec, RUNNING);
+	rec.flags = 1;
+	CHECK_EQ(sys_ctl(REGISTER, &rec), -EINVAL);
+	rec_init(&rec, RUNNING);
+	CHECK_EQ(sys_ctl(REGISTER, NULL), -EINVAL);
+	/* Misaligned: the record itself would be in order. */
+	for (int off = 8; off < 64; off += 8) {
+		rec_init(&rec, RUNNING);
+		memcpy(page + off, &rec, sizeof(rec));
+		CHECK_EQ(sys_ctl(REGISTER, (void *)(page + off)), -EINVAL);
+	}
+	/* Not mapped, and the kernel's own addresses. */
+	CHECK_EQ(munmap(page, 8192), 0);
+	CHECK_EQ(sys_ctl(REGISTER, (void *)page), -EFAULT);
+	CHECK_EQ(sys_ctl(REGISTER, (void *)0xffffffff81000000), -EFAULT);
+	CHECK_EQ(sys_ctl(REGISTER, (void *)0xffff888000000000), -EFAULT);
+	CHECK_EQ(sys_ctl(REGISTER, (void *)0x8000000000000000), -EFAULT);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+}
+
+static void server(void)
+{
+	struct umcg_task before, other;
+
+	for (int i = 0; i < 100; i++) {
+		rec_init(&rec, RUNNING);
+		/* A server's two pointers are ignored. */
+		rec.idle_workers_ptr = i & 1 ? 1 : 0xffffffff81000000;
+		rec.idle_server_tid_ptr = i & 1 ? 3 : ~0ULL;
+		CHECK_EQ(sys_ctl(REGISTER, &rec), 0);
+		CHECK_STATE(&rec, RUNNING);
+		rec_init(&other, RUNNING);
+		CHECK_EQ(sys_ctl(REGISTER, &rec), -EINVAL);
+		CHECK_EQ(sys_ctl(REGISTER, &other), -EINVAL);
+		CHECK_EQ(sys_ctl(UNREGISTER, &rec), -EINVAL);
+		before = rec;
+		CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+		CHECK_EQ(memcmp(&before, &rec, sizeof(rec)), 0);
+		CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+	}
+	/* The user's own bits and any timestamp are no error. */
+	rec_init(&rec, RUNNING | USER_BITS);
+	rec.state_ts |= ~0ULL << 18;
+	CHECK_EQ(sys_ctl(REGISTER, &rec), 0);
+	CHECK_STATE(&rec, RUNNING | USER_BITS);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+}
+
+static void init_worker(void)
+{
+	rec_init(&rec, BLOCKED);
+	rec.idle_workers_ptr = (uint64_t)&head;
+	rec.idle_server_tid_ptr = (uint64_t)slot;
+}
+
+static int worker_with(uint64_t list, uint64_t server)
+{
+	init_worker();
+	rec.idle_workers_ptr = list;
+	rec.idle_server_tid_ptr = server;
+	return sys_ctl(REGISTER | WORKER, &rec);
+}
+
+static void bad_worker(void)
+{
+	static const uint32_t states[] = {
+		NONE, RUNNING, IDLE, 4, BLOCKED | LOCKED, BLOCKED | PREEMPTED, BLOCKED | 0x100,
+	};
+	uint64_t l = (uint64_t)&head, s = (uint64_t)slot;
+	char *page = map_pages(1, 0);
+
+	CHECK_EQ(munmap(page, 4096), 0);
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		init_worker();
+		state_set(&rec, BLOCKED, states[i]);
+		CHECK_EQ(sys_ctl(REGISTER | WORKER, &rec), -EINVAL);
+	}
+	init_worker();
+	rec.next_tid = gettid();
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, &rec), -EINVAL);
+	init_worker();
+	rec.flags = 0x80000000;
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, &rec), -EINVAL);
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, NULL), -EINVAL);
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, (void *)page), -EFAULT);
+	CHECK_EQ(worker_with(0, s), -EINVAL);
+	CHECK_EQ(worker_with(l, 0), -EINVAL);
+	CHECK_EQ(worker_with(l + 4, s), -EINVAL);
+	CHECK_EQ(worker_with(l, s + 2), -EINVAL);
+	CHECK_EQ(worker_with((uint64_t)page, s), -EFAULT);
+	CHECK_EQ(worker_with(l, (uint64_t)page), -EFAULT);
+	CHECK_EQ(worker_with(0xffff888000000000, s), -EFAULT);
+	CHECK_EQ(worker_with(l, 0xffff888000000000), -EFAULT);
+	/* Nothing was pushed, nobody is registered. */
+	CHECK_EQ(head, 0);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+}
+
+static void worker_end(struct worker *w)
+{
+	struct umcg_task before, other;
+
+	rec_init(&other, RUNNING);
+	CHECK_EQ(sys_ctl(REGISTER, &other), -EINVAL);
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, &w->rec), -EINVAL);
+	CHECK_EQ(sys_ctl(UNREGISTER, &w->rec), -EINVAL);
+	/* LOCKED: from here on a block is no business of the kernel's. */
+	state_set(&w->rec, RUNNING, RUNNING | LOCKED);
+	before = w->rec;
+	if (w->arg)
+		CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+	state_set(&w->server->rec, IDLE, RUNNING);
+	if (!w->arg) {	/* wake the server before, as a UMCG task ... */
+		CHECK_EQ(sys_wait(WAKE_ONLY, 0), 0);
+		CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+	}		/* ... or after: here the main thread's timeout does */
+	CHECK_EQ(memcmp(&before, &w->rec, sizeof(before)), 0);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+	/* An ordinary thread: it may sleep without anybody being told. */
+	nap(NS_PER_MS);
+	CHECK_STATE(&w->rec, RUNNING | LOCKED);
+	/* And it may become a server, or a basic task. */
+	CHECK_EQ(sys_ctl(REGISTER, &other), 0);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+}
+
+static void worker(void)
+{
+	static struct pool pool;
+	static struct server s;
+	static struct worker w[2];
+
+	server_register(&s, &pool);
+	for (long i = 0; i < 2; i++) {
+		worker_start(&w[i], &pool, worker_end, (void *)i);
+		server_expect(&s, &w[i]);
+		CHECK_STATE(&w[i].rec, IDLE);
+		server_start_run(&s, &w[i]);
+		while (state_of(&s.rec) == IDLE) {
+			int r = sys_wait(MONOTONIC, now_ns(CLOCK_MONOTONIC) + 5 * NS_PER_MS);
+
+			CHECK(r == 0 || r == -ETIMEDOUT);
+			s.rec.next_tid = 0;
+		}
+		CHECK_STATE(&s.rec, RUNNING);
+		worker_join(&w[i]);
+	}
+	CHECK_EQ(pool.head, 0);
+	server_unregister(&s);
+}
+
+int main(void)
+{
+	raw_start();
+	RUN(version);
+	RUN(bad_flags);
+	RUN(bad_server);
+	RUN(server);
+	RUN(bad_worker);
+	RUN(worker);
+	return 0;
+}
