@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * libumcg: user-space scheduling on User-Managed Concurrency Groups.
+ *
+ * Functions return 0 or a handle; -1 or UMCG_NONE with errno set on failure.
+ * Misuse is an error return, never an abort. See libumcg(7).
+ */
+#ifndef LIBUMCG_H
+#define LIBUMCG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include <linux/umcg.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The library itself redefines this to emit the inlines as symbols, too. */
+#ifndef LIBUMCG_INLINE
+#define LIBUMCG_INLINE static inline
+#endif
+
+typedef intptr_t umcg_t;	/* a group */
+typedef intptr_t umcg_tid;	/* a task; not a kernel thread id */
+
+#define UMCG_NONE	((intptr_t)0)
+
+/* umcg_create_group() flags */
+#define UMCG_GROUP_ENABLE_PREEMPTION	0x1U
+/* umcg_get_idle_worker() serves the newest idle worker first, not the oldest. */
+#define UMCG_GROUP_NEWEST_FIRST		0x2U
+/*
+ * Preempt with signal @sig instead of umcg_kick(2); implies
+ * UMCG_GROUP_ENABLE_PREEMPTION.
+ */
+#define UMCG_GROUP_PREEMPT_SIGNAL(sig)	(((uint32_t)(sig) & 0x7fU) << 8)
+
+/* User-space flags in what umcg_get_task_state() returns. */
+#define UMCG_UTF_WORKER_IN_WAIT		(1ULL << 16)
+#define UMCG_UTF_WAKEUP_QUEUED		(1ULL << 17)
+
+bool umcg_enabled(void);
+
+umcg_tid umcg_get_utid(void);
+void umcg_set_task_tag(umcg_tid utid, intptr_t tag);
+intptr_t umcg_get_task_tag(umcg_tid utid);
+uint64_t umcg_get_task_state(umcg_tid utid);
+
+umcg_t umcg_create_group(uint32_t flags);
+int umcg_destroy_group(umcg_t group);
+
+umcg_tid umcg_register_basic_task(intptr_t tag);
+umcg_tid umcg_register_server(umcg_t group, intptr_t tag);
+umcg_tid umcg_register_worker(umcg_t group, intptr_t tag);
+int umcg_unregister_task(void);
+
+int umcg_wait(uint64_t abs_timeout);
+int umcg_wake(umcg_tid utid, bool wf_current_cpu);
+int umcg_swap(umcg_tid next, uint64_t abs_timeout);
+
+umcg_tid umcg_get_idle_worker(bool wait);
+umcg_tid umcg_run_worker(umcg_tid worker);
+int umcg_preempt_worker(umcg_tid worker);
+
+/* What a trace record tells; see umcg_trace_read(3). */
+enum umcg_trace_kind {
+	UMCG_TRACE_REGISTER = 1,	/* NONE -> RUNNING, or BLOCKED for a worker */
+	UMCG_TRACE_UNREGISTER,		/* RUNNING -> NONE */
+	UMCG_TRACE_EXIT,		/* seen by the server: the worker's thread has ended */
+	UMCG_TRACE_WAIT,		/* RUNNING -> IDLE in umcg_wait(); peer: a worker's server */
+	UMCG_TRACE_SWAP,		/* RUNNING -> IDLE in umcg_swap(); peer: who runs next */
+	UMCG_TRACE_WAKE,		/* IDLE -> RUNNING, or a worker put on the idle list */
+	UMCG_TRACE_QUEUE,		/* a wake-up was queued; the state does not change */
+	UMCG_TRACE_CONSUME,		/* a queued wake-up was consumed by its task */
+	UMCG_TRACE_TIMEOUT,		/* a wait ended with ETIMEDOUT */
+	UMCG_TRACE_INTERRUPT,		/* a wait ended with EINTR */
+	UMCG_TRACE_SLEEP,		/* server RUNNING -> IDLE: waits for an idle worker */
+	UMCG_TRACE_POP,			/* a server took the worker off the idle list */
+	UMCG_TRACE_RUN,			/* worker IDLE -> RUNNING; peer: server */
+	UMCG_TRACE_LEND,		/* server RUNNING -> IDLE; peer: worker */
+	UMCG_TRACE_RETURN,		/* server IDLE -> RUNNING; peer: worker it got back */
+	UMCG_TRACE_BLOCK,		/* seen by the server: its worker has blocked */
+	UMCG_TRACE_PREEMPTED,		/* seen by the server: its worker was preempted */
+	UMCG_TRACE_PREEMPT,		/* a worker was marked for preemption */
+};
+
+/* One transition. Plain data, 48 bytes, no padding. */
+struct umcg_trace_record {
+	uint64_t time_ns;	/* CLOCK_MONOTONIC */
+	umcg_t group;		/* of the task; UMCG_NONE: a basic task */
+	int32_t tid;		/* kernel thread id of the task that changed */
+	int32_t cpu;		/* where the record was made, -1: unknown */
+	int32_t peer;		/* kernel thread id of the other party, or 0 */
+	uint32_t kind;		/* enum umcg_trace_kind */
+	uint32_t old_state;	/* as umcg_get_task_state() gives it */
+	uint32_t new_state;
+	/*
+	 * WAIT, SWAP: the absolute timeout. POP, RETURN and what a server has
+	 * seen: when it happened, as the state word tells. Both in ns, or 0.
+	 */
+	uint64_t arg;
+};
+
+int umcg_trace_enable(umcg_t group, bool on);
+ssize_t umcg_trace_read(struct umcg_trace_record *records, size_t count);
+uint64_t umcg_trace_lost(umcg_t group);
+
+/* The clock of all timeouts: CLOCK_MONOTONIC in nanoseconds. */
+LIBUMCG_INLINE uint64_t umcg_get_time_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+/* The state in a value of umcg_get_task_state(), without its flags. */
+LIBUMCG_INLINE uint64_t umcg_state_of(uint64_t task_state)
+{
+	return task_state & UMCG_TASK_STATE_MASK;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBUMCG_H */

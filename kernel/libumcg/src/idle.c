@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * The list of idle workers.
+ *
+ * Workers arrive on a stack, head, which the kernel pushes to with an exchange
+ * and we with a compare-and-swap. Servers take it whole and, under the group's
+ * lock, put it in the order of service. The kernel links a node after it has
+ * pushed it; who meets such a node gives the lock back and tries again, and
+ * whoever comes next goes on from there.
+ */
+#include "idle.h"
+
+/* All empty. Only while nobody can use the group. */
+void umcg_idle_reset(struct umcg_group *g)
+{
+	store(&g->head, 0);
+	store(&g->slot, 0);
+	store(&g->slot_server, NULL);
+	store(&g->lock, 0);
+	g->ready = NULL;
+	g->sorted = NULL;
+	g->sorted_last = NULL;
+	g->chain = 0;
+	store(&g->sleepers, NULL);
+}
+
+/*
+ * Put @w on the list: IDLE, and whoever made it so calls this. With a
+ * compare-and-swap the link is there before the node can be found.
+ */
+void umcg_push_idle(struct umcg_group *g, struct umcg_thread *w)
+{
+	__u64 *node = &w->rec.idle_workers_ptr;
+	uint64_t head = load(&g->head);
+
+	do {
+		store(node, head);
+	} while (!__atomic_compare_exchange_n(&g->head, &head, (uint64_t)(uintptr_t)node,
+					      false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+}
+
+/*
+ * Under lock. Move the chain that was taken to the ready queue, oldest or newest
+ * first. False: the rest of it is not linked yet.
+ */
+static bool sort(struct umcg_group *g)
+{
+	bool newest_first = load(&g->flags) & UMCG_GROUP_NEWEST_FIRST;
+	struct umcg_thread *w;
+	uint64_t link;
+
+	while (g->chain) {
+		link = __atomic_load_n((__u64 *)(uintptr_t)g->chain, __ATOMIC_ACQUIRE);
+		if (link == UMCG_IDLE_NODE_PENDING)
+			return false;
+		w = umcg_node_thread(g->chain);
+		g->chain = link;
+		if (!newest_first) {
+			store(&w->next, g->sorted);
+			g->sorted = w;
+			continue;
+		}
+		store(&w->next, NULL);
+		if (g->sorted)
+			store(&g->sorted_last->next, w);
+		else
+			g->sorted = w;
+		g->sorted_last = w;
+	}
+	if (!g->sorted)
+		return true;
+	/* Newest first: before what is older. Oldest first: ready is empty. */
+	if (newest_first)
+		store(&g->sorted_last->next, g->ready);
+	g->ready = g->sorted;
+	g->sorted = NULL;
+	return true;
+}
+
+/*
+ * Under lock. The next worker, still IDLE; NULL: none, or *@again, as one is just
+ * being pushed.
+ */
+struct umcg_thread *umcg_next_ready(struct umcg_group *g, bool *again)
+{
+	struct umcg_thread *w;
+
+	*again = false;
+	if (!g->ready || (g->flags & UMCG_GROUP_NEWEST_FIRST)) {
+		if (!g->chain && !g->sorted &&
+		    __atomic_load_n(&g->head, __ATOMIC_SEQ_CST))
+			g->chain = __atomic_exchange_n(&g->head, 0, __ATOMIC_SEQ_CST);
+		if ((g->chain || g->sorted) && !sort(g)) {
+			*again = true;
+			return NULL;
+		}
+	}
+	w = g->ready;
+	if (w)
+		g->ready = w->next;
+	return w;
+}
+
+/*
+ * @w has been taken off the list: a server holds it now. The flag of a wait that
+ * has timed out goes first, as together with a node that says "not listed" it
+ * would mean that the worker still waits.
+ */
+void umcg_hold(struct umcg_thread *self, struct umcg_thread *w)
+{
+	uint64_t s = load_acquire(&w->rec.state_ts);
+
+	umcg_trace(w, UMCG_TRACE_POP, s & FLAGS, s & FLAGS & ~IN_WAIT, self->tid, s);
+	while (!umcg_mark(w, &s, (s & FLAGS & ~IN_WAIT) | HELD))
+		;
+	store_release(&w->rec.idle_workers_ptr,
+		      (uint64_t)(uintptr_t)&load(&w->group)->head);
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/* What one can ask for, and how functions fail. */
+#include "internal.h"
+
+EXPORT bool umcg_enabled(void)
+{
+	return umcg_sys_ctl(UMCG_CTL_VERSION, NULL) == UMCG_ABI_VERSION;
+}
+
+COLD int umcg_fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* The calling thread is not registered: is that its fault? */
+COLD int umcg_fail_caller(void)
+{
+	return umcg_fail(umcg_enabled() ? EINVAL : ENOSYS);
+}
+
+EXPORT uint64_t umcg_get_task_state(umcg_tid utid)
+{
+	struct umcg_thread *t = umcg_find(utid);
+	uint64_t s;
+
+	if (!t) {
+		errno = ESRCH;
+		return NONE;
+	}
+	s = load_acquire(&t->rec.state_ts);
+	return s & FLAGS & ~HELD;
+}
+
+EXPORT void umcg_set_task_tag(umcg_tid utid, intptr_t tag)
+{
+	struct umcg_thread *t = umcg_find(utid);
+
+	if (t)
+		store_release(&t->tag, tag);
+	else
+		errno = ESRCH;
+}
+
+EXPORT intptr_t umcg_get_task_tag(umcg_tid utid)
+{
+	struct umcg_thread *t = umcg_find(utid);
+
+	if (t)
+		return load_acquire(&t->tag);
+	errno = ESRCH;
+	return 0;
+}

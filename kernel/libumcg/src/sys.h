@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * The kernel's side of the ABI. This is all that the library wants from it, so
+ * another implementation of the same ABI can take the place of sys.c.
+ *
+ * Every function returns what the system call returns, errors as -errno; none
+ * touches errno. All are async-signal-safe.
+ */
+#ifndef LIBUMCG_SYS_H
+#define LIBUMCG_SYS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <linux/umcg.h>
+
+long umcg_sys_ctl(uint32_t flags, struct umcg_task *self);
+long umcg_sys_wait(uint32_t flags, uint64_t abs_timeout);
+long umcg_sys_kick(uint32_t flags, pid_t tid);
+long umcg_sys_tgkill(pid_t pid, pid_t tid, int sig);
+
+#endif /* LIBUMCG_SYS_H */

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/* umcg_wake(): end a wait, or let the next one not begin. */
+#include "internal.h"
+
+/*
+ * Wake a thread whose word has been changed. A worker's next_tid names its
+ * server, so the caller must be LOCKED if it is a worker; it is put back, as a
+ * signal handler may be here in the middle of another system call's preparation.
+ * That the thread has ended meanwhile is no error: it was woken.
+ */
+void umcg_sys_wake(struct umcg_thread *self, pid_t tid, bool this_cpu)
+{
+	uint32_t next = load(&self->rec.next_tid);
+
+	store(&self->rec.next_tid, (uint32_t)tid);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	umcg_sys_wait(UMCG_WAIT_WAKE_ONLY | (this_cpu ? UMCG_WAIT_WF_CURRENT_CPU : 0), 0);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	store(&self->rec.next_tid, next);
+}
+
+/*
+ * @w sleeps in a wait that may time out. The kernel would then put it on the
+ * idle list, whose link it must not find overwritten by us: so it has to leave
+ * that sleep first. Made RUNNING without a server it goes through wake
+ * detection, and the kernel puts it on the list itself, just once.
+ */
+static bool wake_timed(struct umcg_thread *self, struct umcg_thread *w, uint64_t s)
+{
+	pid_t tid = load(&w->tid);
+
+	if (!umcg_change(w, &s, RUNNING | LOCKED, umcg_get_time_ns()))
+		return false;
+	umcg_trace(w, UMCG_TRACE_WAKE, s & FLAGS, RUNNING, self->tid, 0);
+	store(&w->server, NULL);
+	store(&w->rec.next_tid, 0);
+	umcg_unlock(w);
+	umcg_sys_wake(self, tid, false);
+	return true;
+}
+
+/*
+ * @w, with word @s, is IDLE|IN_WAIT and not on the idle list. Becoming plain IDLE
+ * it is ours to put there: others take it for listed. We are LOCKED, so they do
+ * not wait for that longer than these few instructions.
+ */
+static bool wake_worker(struct umcg_thread *self, struct umcg_thread *w, uint64_t s)
+{
+	struct umcg_group *g = load(&w->group);
+	bool locked = umcg_lock_self(self), woken;
+	uint8_t inside = self->inside;
+
+	self->inside = 1;
+	if (load(&w->timed)) {
+		woken = wake_timed(self, w, s);
+	} else {
+		woken = umcg_change(w, &s, IDLE, umcg_get_time_ns());
+		if (woken) {
+			umcg_trace(w, UMCG_TRACE_WAKE, s & FLAGS, IDLE, self->tid, 0);
+			umcg_push_idle(g, w);
+			umcg_nudge(self, g);
+		}
+	}
+	self->inside = inside;
+	umcg_unlock_self(self, locked);
+	return woken;
+}
+
+/*
+ * @t, with word @s, is an IDLE server in umcg_wait(), or in
+ * umcg_get_idle_worker(), which learns from QUEUED that this was no work.
+ */
+static bool wake_server(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
+			bool this_cpu)
+{
+	uint64_t flags = load(&t->mode) == MODE_GET ? RUNNING | QUEUED : RUNNING;
+	bool locked = umcg_lock_self(self), woken;
+	uint8_t inside = self->inside;
+	pid_t tid = load(&t->tid);
+
+	self->inside = 1;
+	woken = umcg_change(t, &s, flags, umcg_get_time_ns());
+	if (woken) {
+		/* One that sleeps for work records how that ends itself. */
+		if (flags == RUNNING)
+			umcg_trace(t, UMCG_TRACE_WAKE, IDLE, RUNNING, self->tid, 0);
+		umcg_sys_wake(self, tid, this_cpu);
+	}
+	self->inside = inside;
+	umcg_unlock_self(self, locked);
+	return woken;
+}
+
+/* Does @t, IDLE with word @s, sleep in a wait that a wake-up ends? */
+static bool waits(struct umcg_thread *t, uint8_t kind, uint64_t s)
+{
+	if (kind == KIND_WORKER)
+		return (s & IN_WAIT) && !umcg_is_listed(t);
+	return load(&t->mode) != MODE_RUN;
+}
+
+/*
+ * Wake @t, which @utid named. The state word is read first: while it has the
+ * value read, @kind, @mode and the idle list's link are what they were then.
+ */
+int umcg_wake_thread(struct umcg_thread *self, struct umcg_thread *t,
+		     umcg_tid utid, bool this_cpu)
+{
+	unsigned int spins = 0;
+	uint8_t kind;
+	uint64_t s;
+
+	for (;; umcg_relax(&spins)) {
+		s = load_acquire(&t->rec.state_ts);
+		kind = load_acquire(&t->kind);
+		if (unlikely(load(&t->utid) != utid || kind == KIND_NONE))
+			return umcg_fail(ESRCH);
+
+		if ((s & (STATE | LOCKED)) == (IDLE | LOCKED))
+			continue;
+		if ((s & STATE) == IDLE && waits(t, kind, s)) {
+			if (kind == KIND_WORKER ? wake_worker(self, t, s) :
+						  wake_server(self, t, s, this_cpu))
+				return 0;
+		} else if (!(s & QUEUED)) {
+			if (umcg_mark(t, &s, (s & FLAGS) | QUEUED)) {
+				umcg_trace(t, UMCG_TRACE_QUEUE, s & FLAGS,
+					   (s & FLAGS) | QUEUED, self->tid, 0);
+				return 0;
+			}
+		} else if (t == self) {
+			/* It is we who would have to consume it. */
+			return umcg_fail(EINVAL);
+		}
+	}
+}
+
+EXPORT int umcg_wake(umcg_tid utid, bool wf_current_cpu)
+{
+	struct umcg_thread *self = umcg_caller(), *t;
+
+	if (unlikely(!self))
+		return umcg_fail_caller();
+	t = umcg_find(utid);
+	if (unlikely(!t))
+		return umcg_fail(ESRCH);
+	return umcg_wake_thread(self, t, utid, wf_current_cpu);
+}

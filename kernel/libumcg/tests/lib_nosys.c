@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * A kernel without UMCG: every function says ENOSYS. Where the kernel has it, a
+ * seccomp filter takes it away.
+ */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+
+#include "util.h"
+
+static int take_away(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, __NR_umcg_ctl, 0, 2),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, __NR_umcg_kick, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = 5, .filter = code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+int main(void)
+{
+	umcg_tid self;
+
+	if (umcg_enabled() && take_away()) {
+		printf("this kernel has UMCG and no seccomp filters\n");
+		return 77;
+	}
+	CHECK(!umcg_enabled(), "enabled");
+	self = umcg_get_utid();
+	CHECK(self != UMCG_NONE, "no utid");
+	umcg_set_task_tag(self, 9);
+	CHECK(umcg_get_task_tag(self) == 9, "tag");
+	CHECK(umcg_get_task_state(self) == UMCG_TASK_NONE, "state");
+	CHECK(umcg_get_time_ns() > 0, "time");
+
+	CHECK_NONE(umcg_create_group(0), ENOSYS);
+	CHECK_CALL(umcg_destroy_group(UMCG_NONE), ENOSYS);
+	CHECK_NONE(umcg_register_basic_task(0), ENOSYS);
+	CHECK_NONE(umcg_register_server(UMCG_NONE, 0), ENOSYS);
+	CHECK_NONE(umcg_register_worker(UMCG_NONE, 0), ENOSYS);
+	CHECK_CALL(umcg_unregister_task(), ENOSYS);
+	CHECK_CALL(umcg_wait(0), ENOSYS);
+	CHECK_CALL(umcg_wake(self, false), ENOSYS);
+	CHECK_CALL(umcg_swap(self, 0), ENOSYS);
+	CHECK_NONE(umcg_get_idle_worker(true), ENOSYS);
+	CHECK_NONE(umcg_run_worker(self), ENOSYS);
+	CHECK_CALL(umcg_preempt_worker(self), ENOSYS);
+	CHECK_CALL(umcg_preempt_worker(UMCG_NONE), ENOSYS);
+	return 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/* What the test programs share. Exit codes: 0 passed, 1 failed, 77 skipped. */
+#ifndef UTIL_H
+#define UTIL_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libumcg.h>
+
+#define MS	1000000ULL	/* ns */
+
+#define WAITS	(UMCG_TASK_IDLE | UMCG_UTF_WORKER_IN_WAIT)
+
+/* Say what went wrong and end the program. */
+#define FAIL(...)	test_fail(__FILE__, __LINE__, __VA_ARGS__)
+#define CHECK(cond, ...) \
+	do { \
+		if (!(cond)) \
+			test_check(__FILE__, __LINE__, #cond, __VA_ARGS__); \
+	} while (0)
+/* @call returns 0, or -1 with errno @error if that is not 0. */
+#define CHECK_CALL(call, error) test_call(__FILE__, __LINE__, #call, (call), (error))
+#define CHECK_NONE(call, error) \
+	test_call(__FILE__, __LINE__, #call, (call) == UMCG_NONE ? -1 : 0, (error))
+
+void test_fail(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4), noreturn));
+void test_check(const char *file, int line, const char *cond, const char *format, ...)
+	__attribute__((format(printf, 4, 5), noreturn));
+void test_call(const char *file, int line, const char *what, int ret, int error);
+
+/*
+ * To be called first: starts the time limit (LIMIT in the environment, in s) and
+ * skips on a kernel without UMCG. The watchdog shows the tasks' states. With
+ * "pin" as last argument, or PIN=1, all threads share CPU 0.
+ */
+void test_begin(int argc, char **argv);
+/* Size number @index (from 1) on the command line, or in the environment. */
+long test_size(const char *name, int index, long otherwise);
+
+pthread_t test_spawn(void *(*run)(void *arg), void *arg);
+void test_join(pthread_t thread);
+umcg_tid test_task(umcg_tid utid);	/* fails on UMCG_NONE; shown by the watchdog */
+void test_state(umcg_tid utid, uint64_t state);	/* wait until it is that */
+void test_await(atomic_int *value, int wanted);	/* wait until it is that */
+void test_nap(uint64_t ns);
+uint64_t test_random(uint64_t *seed);
+
+/*
+ * A group, its servers and workers. Servers run whatever is idle until @alive
+ * workers have gone.
+ */
+struct place {
+	umcg_t group;
+	atomic_int alive;	/* workers still to end */
+	atomic_int servers;	/* servers now registered */
+	atomic_bool stop;
+	atomic_intptr_t server[64];
+	atomic_int blocked, yielded, preempted, interrupted;
+};
+
+void place_begin(struct place *p, uint32_t flags, int workers);
+void place_serve(struct place *p);	/* the caller is the server */
+pthread_t place_server(struct place *p);	/* a thread that serves */
+void place_end(struct place *p);
+/* Run @workers threads of @run under @servers servers until they have ended. */
+void place_run(struct place *p, int servers, int workers, void *(*run)(void *arg));
+
+#endif /* UTIL_H */
