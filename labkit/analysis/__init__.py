@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""Events to tables: `df_*` takes a run and gives a table; `labkit.plots` draws it."""
+
+from labkit.analysis.compare import (
+    NotComparable,
+    df_compare,
+    df_probe,
+    df_ratio,
+    df_samples,
+    differences,
+    warnings,
+)
+from labkit.analysis.latency import df_detection, df_latency, df_preemption, df_wake
+from labkit.analysis.needs import MissingEvents, MissingSamples
+from labkit.analysis.states import df_cpu_use, df_fairness, df_occupancy, df_throughput
+
+__all__ = [
+    "MissingEvents",
+    "MissingSamples",
+    "NotComparable",
+    "df_compare",
+    "df_cpu_use",
+    "df_detection",
+    "df_fairness",
+    "df_latency",
+    "df_occupancy",
+    "df_preemption",
+    "df_probe",
+    "df_ratio",
+    "df_samples",
+    "df_throughput",
+    "df_wake",
+    "differences",
+    "warnings",
+]

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Where time went: state occupancy of tasks, CPU use, throughput over time, fairness."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from labkit.analysis.needs import needs
+from labkit.record import Record
+from labkit.trace.intervals import cpu_intervals, state_intervals
+from labkit.trace.schema import STATE_KINDS
+
+
+@needs(any_of=STATE_KINDS)
+def df_occupancy(record: Record) -> pl.DataFrame:
+    """Share of time each task spent in each state.
+
+    Returns:
+        Rows `tid`, `name`, `role`, `series`, `running`, `idle`, `listed` (IDLE on the idle list;
+        not in `idle`), `blocked` (shares of `observed_ns`, which add up to 1) and `observed_ns`
+        (from the task's first to the trace's last event).
+    """
+    spans = state_intervals(record.events).with_columns(
+        ns=pl.col("t1") - pl.col("t0"),
+        place=pl.when("listed").then(pl.lit("listed")).otherwise(pl.col("state").cast(pl.String)),
+    )
+    places = ("running", "idle", "listed", "blocked")
+    total = spans.group_by("tid").agg(
+        pl.col("ns").sum().alias("observed_ns"),
+        *(pl.col("ns").filter(pl.col("place") == p).sum().alias(p) for p in places),
+    )
+    return (
+        record.tasks.join(total.filter(pl.col("observed_ns") > 0), on="tid")
+        .with_columns(pl.col(p) / pl.col("observed_ns") for p in places)
+        .select("tid", "name", "role", "series", *places, "observed_ns")
+        .sort("series", "role", "tid")
+    )
+
+
+@needs("op")
+def df_throughput(record: Record, bins: int = 60) -> pl.DataFrame:
+    """Finished operations over time.
+
+    Rows `series`, `s` (since the series began, middle of the bin), `per_s`, `n`.
+
+    Raises:
+        ValueError: `bins` is not positive.
+    """
+    if bins < 1:
+        raise ValueError(f"bins is {bins}; give at least 1")
+    ops = record.events.filter(pl.col("kind") == "op").join(
+        record.tasks.select("tid", "series"), on="tid", maintain_order="left"
+    )
+    spans = ops.group_by("series").agg(first=pl.col("t").min(), last=pl.col("t").max())
+    # A series whose operations all fall into one instant has no rate.
+    spans = spans.filter(pl.col("last") > pl.col("first")).with_columns(
+        width=(pl.col("last") - pl.col("first")) / bins
+    )
+    counted = (
+        ops.join(spans, on="series")
+        .with_columns(
+            bin=((pl.col("t") - pl.col("first")) / pl.col("width"))
+            .floor()
+            .clip(0, bins - 1)
+            .cast(pl.Int64)
+        )
+        .group_by("series", "bin")
+        .agg(n=pl.len())
+    )
+    grid = spans.select("series", "width").join(
+        pl.DataFrame({"bin": range(bins)}, schema={"bin": pl.Int64}), how="cross"
+    )
+    return (
+        grid.join(counted, on=["series", "bin"], how="left")
+        .with_columns(pl.col("n").fill_null(0))
+        .select(
+            "series",
+            s=(pl.col("bin") + 0.5) * pl.col("width") / 1e9,
+            per_s=pl.col("n") / pl.col("width") * 1e9,
+            n="n",
+        )
+        .sort("series", "s")
+    )
+
+
+@needs(any_of=("sched_switch", *STATE_KINDS))
+def df_cpu_use(record: Record) -> pl.DataFrame:
+    """Share of the trace's time that the run's tasks were on each CPU, by series.
+
+    Returns:
+        Rows `series`, `cpu`, `share` (1: always busy), `source`: `sched_switch` is exact, `states`
+        counts RUNNING where it began, which is what user space can know.
+    """
+    spans, source = cpu_intervals(record.events, record.tasks)
+    by_series = spans.join(record.tasks.select("tid", "series"), on="tid")
+    observed = (
+        record.events.join(record.tasks.select("tid", "series"), on="tid")
+        .group_by("series")
+        .agg(observed=pl.col("t").max() - pl.col("t").min())
+        .filter(pl.col("observed") > 0)
+    )
+    # Two threads RUNNING on one CPU share it: their union is what the CPU was busy for.
+    return (
+        by_series.sort("series", "cpu", "t0")
+        .with_columns(
+            reached=pl.col("t1").cum_max().shift(1).over("series", "cpu").fill_null(pl.col("t0"))
+        )
+        .with_columns(ns=(pl.col("t1") - pl.max_horizontal("t0", "reached")).clip(0))
+        .group_by("series", "cpu")
+        .agg(pl.col("ns").sum())
+        .join(observed, on="series")
+        .select(
+            "series",
+            "cpu",
+            share=(pl.col("ns") / pl.col("observed")).clip(0, 1),
+            source=pl.lit(source),
+        )
+        .sort("series", "cpu")
+    )
+
+
+@needs(any_of=STATE_KINDS)
+def df_fairness(record: Record) -> pl.DataFrame:
+    """Jain's index of RUNNING time over each series' workers: 1 all alike, 1/n one has all.
+
+    Source: Jain, Chiu, Hawe, "A quantitative measure of fairness", DEC TR-301, 1984.
+    Returns rows `series`, `n` tasks, `jain`, `least` and `most` (shares of the RUNNING time).
+    """
+    running = (
+        state_intervals(record.events)
+        .filter(pl.col("state") == "running")
+        .group_by("tid")
+        .agg(ns=(pl.col("t1") - pl.col("t0")).sum())
+    )
+    tasks = record.tasks.filter(pl.col("role") != "server").join(running, on="tid", how="left")
+    x = pl.col("ns").fill_null(0).cast(pl.Float64)
+    return (
+        tasks.group_by("series")
+        .agg(
+            n=pl.len(),
+            jain=x.sum() ** 2 / (pl.len() * (x**2).sum()),
+            least=x.min() / x.sum(),
+            most=x.max() / x.sum(),
+        )
+        .filter(pl.col("jain").is_finite())
+        .sort("series")
+    )

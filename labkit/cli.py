@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: MIT
+"""The `labkit` command.
+
+Exit codes: 0 done; 1 a measurement failed; 2 wrong usage or a value that is not allowed; 3 not
+possible on this kernel; 4 a file cannot be read or written; 125 the microVM failed; 130
+interrupted. `labkit vm exec` and `labkit vm shell` end with their command's own code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from labkit import console, demo, measure, vm
+from labkit.doctor import doctor as diagnose
+from labkit.environment import NO_UMCG
+from labkit.experiments import SPECS, Spec, SpecError
+from labkit.experiments import run as run_experiment
+from labkit.native import engine
+from labkit.report import write as write_page
+from labkit.run import Run, load
+from labkit.vm import VmOptions
+
+app = typer.Typer(
+    name="labkit",
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+vm_app = typer.Typer(help="A microVM with the patched kernel on this machine's own files.")
+run_app = typer.Typer(help="Run one experiment. --help of each lists its options and their units.")
+trace_app = typer.Typer(help="Work with recorded runs.")
+app.add_typer(run_app, name="run", no_args_is_help=True)
+app.add_typer(vm_app, name="vm", no_args_is_help=True)
+app.add_typer(trace_app, name="trace", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine can do for the lab; code 3 when it cannot run UMCG at all."""
+    diagnosis = diagnose()
+    if as_json:
+        console.print_json(diagnosis.to_dict())
+    else:
+        print(diagnosis)
+    if not diagnosis.can_run_umcg:
+        raise typer.Exit(console.UNAVAILABLE)
+
+
+def _field_help(spec: type[Spec]) -> dict[str, str]:
+    """What the spec's docstring says about each field."""
+    text = inspect.getdoc(spec) or ""
+    attributes = text.split("Attributes:", 1)[-1]
+    found = re.findall(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE)
+    return {name: " ".join(body.split()) for name, body in found}
+
+
+def _parse(name: str, text: str, kind: Any) -> Any:
+    """A tuple field from `a,b,c`."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if kind == tuple[int, ...]:
+        try:
+            return tuple(int(word) for word in words)
+        except ValueError:
+            raise SpecError(f"{name} is {text!r}; give whole numbers separated by commas") from None
+    return tuple(words)
+
+
+def _show(run: Run, file: Path | None, as_json: bool) -> None:
+    if as_json:
+        document = {
+            "spec": run.spec,
+            "environment": run.environment,
+            "samples": run.samples.to_dicts(),
+            "counters": run.counters,
+            "file": str(file) if file else None,
+        }
+        console.print_json(document)
+        return
+    demo.show_table(run)
+    if run.environment["umcg_missing"]:
+        console.err.print(f"note: {NO_UMCG}")
+    if file:
+        console.err.print(f"saved {file}")
+
+
+def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
+    """The command of one experiment: an option for each field of its spec."""
+    hints = get_type_hints(spec)
+    helps = _field_help(spec)
+    parameters = []
+    for field in dataclasses.fields(spec):
+        kind, default = hints[field.name], field.default
+        if isinstance(default, tuple):
+            kind, default = str, ",".join(map(str, default))
+        option = typer.Option("--" + field.name.replace("_", "-"), help=helps.get(field.name))
+        parameters.append(
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=Annotated[kind, option],
+            )
+        )
+    output = Annotated[
+        Path | None, typer.Option("--output", "-o", help="Save the run in this .parquet file.")
+    ]
+    parameters += [
+        inspect.Parameter(
+            "output", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=output
+        ),
+        inspect.Parameter(
+            "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json
+        ),
+    ]
+
+    def command(*, output: Path | None, as_json: bool, **fields: Any) -> None:
+        with console.errors():
+            for key, value in fields.items():
+                if isinstance(value, str):
+                    fields[key] = _parse(key, value, hints[key])
+            wanted = spec(**fields)
+            if output is not None:
+                _check_output(output)
+            with console.progress(name) as show:
+                run = run_experiment(wanted, show)
+            if output is not None:
+                run.save(output)
+            _show(run, output, as_json)
+
+    command.__doc__ = (inspect.getmodule(spec).__doc__ or "").strip()
+    command.__name__ = name
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return command
+
+
+def _check_output(path: Path) -> None:
+    """Before minutes of measuring: can it be written at all?"""
+    if path.is_dir():
+        console.fail(console.FILE, f"{path} is a folder; give a file name")
+    if not path.absolute().parent.is_dir():
+        console.fail(console.FILE, f"{path.absolute().parent}: no such folder")
+    if not os.access(path.absolute().parent, os.W_OK):
+        console.fail(console.FILE, f"{path.absolute().parent}: no permission to write")
+
+
+for _name, _spec in SPECS.items():
+    run_app.command(_name)(_run_command(_name, _spec))
+
+
+@app.command("demo")
+def demo_command(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")] = Path(
+        "out/demo.html"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Run the four experiments, print ratios, write one page; boots the microVM if need be."""
+    with console.errors():
+        folder = output.absolute().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if engine.enabled():
+            measure.measure(folder)
+        else:
+            with console.waiting() as say:
+                code = vm.execute([sys.executable, "-m", "labkit.measure", str(folder)], say=say)
+            if code:
+                console.err.print("labkit: the measurements in the guest did not end well")
+                raise typer.Exit(code)
+        runs = demo.present(folder, output, quiet=as_json)
+        if as_json:
+            ratios = {run.experiment: run.ratios().to_dicts() for run in runs}
+            console.print_json({"file": str(output), "ratios": ratios})
+        else:
+            console.err.print(f"wrote {output}")
+
+
+@app.command()
+def report(
+    files: Annotated[list[Path], typer.Argument(help="Saved runs (.parquet).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained HTML page about saved runs."""
+    with console.errors():
+        runs = [load(file) for file in files]
+        _check_output(output)
+        write_page(runs, output)
+        if as_json:
+            console.print_json({"file": str(output), "runs": len(runs)})
+        else:
+            console.err.print(f"wrote {output}")
+
+
+@trace_app.command("export")
+def trace_export(
+    file: Annotated[Path, typer.Argument(help="A saved run (.parquet).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Perfetto file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Export a run's events for ui.perfetto.dev or trace_processor."""
+    with console.errors():
+        run = load(file)
+        _check_output(output)
+        run.export(output)
+        if as_json:
+            console.print_json({"file": str(output), "events": run.events.height})
+        else:
+            console.err.print(f"wrote {output}: {run.events.height} events")
+
+
+_DEFAULTS = VmOptions()  # allowed on any machine
+Cpus = Annotated[int, typer.Option(help="Virtual CPUs.")]
+Memory = Annotated[int, typer.Option(help="Memory of the guest in MiB.")]
+Accel = Annotated[
+    str | None, typer.Option(help="kvm or tcg; without: KVM where a boot has proved it.")
+]
+Image = Annotated[
+    Path | None,
+    typer.Option(help="The kernel (bzImage); without: $LABKIT_KERNEL, then the project's."),
+]
+KernelArg = Annotated[
+    list[str] | None, typer.Option("--append", help="A word for the kernel's command line.")
+]
+BootTimeout = Annotated[float, typer.Option(help="Seconds the guest may take to boot.")]
+HangTimeout = Annotated[
+    float, typer.Option(help="Seconds without a sign of life until the guest counts as hung.")
+]
+
+
+def _execute(argv: list[str], **options: Any) -> None:
+    with console.errors():
+        try:
+            machine = VmOptions(**options)
+        except ValueError as error:
+            console.fail(console.USAGE, str(error))
+        try:
+            with console.waiting() as say:
+                code = vm.execute(argv, machine, say=say)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            code = 128 + 13
+        raise typer.Exit(code)
+
+
+@vm_app.command(
+    "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def vm_exec(
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD [ARG]...")],
+    cpus: Cpus = _DEFAULTS.cpus,
+    memory: Memory = _DEFAULTS.memory_mib,
+    accelerator: Accel = None,
+    image: Image = None,
+    append: KernelArg = None,
+    boot_timeout: BootTimeout = _DEFAULTS.boot_timeout_s,
+    hang_timeout: HangTimeout = _DEFAULTS.hang_timeout_s,
+) -> None:
+    """Run a command in a fresh guest: same files, same folder, its own exit code."""
+    _execute(
+        command,
+        cpus=cpus,
+        memory_mib=memory,
+        accelerator=accelerator,
+        image=image,
+        kernel_args=tuple(append or ()),
+        boot_timeout_s=boot_timeout,
+        hang_timeout_s=hang_timeout,
+    )
+
+
+@vm_app.command("shell")
+def vm_shell(
+    cpus: Cpus = _DEFAULTS.cpus,
+    memory: Memory = _DEFAULTS.memory_mib,
+    accelerator: Accel = None,
+    image: Image = None,
+) -> None:
+    """Open a shell in a fresh guest; leaving it ends the guest."""
+    shell = os.environ.get("SHELL", "/bin/sh")
+    _execute([shell], cpus=cpus, memory_mib=memory, accelerator=accelerator, image=image)
+
+
+@vm_app.command("status")
+def vm_status(as_json: Json = False) -> None:
+    """Say which kernel and accelerator a guest would get, and which guests run."""
+    with console.errors():
+        try:
+            image = str(vm.image.find())
+            missing = ""
+        except vm.VmError as error:
+            image, missing = "", str(error)
+        known = vm.accel.cached()
+        accelerator = known[0] if known else "not tried yet"
+        if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            accelerator = "tcg"
+        running = vm.running()
+        if as_json:
+            console.print_json(
+                {
+                    "image": image or None,
+                    "missing": missing or None,
+                    "accelerator": accelerator,
+                    "running": running,
+                }
+            )
+            return
+        print(f"kernel       {image or missing}")
+        print(f"accelerator  {accelerator}{f' ({known[1]})' if known else ''}")
+        for guest in running:
+            print(
+                f"running      pid {guest['pid']}: {guest['cpus']} CPUs, "
+                f"{guest['memory_mib']} MiB, {guest['accelerator']}"
+            )
+        if not running:
+            print("running      none")
+
+
+def main() -> None:
+    """Entry point of the `labkit` script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The C engine and its Python face; see `labkit.native.engine`."""

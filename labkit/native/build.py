@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""How the engine is compiled: cffi in API mode over libumcg, linked statically.
+
+`LABKIT_LIBUMCG` and `LABKIT_HEADERS` name folders (with include/ and lib/) to use instead of the
+ones `make -C kernel libumcg` builds; both need no kernel source, only a C compiler.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+SOURCES = ["run.c", "swap.c", "work.c", "helper.c", "queue.c", "service.c", "load.c", "server.c"]
+
+UMCG = """
+typedef intptr_t umcg_t;
+typedef intptr_t umcg_tid;
+bool umcg_enabled(void);
+umcg_tid umcg_get_utid(void);
+void umcg_set_task_tag(umcg_tid, intptr_t);
+intptr_t umcg_get_task_tag(umcg_tid);
+umcg_t umcg_create_group(uint32_t);
+int umcg_destroy_group(umcg_t);
+umcg_tid umcg_register_basic_task(intptr_t);
+umcg_tid umcg_register_server(umcg_t, intptr_t);
+umcg_tid umcg_register_worker(umcg_t, intptr_t);
+int umcg_unregister_task(void);
+int umcg_wait(uint64_t);
+int umcg_wake(umcg_tid, bool);
+int umcg_swap(umcg_tid, uint64_t);
+umcg_tid umcg_get_idle_worker(bool);
+umcg_tid umcg_run_worker(umcg_tid);
+int umcg_preempt_worker(umcg_tid);
+uint64_t umcg_get_task_state(umcg_tid);
+uint64_t umcg_get_time_ns(void);
+"""
+
+
+def declarations() -> str:
+    """What Python may call: the marked part of engine.h, and libumcg's functions."""
+    text = (HERE / "engine.h").read_text()
+    part = text.split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
+    return re.sub(r"\bLAB_MAX_CPUS\b", "64", part) + UMCG
+
+
+def folders() -> tuple[Path, Path]:
+    """libumcg's and the kernel headers' folders, built first if need be."""
+    library, headers = os.environ.get("LABKIT_LIBUMCG"), os.environ.get("LABKIT_HEADERS")
+    if library and headers:
+        return Path(library), Path(headers)
+    kernel = ROOT / "kernel"
+    if not (kernel / "Makefile").is_file():
+        raise SystemExit(f"{kernel} is missing: build labkit inside its project's folder")
+    subprocess.run(["make", "-s", "-C", kernel, "libumcg"], check=True)
+    made = subprocess.run(
+        ["make", "-s", "-C", kernel, "where"], check=True, capture_output=True, text=True
+    )
+    where = dict(line.split("=", 1) for line in made.stdout.splitlines() if "=" in line)
+    return Path(where["LIBUMCG"]), Path(where["HEADERS"])
+
+
+def make() -> FFI:
+    """The FFI object setuptools compiles to `labkit.native._engine`."""
+    library, headers = folders()
+    ffi = FFI()
+    ffi.cdef(declarations())
+    ffi.set_source(
+        "labkit.native._engine",
+        '#include <libumcg.h>\n#include <linux/umcg.h>\n#include "engine.h"\n',
+        sources=[os.path.relpath(HERE / name, ROOT) for name in SOURCES],
+        include_dirs=[str(HERE), str(library / "include"), str(headers / "include")],
+        extra_objects=[str(library / "lib" / "libumcg.a")],
+        depends=[str(path) for path in (*HERE.glob("*.h"), library / "lib" / "libumcg.a")],
+        extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread"],
+        extra_link_args=["-pthread"],
+    )
+    return ffi
+
+
+if __name__ != "__main__":
+    ffibuilder = make()

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The experiment engine: the same C workload on UMCG or on plain pthreads.
+ *
+ * A caller makes a run with room for its threads and their events, starts one
+ * measurement in it (lab_swap() or lab_load(), which return when it is over),
+ * may watch and stop it from another thread meanwhile, then reads tasks and
+ * events. Everything a measurement writes is allocated before it starts and has
+ * one writer, so nothing in a measured path allocates or locks.
+ */
+#ifndef LAB_ENGINE_H
+#define LAB_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+
+
+#define LAB_MAX_CPUS 64
+
+/* The rest, down to the end mark, is also what cffi reads: plain C only. */
+/* cffi: begin */
+enum lab_kind {
+	LAB_REGISTER, LAB_UNREGISTER, LAB_RUN, LAB_YIELD, LAB_SWAP, LAB_BLOCK,
+	LAB_WAKE, LAB_PREEMPT, LAB_TIMEOUT, LAB_WAIT, LAB_OP, LAB_MARK
+};
+
+enum lab_state { LAB_NONE, LAB_RUNNING, LAB_IDLE, LAB_BLOCKED };
+
+enum lab_role { LAB_SERVER, LAB_WORKER, LAB_THREAD, LAB_BASIC };
+
+enum lab_method {
+	LAB_UMCG_SWAP, LAB_UMCG_WAKE_WAIT, LAB_UMCG_WORKER_SWAP,
+	LAB_UMCG_SERVER_WORKER, LAB_FUTEX, LAB_CONDVAR, LAB_PIPE, LAB_EVENTFD,
+	LAB_SCHED_YIELD
+};
+
+enum lab_work {
+	LAB_WORK_SPIN, LAB_WORK_SLEEP, LAB_WORK_PIPE, LAB_WORK_SOCKETPAIR,
+	LAB_WORK_LOCK, LAB_WORK_FAULT, LAB_WORK_MIXED, LAB_WORK_STORM_FUTEX,
+	LAB_WORK_STORM_WAIT
+};
+
+/* One row of the event table; labkit/record.py describes the columns. */
+struct lab_event {
+	int64_t t;
+	int64_t arg;
+	int32_t tid;
+	int32_t peer;
+	int32_t flags;
+	int16_t cpu;
+	uint8_t kind;
+	uint8_t old_state;
+	uint8_t new_state;
+	uint8_t reserved[7];
+};
+
+struct lab_task {
+	int32_t tid;
+	int32_t role;
+	uint64_t ops;		/* finished operations or hand-offs */
+	uint64_t cpu_ns;	/* CPU time between start and end */
+	uint64_t lost;		/* events that found the ring full */
+	uint32_t nr_events;
+	int32_t urgent;		/* 1: did urgent requests (preempt) */
+};
+
+struct lab_progress {
+	uint64_t ops;		/* all threads together */
+	uint32_t live;		/* threads between start and end */
+	uint32_t blocked;	/* of those, in a blocking call */
+};
+
+struct lab_run;
+
+/* Room for @threads threads with @events each; NULL with errno. */
+struct lab_run *lab_new(uint32_t threads, uint32_t events);
+void lab_free(struct lab_run *run);
+
+/* Ask whatever runs in @run to end; any thread, any time, repeatable. */
+void lab_stop(struct lab_run *run);
+void lab_get_progress(struct lab_run *run, struct lab_progress *out);
+
+/* After a measurement: threads that took part, by index. */
+uint32_t lab_nr_tasks(struct lab_run *run);
+void lab_get_task(struct lab_run *run, uint32_t index, struct lab_task *out);
+const struct lab_event *lab_get_events(struct lab_run *run, uint32_t index);
+/* What failed when a measurement returned -1 (errno is the cause). */
+const char *lab_failure(struct lab_run *run);
+
+/* Turns of the spin loop in a microsecond of this CPU. */
+double lab_spin_rate(void);
+
+struct lab_swap {
+	int32_t method;		/* enum lab_method */
+	int32_t cpu;		/* both threads on this CPU; -1: wherever */
+	uint64_t warmup;	/* round trips before the clock starts */
+	uint64_t rounds;	/* round trips measured: two switches each */
+	uint64_t done;		/* out: round trips measured until a stop */
+	uint64_t elapsed_ns;	/* out: what they took */
+};
+
+/* Two threads hand one turn back and forth. 0, or -1 with errno. */
+int lab_swap(struct lab_run *run, struct lab_swap *swap);
+
+struct lab_load {
+	int32_t umcg;		/* 1: workers over servers; 0: plain threads */
+	int32_t work;		/* enum lab_work, of the ordinary workers */
+	uint32_t workers;
+	uint32_t servers;	/* ignored without UMCG */
+	uint32_t urgent;	/* how many of the workers do urgent requests */
+	uint32_t nr_cpus;	/* everything runs on these; 0: wherever */
+	int32_t cpus[LAB_MAX_CPUS];
+	uint64_t duration_ns;	/* 0: until stopped */
+	uint64_t max_ops;	/* storms only: end after so many; 0: no limit */
+	uint64_t busy_turns;	/* spin loop turns of one operation */
+	uint64_t urgent_turns;	/* of one urgent request */
+	uint64_t idle_ns;	/* sleep, device latency, pause between storms */
+	uint64_t slice_ns;	/* preempt what runs longer; 0: no watchdog */
+	int32_t file;		/* faults: descriptor of a file of workers pages */
+	intptr_t group;		/* run the workers in it, servers are yours; 0 */
+	uint64_t elapsed_ns;	/* out */
+	uint64_t preempts;	/* out: preemptions asked for and accepted */
+};
+
+/* Many threads work for a while. 0, or -1 with errno. */
+int lab_load(struct lab_run *run, struct lab_load *load);
+
+/*
+ * Several servers that serve together until @workers workers have unregistered.
+ * NULL with errno. Free it when all of them are back.
+ */
+struct lab_service;
+struct lab_service *lab_service_new(uint32_t workers, uint32_t servers);
+void lab_service_free(struct lab_service *service);
+/*
+ * The calling thread, a registered server, serves: workers that became ready
+ * first, then the preempted, each in order of arrival. 0, or -1 with errno; after
+ * EINTR call it again.
+ */
+int lab_serve(struct lab_service *service);
+/* cffi: end */
+
+#endif

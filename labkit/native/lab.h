@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* What the engine's sources share. */
+#ifndef LAB_LAB_H
+#define LAB_LAB_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <time.h>
+
+#include <libumcg.h>
+
+#include "engine.h"
+
+/*
+ * One thread of a run. Written by that thread alone, except where said; atomics
+ * are for readers in other threads (progress, watchdog), never for locking.
+ */
+struct lab_thread {
+	_Alignas(64) _Atomic uint64_t ops;
+	_Atomic uint32_t live;
+	_Atomic uint32_t blocked;
+	_Atomic int64_t blocked_since;	/* when it went into a blocking call */
+	_Atomic int64_t due;		/* when what it blocked for happened; 0: unknown */
+	_Atomic uint64_t turn;		/* on a server; see server.c */
+	_Atomic bool in_wait;		/* in umcg_wait() */
+	_Atomic int32_t tid;
+	uint32_t index;
+	int32_t role;
+	int32_t urgent;
+	int64_t cpu_begin;
+	uint64_t cpu_ns;
+	uint64_t lost;
+	struct lab_event *events;
+	uint32_t nr_events;
+	uint32_t max_events;
+	struct lab_run *run;
+	pthread_t pthread;
+	_Atomic umcg_tid task;
+};
+
+struct lab_run {
+	_Atomic bool stop;
+	_Atomic int error;		/* errno of the first failure */
+	const char *_Atomic failure;	/* and what it was */
+	_Atomic uint32_t nr_threads;
+	uint32_t max_threads;
+	/* The gate: threads wait behind it until all are made. */
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	uint32_t waiting;
+	int gate;			/* 0 shut, 1 open, -1 nobody may pass */
+	void *context;			/* of the measurement that runs */
+	struct lab_event *ring;
+	struct lab_thread threads[];
+};
+
+static inline int64_t lab_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static inline bool lab_stopped(struct lab_run *run)
+{
+	return atomic_load_explicit(&run->stop, memory_order_relaxed);
+}
+
+static inline void lab_count(struct lab_thread *thread)
+{
+	uint64_t ops = atomic_load_explicit(&thread->ops, memory_order_relaxed);
+
+	/* One writer: a plain add, without the price of an atomic one. */
+	atomic_store_explicit(&thread->ops, ops + 1, memory_order_relaxed);
+}
+
+/* Append to @ring's events; the calling thread owns @ring. */
+static inline void lab_emit(struct lab_thread *ring, int64_t t, int32_t tid,
+			    enum lab_kind kind, enum lab_state old_state,
+			    enum lab_state new_state, int32_t peer, int64_t arg)
+{
+	struct lab_event *event;
+
+	if (ring->nr_events == ring->max_events) {
+		ring->lost += ring->max_events != 0;
+		return;
+	}
+	event = &ring->events[ring->nr_events++];
+	*event = (struct lab_event){
+		.t = t, .arg = arg, .tid = tid, .peer = peer,
+		.cpu = (int16_t)sched_getcpu(), .kind = (uint8_t)kind,
+		.old_state = (uint8_t)old_state, .new_state = (uint8_t)new_state,
+	};
+}
+
+/* Remember the first failure and end the run. */
+void lab_fail(struct lab_run *run, const char *what, int error);
+
+/*
+ * Make a thread that runs @body behind the gate, on CPUs @cpus (none: wherever).
+ * NULL with errno when that cannot be.
+ */
+struct lab_thread *lab_thread_new(struct lab_run *run, enum lab_role role,
+				  void *(*body)(void *), const int32_t *cpus,
+				  uint32_t nr_cpus);
+/* First thing in a thread's body; false: go home. */
+bool lab_thread_begin(struct lab_thread *self);
+void lab_thread_end(struct lab_thread *self);
+/* Open the gate when all that were made wait behind it; @open false: send home. */
+void lab_gate(struct lab_run *run, bool open);
+/* Wait for the threads [@from, @to). */
+void lab_join(struct lab_run *run, uint32_t from, uint32_t to);
+
+/* Turn the spin loop @turns times, or until the run is stopped. */
+void lab_spin(struct lab_run *run, uint64_t turns);
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+/* Servers for workers of any making, such as Python threads; and the common policy. */
+#define _GNU_SOURCE
+#include <stdlib.h>
+
+#include <linux/umcg.h>
+
+#include "load.h"
+
+struct lab_service {
+	struct queue preempted;
+	pthread_mutex_t lock;
+	uint32_t left;			/* workers that have not unregistered */
+	uint32_t nr_servers;
+	uint32_t room;
+	umcg_tid servers[];
+};
+
+bool is_preempted(uint64_t state)
+{
+	return (state & UMCG_TASK_STATE_MASK) == UMCG_TASK_IDLE &&
+	       (state & UMCG_TF_PREEMPTED);
+}
+
+umcg_tid next_worker(struct queue *preempted)
+{
+	umcg_tid task = umcg_get_idle_worker(false);
+
+	if (task == UMCG_NONE)
+		task = queue_get(preempted);
+	return task != UMCG_NONE ? task : umcg_get_idle_worker(true);
+}
+
+struct lab_service *lab_service_new(uint32_t workers, uint32_t servers)
+{
+	struct lab_service *service = calloc(1, sizeof(*service) +
+					     servers * sizeof(umcg_tid));
+
+	if (!service)
+		return NULL;
+	if (queue_init(&service->preempted, workers + 1)) {
+		free(service);
+		return NULL;
+	}
+	pthread_mutex_init(&service->lock, NULL);
+	service->left = workers;
+	service->room = servers;
+	return service;
+}
+
+void lab_service_free(struct lab_service *service)
+{
+	queue_free(&service->preempted);
+	pthread_mutex_destroy(&service->lock);
+	free(service);
+}
+
+/* Take part; -1 when there are as many servers as there may be. */
+static int take_part(struct lab_service *service, umcg_tid self)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&service->lock);
+	if (service->nr_servers == service->room)
+		err = -1;
+	else
+		service->servers[service->nr_servers++] = self;
+	pthread_mutex_unlock(&service->lock);
+	errno = EBUSY;
+	return err;
+}
+
+/*
+ * Leave. Nobody wakes a server that is no longer on the list, but somebody may
+ * have before: that wake-up is consumed here, not by a later wait.
+ */
+static void part(struct lab_service *service, umcg_tid self)
+{
+	int err = errno;
+
+	pthread_mutex_lock(&service->lock);
+	for (uint32_t i = 0; i < service->nr_servers; i++)
+		if (service->servers[i] == self)
+			service->servers[i] = service->servers[--service->nr_servers];
+	pthread_mutex_unlock(&service->lock);
+	if (umcg_get_task_state(self) & UMCG_UTF_WAKEUP_QUEUED)
+		umcg_wait(1);
+	errno = err;
+}
+
+static bool all_left(struct lab_service *service)
+{
+	bool done;
+
+	pthread_mutex_lock(&service->lock);
+	done = !service->left;
+	pthread_mutex_unlock(&service->lock);
+	return done;
+}
+
+/* A worker has unregistered. After the last one nothing wakes the others but us. */
+static void one_left(struct lab_service *service, umcg_tid self)
+{
+	pthread_mutex_lock(&service->lock);
+	if (service->left && !--service->left)
+		for (uint32_t i = 0; i < service->nr_servers; i++)
+			if (service->servers[i] != self)
+				umcg_wake(service->servers[i], false);
+	pthread_mutex_unlock(&service->lock);
+}
+
+static int serve(struct lab_service *service, umcg_tid self)
+{
+	while (!all_left(service)) {
+		umcg_tid task = next_worker(&service->preempted), back;
+
+		if (task == UMCG_NONE) {
+			if (errno == EINTR && all_left(service))
+				break;
+			return -1;
+		}
+		errno = 0;
+		back = umcg_run_worker(task);
+		if (back == UMCG_NONE) {
+			if (errno)
+				return -1;
+			one_left(service, self);
+		} else if (is_preempted(umcg_get_task_state(back))) {
+			queue_put(&service->preempted, back);
+		}
+	}
+	return 0;
+}
+
+int lab_serve(struct lab_service *service)
+{
+	umcg_tid self = umcg_get_utid();
+	int ret;
+
+	if (take_part(service, self))
+		return -1;
+	ret = serve(service, self);
+	part(service, self);
+	return ret;
+}

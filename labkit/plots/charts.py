@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: MIT
+"""Tables as figures: latency distributions, throughput, comparison, ratios, occupancy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+
+from labkit import analysis
+from labkit.analysis.latency import (
+    latencies_detection,
+    latencies_op,
+    latencies_preemption,
+    latencies_wake,
+)
+from labkit.analysis.needs import MissingEvents, MissingSamples
+from labkit.plots.style import (
+    PLACE_COLOURS,
+    SERIES_COLOURS,
+    TOP_LEGEND,
+    duration,
+    finish,
+    log_ticks,
+    series_style,
+)
+from labkit.record import Record
+
+#: Which latency `plot_latency` draws, its source and what to call it.
+LATENCIES = {
+    "op": (latencies_op, "Latency of operations"),
+    "detection": (latencies_detection, "Block detection: BLOCKED until the server runs"),
+    "wake": (latencies_wake, "Waking: IDLE on the list until RUNNING"),
+    "preemption": (latencies_preemption, "Preemption: asked until off the server"),
+}
+
+_POINTS = 400
+
+
+def _latencies(
+    record: Record, which: str, series: Sequence[str] | None
+) -> tuple[pl.DataFrame, str]:
+    if which not in LATENCIES:
+        raise ValueError(f"unknown latency {which!r}; choose from {', '.join(LATENCIES)}")
+    source, title = LATENCIES[which]
+    # A logarithmic axis has no zero: what took less than the clock's step is shown as 1 ns.
+    rows = _only(source(record).with_columns(pl.col("ns").clip(1)), series)
+    return rows.sort("series", maintain_order=True), title
+
+
+def _only(rows: pl.DataFrame, series: Sequence[str] | None) -> pl.DataFrame:
+    """The rows of these series; None: all.
+
+    Raises:
+        MissingEvents: there are none.
+    """
+    kept = rows if series is None else rows.filter(pl.col("series").is_in(list(series)))
+    if kept.is_empty():
+        raise MissingEvents(f"no events of series {', '.join(series or ['(any)'])} to draw")
+    return kept
+
+
+def plot_latency(
+    record: Record, which: str = "op", series: Sequence[str] | None = None
+) -> go.Figure:
+    """The whole distribution, tail first: the share that took longer than x, both axes log.
+
+    Args:
+        record: a run.
+        which: one of `LATENCIES`.
+        series: which to draw; None: all.
+
+    Raises:
+        labkit.analysis.MissingEvents: the run has not the events it takes.
+        ValueError: unknown `which`.
+    """
+    rows, title = _latencies(record, which, series)
+    fig = go.Figure()
+    for i, ((name,), group) in enumerate(rows.group_by("series", maintain_order=True)):
+        values = np.sort(group["ns"].to_numpy())
+        n = len(values)
+        # Even steps in the logarithm of the share: the tail keeps all of its few points.
+        rank = np.unique(n - np.geomspace(n, 1, min(n, _POINTS)).round().astype(int))
+        fig.add_scatter(
+            x=values[rank],
+            y=(n - rank) / n,
+            mode="lines" if n > 1 else "markers",
+            line={"shape": "vh", "width": 2, **series_style(i)},
+            name=f"{name} (n {n:,})",
+            hovertemplate="%{y:.3%} took %{x:,.0f} ns or longer<extra>" + str(name) + "</extra>",
+        )
+    for share, name in ((0.5, "p50"), (0.1, "p90"), (0.01, "p99"), (0.001, "p99.9")):
+        fig.add_hline(share, line={"width": 1, "color": "#c9ced4"}, layer="below")
+        fig.add_annotation(
+            x=1,
+            xref="paper",
+            y=np.log10(share),
+            text=name,
+            showarrow=False,
+            xanchor="right",
+            yanchor="bottom",
+            font={"size": 11, "color": "#5b6673"},
+        )
+    ticks = log_ticks(rows["ns"].to_numpy().min(), rows["ns"].to_numpy().max(), duration)
+    fig.update_xaxes(type="log", title="latency (log)", **ticks)
+    fig.update_yaxes(type="log", title="share that took longer", tickformat="~%")
+    return finish(fig, record, title, height=460)
+
+
+def plot_histogram(
+    record: Record,
+    which: str = "op",
+    series: Sequence[str] | None = None,
+    bins_per_decade: int = 20,
+) -> go.Figure:
+    """The distribution as outlines over logarithmic bins; areas compare series of different n.
+
+    Raises:
+        labkit.analysis.MissingEvents: the run has not the events it takes.
+        ValueError: unknown `which`.
+    """
+    rows, title = _latencies(record, which, series)
+    fig = go.Figure()
+    for i, ((name,), group) in enumerate(rows.group_by("series", maintain_order=True)):
+        logs = np.log10(group["ns"].to_numpy())
+        low = np.floor(logs.min() * bins_per_decade)
+        edges = np.arange(low, np.floor(logs.max() * bins_per_decade) + 2) / bins_per_decade
+        counts, _ = np.histogram(logs, edges)
+        fig.add_scatter(
+            x=10 ** np.repeat(edges, 2),
+            y=np.concatenate([[0], np.repeat(counts / len(logs), 2), [0]]),
+            mode="lines",
+            fill="tozeroy",
+            fillcolor=_faint(series_style(i)["color"]),
+            line={"width": 2, **series_style(i)},
+            name=f"{name} (n {len(logs):,})",
+            hovertemplate="%{x:,.0f} ns: %{y:.1%}<extra>" + str(name) + "</extra>",
+        )
+    ticks = log_ticks(rows["ns"].to_numpy().min(), rows["ns"].to_numpy().max(), duration)
+    fig.update_xaxes(type="log", title="latency (log)", **ticks)
+    fig.update_yaxes(title="share of operations in a bin", tickformat=".0%", rangemode="tozero")
+    return finish(fig, record, title, height=400)
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.12)"
+
+
+def plot_throughput(
+    record: Record, series: Sequence[str] | None = None, bins: int = 60
+) -> go.Figure:
+    """Finished operations per second over time, one line a series.
+
+    Raises:
+        labkit.analysis.MissingEvents: the run has no `op` events.
+    """
+    table = _only(analysis.df_throughput(record, bins), series)
+    fig = go.Figure()
+    for i, ((name,), rows) in enumerate(table.group_by("series", maintain_order=True)):
+        fig.add_scatter(
+            x=rows["s"].to_numpy() * 1e3,
+            y=rows["per_s"].to_numpy(),
+            mode="lines",
+            line={"width": 2, "shape": "hvh", **series_style(i)},
+            name=str(name),
+            hovertemplate="%{x:.2f} ms: %{y:,.0f}/s<extra>" + str(name) + "</extra>",
+        )
+    fig.update_xaxes(title="time since the series began (ms)")
+    fig.update_yaxes(
+        title="operations per second (traced)", rangemode="tozero", separatethousands=True
+    )
+    return finish(fig, record, "Throughput over time", height=400)
+
+
+def plot_comparison(record: Record, unit: str | None = None) -> go.Figure:
+    """Every measured value of every series in one unit, with median and quartiles.
+
+    Args:
+        record: a run.
+        unit: which of the samples' units; None: the first.
+
+    Raises:
+        MissingSamples: the run has no samples (in this unit).
+    """
+    units = record.samples["unit"].unique(maintain_order=True).to_list()
+    chosen = unit if unit is not None else (units[0] if units else None)
+    if chosen not in units:
+        raise MissingSamples(
+            f"no samples in {chosen!r}; the run has {', '.join(units) or 'no samples'}"
+        )
+    table = analysis.df_samples(record).filter(pl.col("unit") == chosen)
+    values = record.samples.filter(pl.col("unit") == chosen)
+    fig = go.Figure()
+    fig.add_scatter(
+        x=values["value"].to_numpy(),
+        y=values["series"].to_list(),
+        mode="markers",
+        marker={"symbol": "line-ns-open", "size": 12, "color": "#8b96a3"},
+        name="one repetition",
+        hovertemplate="%{y}: %{x:,.4g} " + str(chosen) + "<extra></extra>",
+    )
+    fig.add_scatter(
+        x=table["median"].to_numpy(),
+        y=table["series"].to_list(),
+        mode="markers",
+        marker={"size": 10, "color": SERIES_COLOURS[0]},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": (table["high"] - table["median"]).to_numpy(),
+            "arrayminus": (table["median"] - table["low"]).to_numpy(),
+            "thickness": 2,
+        },
+        name="median and quartiles",
+        hovertemplate="%{y}: median %{x:,.4g} " + str(chosen) + "<extra></extra>",
+    )
+    numbers = values["value"].to_numpy()
+    spread = numbers.min() > 0 and numbers.max() > 20 * numbers.min()
+    fig.update_xaxes(title=f"{chosen}{' (log)' if spread else ''}")
+    if spread:
+        ticks = log_ticks(numbers.min(), numbers.max(), "{:,g}".format)
+        fig.update_xaxes(type="log", **ticks)
+    else:
+        fig.update_xaxes(rangemode="tozero", exponentformat="none", separatethousands=True)
+    _categories(fig, table["series"].to_list())
+    return finish(
+        fig, record, f"Measured values, {chosen}", height=140 + 30 * table.height
+    ).update_layout(legend=TOP_LEGEND)
+
+
+def _categories(fig: go.Figure, names: list[str]) -> None:
+    """One row a name, from top to bottom, with room above the first and below the last."""
+    fig.update_yaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=names,
+        range=[len(names) - 0.4, -0.6],
+    )
+
+
+def plot_ratio(record: Record, baseline: str | None = None) -> go.Figure:
+    """Each series over its baseline with its 95 % interval; 1 is "the same".
+
+    Raises:
+        MissingSamples: nothing in the run has a baseline.
+    """
+    table = analysis.df_ratio(record, baseline)
+    if table.is_empty():
+        raise MissingSamples(
+            f"no series of the run {record.experiment!r} has a baseline to be set against"
+        )
+    labels = [
+        f"{s} : {b.partition('/')[0]} ({u})"
+        for s, b, u in table.select("series", "baseline", "unit").iter_rows()
+    ]
+    certain = (~table["verdict"].is_in(["not significant"]) & table["low"].is_finite()).to_numpy()
+    fig = go.Figure()
+    for name, mine, symbol, colour in (
+        ("95 % interval excludes 1", certain, "circle", SERIES_COLOURS[0]),
+        ("not significant", ~certain, "circle-open", SERIES_COLOURS[6]),
+    ):
+        rows = table.filter(pl.Series(mine))
+        if rows.is_empty():
+            continue
+        fig.add_scatter(
+            x=rows["ratio"].to_numpy(),
+            y=[label for label, keep in zip(labels, mine, strict=True) if keep],
+            mode="markers",
+            marker={"size": 11, "symbol": symbol, "color": colour, "line": {"width": 2}},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": (rows["high"] - rows["ratio"]).fill_nan(0).to_numpy(),
+                "arrayminus": (rows["ratio"] - rows["low"]).fill_nan(0).to_numpy(),
+                "thickness": 2,
+            },
+            name=name,
+            customdata=rows.select("low", "high", "verdict", "n").rows(),
+            hovertemplate="%{y}: %{x:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}], "
+            "%{customdata[2]}, n %{customdata[3]}<extra></extra>",
+        )
+    fig.add_vline(1, line={"width": 1.5, "color": "#1d2733", "dash": "dash"})
+    ends = table.select("ratio", "low", "high").to_numpy()
+    ends = ends[np.isfinite(ends) & (ends > 0)]
+    ticks = log_ticks(min(0.9, ends.min()), max(1.1, ends.max()), "{:g}".format)
+    fig.update_xaxes(type="log", title="ratio (log; 1: the same)", **ticks)
+    _categories(fig, labels)
+    title = "Ratios to the baseline, 95 % bootstrap intervals"
+    return finish(fig, record, title, height=140 + 30 * table.height).update_layout(
+        legend=TOP_LEGEND
+    )
+
+
+def plot_occupancy(record: Record, series: str | None = None) -> go.Figure:
+    """Share of time each task spent in each state, stacked.
+
+    Raises:
+        labkit.analysis.MissingEvents: the run has no state changes.
+    """
+    table = analysis.df_occupancy(record)
+    if series is not None:
+        table = table.filter(pl.col("series") == series)
+    names = table["name"].to_list()
+    if table["series"].n_unique() > 1:
+        names = [f"{n} [{s}]" for n, s in table.select("name", "series").iter_rows()]
+    columns = {
+        "running": "RUNNING",
+        "idle": "IDLE",
+        "listed": "IDLE on the list",
+        "blocked": "BLOCKED",
+    }
+    fig = go.Figure()
+    for column, place in columns.items():
+        fig.add_bar(
+            x=table[column].to_numpy(),
+            y=names,
+            orientation="h",
+            name=place,
+            marker_color=PLACE_COLOURS[place],
+            customdata=[
+                duration(s * ns) for s, ns in table.select(column, "observed_ns").iter_rows()
+            ],
+            hovertemplate="%{y}: " + place + " %{x:.1%}, %{customdata}<extra></extra>",
+        )
+    fig.update_layout(barmode="stack")
+    fig.update_xaxes(tickformat=".0%", range=[0, 1], title="share of the observed time")
+    _categories(fig, names)
+    return finish(fig, record, "Where the time went", height=140 + 26 * len(names)).update_layout(
+        legend=TOP_LEGEND
+    )

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""Colours, fonts and the caption that every figure carries."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from labkit.record import Record
+
+#: Colours of the places a task can be in; apart in hue and lightness for all kinds of colour vision
+#: (after Okabe and Ito, "Color Universal Design", 2008).
+PLACE_COLOURS = {
+    "RUNNING": "#0072B2",
+    "IDLE": "#D4D7DB",
+    "IDLE on the list": "#F0C64B",
+    "BLOCKED": "#C4501B",
+}
+
+#: Colours and dashes of series, in order; a series is never told by colour alone.
+SERIES_COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D1F",
+)  # fmt: skip
+SERIES_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+TCG_WARNING = "Under TCG absolute times mean nothing: compare ratios only."
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+_CAPTION = "caption"
+_HEAD, _LINE = 56, 18
+
+#: A legend in a row above the drawing, for the few entries that a reader knows.
+TOP_LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
+
+
+def caption(record: Record) -> str:
+    """One line that says where and how the run was made, for under a figure."""
+    env, spec = record.environment, record.spec
+    said = [f"{record.experiment}: kernel {env.get('kernel', 'unknown')}"]
+    if env.get("config_digest"):
+        said.append(f"config {env['config_digest']}")
+    accelerator = str(env.get("accelerator", "unknown"))
+    said.append({"tcg": "TCG", "kvm": "KVM", "vm": "some VM"}.get(accelerator, accelerator))
+    said.append(str(env.get("cpu", "unknown CPU")))
+    cpus = env.get("cpus")
+    if isinstance(cpus, list):
+        said.append(f"{len(cpus)} CPU{'s' if len(cpus) != 1 else ''}")
+    said.append(f"pinning: {_pinning(spec)}")
+    said.append(f"clock {env.get('clock', 'unknown')}")
+    repetitions = spec.get("repetitions")
+    if repetitions is None and record.samples.height:
+        repetitions = record.samples["repetition"].n_unique()
+    said.append(f"{repetitions if repetitions is not None else 'no'} repetitions")
+    if env.get("commit"):
+        said.append(f"commit {env['commit']}")
+    text = ", ".join(said) + "."
+    if record.counters.get("lost"):
+        text += f" {record.counters['lost']:g} events were lost."
+    return text + (f" {TCG_WARNING}" if accelerator == "tcg" else "")
+
+
+def _pinning(spec: dict[str, Any]) -> str:
+    placements = spec.get("placements")
+    if isinstance(placements, list):
+        return " and ".join(placements)
+    return str(spec.get("pinning", "to the run's CPUs"))
+
+
+def finish(
+    fig: go.Figure, record: Record, title: str, height: int = 420, notice: str = ""
+) -> go.Figure:
+    """Give a figure its looks, its title with a notice under it, and its caption."""
+    text = caption(record)
+    lines = textwrap.wrap(text, 120)
+    shown = f"{title}<br><sup>{notice}</sup>" if notice else title
+    fig.update_layout(
+        template="plotly_white",
+        font={"family": _FONT, "size": 13, "color": "#1d2733"},
+        title={
+            "text": shown,
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"l": 12, "t": 12},
+            "font": {"size": 16},
+        },
+        height=height + _HEAD + _LINE * len(lines),
+        margin={"l": 10, "r": 16, "t": _HEAD + 20, "b": 62 + _LINE * len(lines)},
+        legend={"title": None, "font": {"size": 12}},
+        hoverlabel={"font": {"family": _FONT}},
+        meta={"title": title, "notice": notice, "caption": text},
+    )
+    fig.update_xaxes(automargin=True, zeroline=False)
+    fig.update_yaxes(automargin=True, zeroline=False)
+    fig.add_annotation(
+        name=_CAPTION,
+        text="<br>".join(lines),
+        x=0,
+        xref="paper",
+        xanchor="left",
+        align="left",
+        y=0,
+        yref="paper",
+        yanchor="top",
+        yshift=-56,
+        showarrow=False,
+        font={"size": 11, "color": "#5b6673"},
+    )
+    return fig
+
+
+class Parts(NamedTuple):
+    """A figure without words, and its words: for pages that set text themselves."""
+
+    figure: go.Figure
+    title: str
+    notice: str
+    caption: str
+
+
+def take_apart(fig: go.Figure) -> Parts:
+    """A copy of a finished figure without title, notice and caption, and these."""
+    bare = go.Figure(fig)
+    words = fig.layout.meta
+    bare.layout.annotations = [a for a in bare.layout.annotations if a.name != _CAPTION]
+    lines = len(textwrap.wrap(words["caption"], 120))
+    bare.layout.height -= _LINE * lines + _HEAD
+    bare.layout.margin.b -= _LINE * lines
+    bare.layout.margin.t -= _HEAD
+    bare.layout.title = None
+    return Parts(bare, words["title"], words["notice"], words["caption"])
+
+
+def log_ticks(low: float, high: float, text: Callable[[float], str]) -> dict[str, Any]:
+    """Ticks of a logarithmic axis, written by `text`.
+
+    At 1, 2, 5 of each decade, at 1 alone beyond three decades, and in even steps within less than
+    half one.
+    """
+    if high < 3 * low:
+        step = 10.0 ** math.floor(math.log10(high - low)) / 2 if high > low else low
+        near = [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+        ticks = [t for t in near if t > 0][:: max(1, len(near) // 8)]
+        return {"tickmode": "array", "tickvals": ticks, "ticktext": [text(t) for t in ticks]}
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    ticks = [s * 10.0**e for e in range(first, last + 1) for s in steps]
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [text(t) for t in ticks]}
+
+
+def series_style(index: int) -> dict[str, str]:
+    """Line colour and dash of the index-th series."""
+    return {
+        "color": SERIES_COLOURS[index % len(SERIES_COLOURS)],
+        "dash": SERIES_DASHES[index % len(SERIES_DASHES)],
+    }
+
+
+def duration(ns: float) -> str:
+    """A time in a unit that reads well."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if abs(ns) >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns:.3g} ns"

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The event table: schema, files, kernel tracepoints, Perfetto export."""

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""A run as one Parquet file: events as its table, everything else in its key-value metadata.
+
+| key                | value                                           |
+|--------------------|-------------------------------------------------|
+| labkit.format      | `FORMAT`, an integer as text                    |
+| labkit.spec        | JSON                                            |
+| labkit.environment | JSON                                            |
+| labkit.counters    | JSON                                            |
+| labkit.tasks       | Arrow IPC of the task table, base64             |
+| labkit.samples     | Arrow IPC of the sample table, base64           |
+
+Any Parquet reader can read the events. Nothing in the file is ever executed.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import io
+import json
+import os
+from pathlib import Path
+from typing import TypeVar, overload
+
+import polars as pl
+
+from labkit.record import EVENT_SCHEMA, SAMPLE_SCHEMA, TASK_SCHEMA, Record
+from labkit.trace import schema
+from labkit.trace.errors import (
+    ForeignFile,
+    NewerFormat,
+    SchemaError,
+    TruncatedFile,
+    WriteFailed,
+)
+
+#: Version of the file's layout. A reader refuses a higher one.
+FORMAT = 1
+
+_MAGIC = b"PAR1"
+R = TypeVar("R", bound=Record)
+
+
+def _pack(table: pl.DataFrame) -> str:
+    buffer = io.BytesIO()
+    table.write_ipc(buffer, compression="zstd")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _unpack(text: str) -> pl.DataFrame:
+    return pl.read_ipc(io.BytesIO(base64.b64decode(text, validate=True)))
+
+
+def _as_json(value: object, what: str) -> str:
+    try:
+        return json.dumps(value, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise SchemaError(
+            f"{what} holds a value that JSON cannot hold ({error}); use str, int, float, bool, "
+            "None, lists and dicts"
+        ) from error
+
+
+def save(record: Record, path: str | os.PathLike[str]) -> Path:
+    """Write a run to `path`, wholly or not at all, and return the path.
+
+    The bytes go to a hidden file beside the target, reach the disk, and only then take its name:
+    after a full disk, a kill or a power cut, the target is either the new run or what it was
+    before.
+
+    Raises:
+        SchemaError: the run holds something that is not an event table or not JSON.
+        WriteFailed: the operating system refused, with the reason and what to do.
+    """
+    target = Path(path)
+    events = schema.validate(schema.sort(record.events))
+    metadata = {
+        "labkit.format": str(FORMAT),
+        "labkit.spec": _as_json(record.spec, "spec"),
+        "labkit.environment": _as_json(record.environment, "environment"),
+        "labkit.counters": _as_json(record.counters, "counters"),
+        "labkit.tasks": _pack(record.tasks),
+        "labkit.samples": _pack(record.samples),
+    }
+    buffer = io.BytesIO()
+    events.write_parquet(buffer, compression="zstd", compression_level=1, metadata=metadata)
+    write_atomically(target, buffer.getbuffer())
+    return target
+
+
+def write_atomically(target: Path, data: bytes | memoryview) -> None:
+    """Give `target` the content `data`, or leave it as it was.
+
+    Raises:
+        WriteFailed: the operating system refused, with the reason and what to do.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise WriteFailed(error.errno, _why_not_written(target, error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _why_not_written(target: Path, error: OSError) -> str:
+    advice = {
+        errno.ENOSPC: "the disk is full: free space or save elsewhere",
+        errno.EDQUOT: "the disk quota is used up: free space or save elsewhere",
+        errno.EFBIG: "larger than a file may be here: see `ulimit -f`, or save elsewhere",
+        errno.ENOENT: f"the folder {target.parent} does not exist: create it first",
+        errno.EACCES: f"no permission to write in {target.parent}: save elsewhere",
+        errno.EROFS: f"{target.parent} is read-only: save elsewhere",
+        errno.EISDIR: "this is a folder: give a file name",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return f"cannot write {target}: {advice}. Earlier results are untouched"
+
+
+@overload
+def load(path: str | os.PathLike[str]) -> Record: ...
+
+
+@overload
+def load(path: str | os.PathLike[str], kind: type[R]) -> R: ...
+
+
+def load(path: str | os.PathLike[str], kind: type[Record] = Record) -> Record:
+    """Read a run that `save` wrote, as a `Record` or as the subclass `kind`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ForeignFile: it is something else.
+        TruncatedFile: it was cut short or damaged.
+        NewerFormat: a newer labkit wrote it.
+    """
+    source = Path(path)
+    if source.is_dir():
+        raise ForeignFile(f"{source} is a folder; give the .parquet file of a run")
+    with open(source, "rb") as file:
+        data = file.read()
+    if not data:
+        raise TruncatedFile(f"{source} is empty; record the run again")
+    if not data.startswith(_MAGIC):
+        raise ForeignFile(
+            f"{source} is not a Parquet file; `labkit run EXPERIMENT -o FILE` makes one"
+        )
+    if len(data) < 12 or not data.endswith(_MAGIC):
+        raise TruncatedFile(
+            f"{source} ends early ({len(data)} bytes): the copy or the write was cut short; "
+            "copy it again or record the run again"
+        )
+    try:
+        metadata = pl.read_parquet_metadata(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise TruncatedFile(_damaged(source, error)) from error
+    if "labkit.format" not in metadata:
+        raise ForeignFile(
+            f"{source} is Parquet, but no labkit run; read it with polars.read_parquet, or make an "
+            "event table of it with labkit.trace.schema.events"
+        )
+    if not metadata["labkit.format"].isdecimal() or int(metadata["labkit.format"]) > FORMAT:
+        raise NewerFormat(
+            f"{source} has format {metadata['labkit.format']}, this labkit reads up to {FORMAT}; "
+            "update labkit"
+        )
+    try:
+        return kind(
+            spec=json.loads(metadata["labkit.spec"]),
+            environment=json.loads(metadata["labkit.environment"]),
+            counters=json.loads(metadata["labkit.counters"]),
+            tasks=schema.conform(_unpack(metadata["labkit.tasks"]), TASK_SCHEMA),
+            samples=schema.conform(_unpack(metadata["labkit.samples"]), SAMPLE_SCHEMA),
+            events=schema.validate(schema.conform(pl.read_parquet(io.BytesIO(data)), EVENT_SCHEMA)),
+        )
+    except (KeyError, ValueError, OSError, pl.exceptions.PolarsError) as error:
+        raise TruncatedFile(_damaged(source, error)) from error
+
+
+def _damaged(source: Path, error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return f"{source} is damaged ({reason}); copy it again or record the run again"

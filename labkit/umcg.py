@@ -1,0 +1,444 @@
+# SPDX-License-Identifier: MIT
+"""User-Managed Concurrency Groups for Python threads: libumcg, Pythonic.
+
+    with umcg.Group() as group:
+        group.start_worker(print, "on a server's time")
+        group.serve(workers=1)
+
+The interpreter lock is released around every call that may wait. A Python worker may block, or be
+preempted, while it holds that lock; so the server that is to run it again must not need the lock.
+`Group.serve` and `Server.serve` schedule in C and never do. A policy written in Python
+(`Server.next_idle`, `Server.run`) is for workers that are not Python threads, such as the engine's
+(`Group.native_workers`); with Python workers in the group these calls refuse.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.native import engine
+from labkit.native._engine import ffi, lib
+
+__all__ = [
+    "Group",
+    "Server",
+    "State",
+    "Task",
+    "TaskState",
+    "UmcgError",
+    "basic_task",
+    "current",
+    "enabled",
+    "swap",
+    "wait",
+    "wake",
+]
+
+enabled = engine.enabled
+
+
+class UmcgError(OSError):
+    """A libumcg call failed; `errno` says why."""
+
+
+class State(enum.IntEnum):
+    """The state of a task as the kernel and libumcg see it."""
+
+    NONE = 0
+    RUNNING = 1
+    IDLE = 2
+    BLOCKED = 3
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """A task's state word without its timestamp.
+
+    Attributes:
+        state: see `State`.
+        locked: user space is in the middle of a transition.
+        preempted: a preemption was asked for.
+        in_wait: a worker that sleeps in `wait` rather than on the idle list.
+        wakeup_queued: the next `wait` or `swap` will not sleep.
+    """
+
+    state: State
+    locked: bool
+    preempted: bool
+    in_wait: bool
+    wakeup_queued: bool
+
+
+def _check(result: int, call: str) -> None:
+    if result:
+        _raise(ffi.errno, call)
+
+
+def _raise(number: int, call: str) -> None:
+    reasons = {
+        errno.ENOSYS: "this kernel has no UMCG; run under `labkit vm exec --`",
+        errno.ETIMEDOUT: "the time is over",
+        errno.EBUSY: "busy: it still has tasks, or the worker runs already",
+        errno.ESRCH: "no such task",
+    }
+    if number == errno.ETIMEDOUT:
+        raise TimeoutError(number, f"{call}: {reasons[number]}")
+    raise UmcgError(number, f"{call}: {reasons.get(number, os.strerror(number))}")
+
+
+def _deadline(timeout: float | None) -> int:
+    """Seconds from now as libumcg's absolute time; 0 for none."""
+    if timeout is None:
+        return 0
+    return max(1, int(lib.umcg_get_time_ns()) + round(timeout * 1e9))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A thread by its UMCG id, valid from before its registration to its end."""
+
+    tid: int
+
+    @property
+    def state(self) -> TaskState:
+        """The state right now; it may have changed when you read it."""
+        word = int(lib.umcg_get_task_state(self.tid))
+        return TaskState(
+            State(word & 0x3F),
+            bool(word & 0x40),
+            bool(word & 0x80),
+            bool(word & 0x10000),
+            bool(word & 0x20000),
+        )
+
+    @property
+    def tag(self) -> int:
+        """The value attached to the task."""
+        return int(lib.umcg_get_task_tag(self.tid))
+
+    @tag.setter
+    def tag(self, value: int) -> None:
+        lib.umcg_set_task_tag(self.tid, value)
+
+    def wake(self, *, here: bool = False) -> None:
+        """Wake it from `wait`, or let its next `wait` return at once; see `wake`."""
+        wake(self, here=here)
+
+    def preempt(self) -> bool:
+        """Take a running worker off its server; False when it was not running.
+
+        Raises:
+            UmcgError: it is no worker of this process, or its group has no preemption.
+        """
+        if lib.umcg_preempt_worker(self.tid) == 0:
+            return True
+        if ffi.errno == errno.EAGAIN:
+            return False
+        _raise(ffi.errno, "preempt")
+        return False
+
+
+def current() -> Task:
+    """The calling thread, registered or not."""
+    return Task(int(lib.umcg_get_utid()))
+
+
+def wait(timeout: float | None = None) -> None:
+    """Sleep until woken; a worker gives its server back.
+
+    Args:
+        timeout: seconds; None: no end.
+
+    Raises:
+        TimeoutError: nobody woke it in time.
+        UmcgError: the thread is not registered.
+    """
+    deadline = _deadline(timeout)
+    while lib.umcg_wait(deadline):
+        # EINTR: Python runs the signal's handler before the next turn of this loop.
+        if ffi.errno != errno.EINTR:
+            _raise(ffi.errno, "wait")
+
+
+def wake(task: Task, *, here: bool = False) -> None:
+    """Wake `task` from its `wait`, or queue one wake-up for the next.
+
+    Args:
+        task: whom.
+        here: advise the kernel to run it on this CPU.
+
+    Raises:
+        UmcgError: there is no such task.
+    """
+    _check(lib.umcg_wake(task.tid, here), "wake")
+
+
+def swap(task: Task, timeout: float | None = None) -> None:
+    """Wake `task` and wait, as one switch on this CPU; a worker hands its server over.
+
+    Args:
+        task: server to server, or worker to worker of the same group.
+        timeout: seconds; None: no end.
+
+    Raises:
+        TimeoutError: nobody woke this thread in time.
+        UmcgError: not registered, no such task, or not of the same kind.
+    """
+    if lib.umcg_swap(task.tid, _deadline(timeout)):
+        if ffi.errno != errno.EINTR:
+            _raise(ffi.errno, "swap")
+        wait(timeout)  # the switch is done, a signal ended the waiting half
+
+
+@contextmanager
+def basic_task(tag: int = 0) -> Iterator[Task]:
+    """The calling thread as a basic task: it can wait, wake and swap, and runs no workers.
+
+    Raises:
+        UmcgError: no UMCG here, or the thread is registered already.
+    """
+    if not lib.umcg_register_basic_task(tag):
+        _raise(ffi.errno, "register a basic task")
+    try:
+        yield current()
+    finally:
+        _check(lib.umcg_unregister_task(), "unregister")
+
+
+@contextmanager
+def _service(workers: int, servers: int) -> Iterator[Any]:
+    if workers < 1 or servers < 1:
+        raise ValueError(f"{workers} workers over {servers} servers: give 1 or more of each")
+    service = lib.lab_service_new(workers, servers)
+    if service == ffi.NULL:
+        _raise(ffi.errno, "serve")
+    try:
+        yield service
+    finally:
+        lib.lab_service_free(service)
+
+
+def _serve(service: Any) -> None:
+    while lib.lab_serve(service):
+        if ffi.errno != errno.EINTR:
+            _raise(ffi.errno, "serve")
+
+
+class Server:
+    """The calling thread while it is a server of `group`; made by `Group.server`."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.task = current()
+
+    def serve(self, workers: int) -> None:
+        """Run workers of the group until `workers` of them have unregistered.
+
+        Workers that became ready go first, then preempted ones, each in order of arrival. For
+        several servers that serve together see `Group.serve`.
+
+        Raises:
+            UmcgError: the group is broken.
+        """
+        with _service(workers, 1) as service:
+            _serve(service)
+
+    def next_idle(self, *, wait: bool = True) -> Task | None:
+        """The next worker that may run; None when there is none and `wait` is false.
+
+        Raises:
+            UmcgError: the group has Python workers (see the module), or is broken.
+        """
+        self.group._refuse_python_workers()
+        while True:
+            tid = int(lib.umcg_get_idle_worker(wait))
+            if tid:
+                return Task(tid)
+            if not wait:
+                return None
+            if ffi.errno != errno.EINTR:
+                _raise(ffi.errno, "next idle worker")
+
+    def run(self, worker: Task) -> Task | None:
+        """Lend this server's place to `worker` until it blocks, yields or is preempted.
+
+        Returns:
+            The worker that gave the place back (not always the one started: workers swap), or
+            None when it unregistered. `state` says why: BLOCKED; IDLE and `in_wait` (it waits);
+            IDLE and `preempted`: it is on no list, run it again when it is its turn.
+
+        Raises:
+            UmcgError: the group has Python workers (see the module), or `worker` cannot run.
+        """
+        self.group._refuse_python_workers()
+        ffi.errno = 0
+        back = int(lib.umcg_run_worker(worker.tid))
+        if back:
+            return Task(back)
+        if ffi.errno:
+            _raise(ffi.errno, "run a worker")
+        return None
+
+
+class Group:
+    """Servers and workers that may interact. Use as a context, or call `close`.
+
+    Args:
+        preemption: workers may be preempted.
+
+    Raises:
+        UmcgError: no UMCG here, or no memory.
+    """
+
+    def __init__(self, *, preemption: bool = False) -> None:
+        if not enabled():
+            _raise(errno.ENOSYS, "create a group")
+        self.handle = int(lib.umcg_create_group(1 if preemption else 0))
+        if not self.handle:
+            _raise(ffi.errno, "create a group")
+        self._python_workers = 0
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Destroy the group.
+
+        Raises:
+            UmcgError: it still has tasks.
+        """
+        if self.handle:
+            _check(lib.umcg_destroy_group(self.handle), "destroy the group")
+            self.handle = 0
+
+    def __enter__(self) -> Group:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close()
+
+    def _refuse_python_workers(self) -> None:
+        if self._python_workers:
+            raise UmcgError(
+                errno.EDEADLK,
+                "a Python policy cannot run Python workers: one that blocks with the interpreter "
+                "lock would never run again; use Server.serve",
+            )
+
+    @contextmanager
+    def server(self, tag: int = 0) -> Iterator[Server]:
+        """The calling thread as a server.
+
+        Raises:
+            UmcgError: the thread is registered already.
+        """
+        if not lib.umcg_register_server(self.handle, tag):
+            _raise(ffi.errno, "register a server")
+        try:
+            yield Server(self)
+        finally:
+            _check(lib.umcg_unregister_task(), "unregister")
+
+    def serve(self, workers: int, servers: int = 1) -> None:
+        """Run `servers` threads as servers until `workers` workers have unregistered.
+
+        Scheduling is as in `Server.serve`. Returns when the servers are gone.
+
+        Raises:
+            ValueError: less than one of either.
+            UmcgError: the group is broken.
+        """
+        errors: list[BaseException] = []
+
+        def body(service: Any) -> None:
+            try:
+                with self.server():
+                    _serve(service)
+            except UmcgError as error:
+                errors.append(error)
+
+        with _service(workers, servers) as service:
+            threads = [
+                threading.Thread(target=body, args=(service,), name=f"umcg server {i}")
+                for i in range(servers)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        if errors:
+            raise errors[0]
+
+    @contextmanager
+    def worker(self, tag: int = 0) -> Iterator[Task]:
+        """The calling thread as a worker; the body starts when a server first runs it.
+
+        Raises:
+            UmcgError: the thread is registered already.
+        """
+        with self._lock:
+            self._python_workers += 1
+        try:
+            if not lib.umcg_register_worker(self.handle, tag):
+                _raise(ffi.errno, "register a worker")
+            try:
+                yield current()
+            finally:
+                _check(lib.umcg_unregister_task(), "unregister")
+        finally:
+            with self._lock:
+                self._python_workers -= 1
+
+    def start_worker(self, function: Callable[..., Any], *args: Any) -> threading.Thread:
+        """Start a thread that calls `function(*args)` as a worker; join it as any thread."""
+
+        def body() -> None:
+            with self.worker():
+                function(*args)
+
+        thread = threading.Thread(target=body, name=f"umcg worker {function}")
+        thread.start()
+        return thread
+
+    @contextmanager
+    def native_workers(
+        self, work: str, count: int, *, duration_s: float = 0.0, **load: Any
+    ) -> Iterator[threading.Event]:
+        """Start `count` of the engine's workers, for a policy written in Python to run.
+
+        Args:
+            work: what they do, one of `labkit.native.engine.WORKS`.
+            count: how many.
+            duration_s: seconds until they leave; 0: when the event is set.
+            load: further arguments of `labkit.native.engine.load`.
+
+        Yields:
+            An event; set it to make them leave. The body's server must go on running them until
+            `count` have unregistered.
+        """
+        stop = threading.Event()
+
+        def body() -> None:
+            with suppress(engine.Stopped):
+                engine.load(
+                    work,
+                    umcg=True,
+                    workers=count,
+                    duration_s=duration_s,
+                    group=self.handle,
+                    stop=stop,
+                    **load,
+                )
+
+        thread = threading.Thread(target=body, name="umcg native workers")
+        thread.start()
+        try:
+            yield stop
+        finally:
+            stop.set()
+            thread.join()

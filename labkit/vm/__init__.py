@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""A microVM with the patched kernel on this machine's own file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from labkit.vm import accel, image
+from labkit.vm.errors import VmError
+from labkit.vm.machine import machine, running
+from labkit.vm.options import VmOptions
+from labkit.vm.session import Session
+
+__all__ = ["VmError", "VmOptions", "accel", "execute", "image", "running"]
+
+
+def execute(
+    argv: Sequence[str],
+    options: VmOptions | None = None,
+    *,
+    env: dict[str, str] | None = None,
+    cwd: str | None = None,
+    files: tuple[int, int, int] = (0, 1, 2),
+    say: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Boot the patched kernel, run `argv` in it, end the machine.
+
+    The guest sees this machine's files, the command gets this process' environment and folder,
+    and its stdin, stdout, stderr and signals are this process' own (terminals stay terminals).
+
+    Args:
+        argv: the command and its arguments.
+        options: the machine; None for the defaults.
+        env: the command's environment; None: this process'.
+        cwd: the folder it runs in; None: the current one.
+        files: descriptors to use as stdin, stdout, stderr.
+        say: called with a line about what is being waited for, with "" when that is over.
+
+    Returns:
+        The exit code as a shell sees it: 128 + n after signal n, 127 no such command.
+
+    Raises:
+        VmError: the machine failed (not the command): no kernel, no boot, hang, panic, memory.
+    """
+    if not argv:
+        raise ValueError("no command to run in the guest; for example: labkit vm exec -- uname -r")
+    options = options or VmOptions()
+    accelerator = accel.choose(options, say)
+    say(f"booting the guest ({accelerator})")
+    environment = dict(os.environ if env is None else env)
+    environment["LABKIT_ACCELERATOR"] = accelerator
+    with machine(options, accelerator) as guest:
+        session = Session(
+            guest, argv, env=environment, cwd=cwd or os.getcwd(), files=files, say=say
+        )
+        try:
+            return session.run()
+        finally:
+            say("")

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""One microVM: started by virtme-ng, reached over one virtio serial port, always ended.
+
+Three things end the guest: `close()`; virtme-run's death, as QEMU asks to be killed with its
+parent; and this process' death, as virtme-run asks for the same. So nothing is left running,
+however this process ends.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from labkit.vm import agent, image
+from labkit.vm.errors import VmError
+from labkit.vm.options import Accelerator, VmOptions
+
+QEMU = "qemu-system-x86_64"
+
+# What virtme-ng asks for, plus mmap: it makes shared writable mappings of files possible.
+_ROOT_FLAGS = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=mmap"
+
+_TROUBLE = ("Kernel panic", "BUG:", "Oops", "WARNING:", "Out of memory", "oom-kill:")
+
+
+def runtime_folder() -> Path:
+    """Where running machines leave their files: one folder each, gone when the machine ends."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(base) / f"labkit-vm-{os.getuid()}"
+
+
+class Machine:
+    """A booting or running guest.
+
+    Attributes:
+        connection: the socket to the guest's agent, see `labkit.vm.agent`.
+        accelerator: `kvm` or `tcg`.
+    """
+
+    def __init__(self, options: VmOptions, accelerator: Accelerator) -> None:
+        """Start the guest and wait until QEMU has connected to us.
+
+        Raises:
+            VmError: no kernel image, no QEMU, no virtme-ng, or QEMU ended at once.
+        """
+        self.options = options
+        self.accelerator = accelerator
+        self._lines: collections.deque[str] = collections.deque(maxlen=5000)
+        kernel = image.find(str(options.image) if options.image else None)
+        _need_programs()
+        runtime_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runtime_folder()))
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(str(self.folder / "port"))
+            listener.listen(1)
+            self._process = subprocess.Popen(
+                _command(kernel, options, accelerator, self.folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, "TMPDIR": str(self.folder), "HOME": str(self.folder)},
+            )
+            self._console = threading.Thread(target=self._read_console, daemon=True)
+            self._console.start()
+            self._note(kernel)
+            self.connection = self._accept(listener)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            listener.close()
+
+    def _accept(self, listener: socket.socket) -> socket.socket:
+        deadline = time.monotonic() + self.options.boot_timeout_s
+        listener.settimeout(0.1)
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                return listener.accept()[0]
+            if self._process.poll() is not None:
+                self._console.join(1)
+                raise VmError("QEMU did not start", self.last_lines())
+        raise VmError("QEMU did not start in time", self.last_lines())
+
+    def _note(self, kernel: Path) -> None:
+        note = {
+            "pid": os.getpid(),
+            "image": str(kernel),
+            "accelerator": self.accelerator,
+            "cpus": self.options.cpus,
+            "memory_mib": self.options.memory_mib,
+            "started": time.time(),
+        }
+        (self.folder / "machine.json").write_text(json.dumps(note))
+
+    def _read_console(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            text = line.decode(errors="replace").rstrip()
+            if text:
+                self._lines.append(text)
+
+    def last_lines(self, count: int = 15) -> list[str]:
+        """The last `count` lines of the guest's console, oldest first."""
+        return list(self._lines)[-count:]
+
+    def trouble(self) -> list[str]:
+        """Console lines that say the guest's kernel is unwell (panic, BUG, oops, OOM, warning)."""
+        return [line for line in list(self._lines) if any(word in line for word in _TROUBLE)]
+
+    def running(self) -> bool:
+        """Is QEMU still there?"""
+        return self._process.poll() is None
+
+    def settle(self, seconds: float = 2.0) -> None:
+        """Wait until an ending QEMU is gone and its console is read, at most `seconds`."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+            self._console.join(seconds)
+
+    def close(self) -> None:
+        """End the guest at once and remove its files. Never raises; may be called twice."""
+        if hasattr(self, "connection"):
+            self.connection.close()
+        if hasattr(self, "_process"):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._console.join(5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def machine(options: VmOptions, accelerator: Accelerator) -> Iterator[Machine]:
+    """A `Machine` that is ended on the way out, whatever happens."""
+    guest = Machine(options, accelerator)
+    try:
+        yield guest
+    finally:
+        guest.close()
+
+
+def running() -> list[dict[str, object]]:
+    """The machines of this user that run now: their `machine.json`, oldest first.
+
+    Folders left by a killed process are removed on the way.
+    """
+    found = []
+    for note in sorted(runtime_folder().glob("*/machine.json")):
+        with contextlib.suppress(OSError, ValueError):
+            machine = json.loads(note.read_text())
+            if Path(f"/proc/{machine['pid']}").exists():
+                found.append(machine)
+            else:
+                shutil.rmtree(note.parent, ignore_errors=True)
+    return sorted(found, key=lambda machine: machine["started"])
+
+
+def _need_programs() -> None:
+    if not shutil.which(QEMU):
+        raise VmError(f"{QEMU} is not installed; `make deps` in the project's folder installs it")
+    try:
+        import virtme.commands.run  # noqa: F401
+    except ImportError:
+        raise VmError(
+            "virtme-ng is not installed in this environment; `make deps` in the project's folder "
+            "installs it (or: pip install virtme-ng)"
+        ) from None
+
+
+def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder: Path) -> list[str]:
+    # QEMU's parent is virtme-run: a small script between the two makes it die with it.
+    qemu = folder / QEMU
+    qemu.write_text(f'#!/bin/sh\nexec setpriv --pdeathsig KILL {shutil.which(QEMU)} "$@"\n')
+    qemu.chmod(0o700)
+    python = os.path.realpath(sys.executable)
+    command = [
+        *("setpriv", "--pdeathsig", "KILL"),
+        *(sys.executable, "-m", "virtme.commands.run"),
+        *("--kimg", str(kernel), "--mods", "none", "--qemu-bin", str(qemu)),
+        *("--cpus", str(options.cpus), "--memory", f"{options.memory_mib}M"),
+        *("--rw", "--force-9p", "--disable-microvm", "--show-boot-console"),
+        *("--script-sh", f"exec {python} -I -S {agent.__file__}"),
+        "--qemu-opt=-chardev",
+        f"--qemu-opt=socket,id=labkit,path={folder / 'port'}",
+        "--qemu-opt=-device",
+        "--qemu-opt=virtio-serial-pci,id=labkitbus",
+        "--qemu-opt=-device",
+        f"--qemu-opt=virtserialport,bus=labkitbus.0,chardev=labkit,name={agent.PORT}",
+    ]
+    words = [f"rootflags={_ROOT_FLAGS}", "loglevel=5", *options.kernel_args]
+    if accelerator == "tcg":
+        command += ["--disable-kvm", "--qemu-opt=-accel", "--qemu-opt=tcg,thread=multi"]
+        words = ["clocksource=tsc", "tsc=reliable", *words]
+    return [*command, *(f"--kopt={word}" for word in words)]

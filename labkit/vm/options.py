@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""What a microVM is made of, and what is allowed."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Accelerator = Literal["kvm", "tcg"]
+
+
+def _host_mib() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class VmOptions:
+    """How to start the machine.
+
+    Attributes:
+        cpus: virtual CPUs, 1 to the host's number of CPUs.
+        memory_mib: the guest's memory in MiB, at least 256 and less than the host has.
+        accelerator: `kvm`, `tcg`, or None to use KVM where a boot has proved that it works.
+        image: the kernel, a bzImage; None: see `labkit.vm.image.find`.
+        kernel_args: words appended to the kernel's command line.
+        boot_timeout_s: seconds until the guest must have answered.
+        hang_timeout_s: seconds without a sign of life after which the guest counts as hung.
+    """
+
+    cpus: int = min(2, len(os.sched_getaffinity(0)))
+    memory_mib: int = max(256, min(2048, _host_mib() // 2))
+    accelerator: Accelerator | None = None
+    image: Path | None = None
+    kernel_args: tuple[str, ...] = ()
+    boot_timeout_s: float = 120.0
+    hang_timeout_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            ValueError: says which value is wrong and what is allowed.
+        """
+        host_cpus = len(os.sched_getaffinity(0))
+        if not 1 <= self.cpus <= host_cpus:
+            raise ValueError(f"cpus is {self.cpus}; this machine allows 1 to {host_cpus}")
+        host_mib = _host_mib()
+        if not 256 <= self.memory_mib < host_mib:
+            raise ValueError(
+                f"memory_mib is {self.memory_mib}; this machine allows 256 to {host_mib - 1}"
+            )
+        if self.accelerator not in (None, "kvm", "tcg"):
+            raise ValueError(f"accelerator is {self.accelerator!r}; choose kvm or tcg")
+        for word in self.kernel_args:
+            if not re.fullmatch(r"[^\s\"`]+", word):
+                raise ValueError(
+                    f"kernel argument {word!r}: no spaces, quotes or backticks are allowed"
+                )
+        for name in ("boot_timeout_s", "hang_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; give seconds above 0")

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""One command in a guest, with its files and signals as if it ran here."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import selectors
+import signal
+import sys
+import termios
+import threading
+import time
+import tty
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
+
+from labkit.vm import agent
+from labkit.vm.errors import VmError
+from labkit.vm.machine import Machine
+
+_FORWARDED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+
+#: After SIGTERM or SIGHUP the command has this long to end before its machine is ended.
+GRACE_S = 10.0
+
+
+class Session:
+    """Relays between this process' files (0, 1, 2 unless others are given) and the guest."""
+
+    def __init__(
+        self,
+        guest: Machine,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        files: tuple[int, int, int] = (0, 1, 2),
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._guest = guest
+        self._argv = list(argv)
+        self._env = dict(env)
+        self._cwd = cwd
+        self._files = files
+        self._say = say
+        self._frames = agent.Frames()
+        self._selector = selectors.DefaultSelector()
+        self._interrupts = 0
+        self._end_by: float | None = None
+        self._failure: str | None = None
+        self.started = False
+        self.kernel = ""
+
+    def _send(self, kind: bytes, payload: bytes = b"") -> None:
+        self._guest.connection.sendall(agent.frame(kind, payload))
+
+    def run(self) -> int:
+        """Run the command; its exit code as a shell sees it (128 + n when signal n ended it).
+
+        Raises:
+            VmError: the guest did not boot, hung, panicked or ran out of memory.
+            OSError: one of our own files failed (EPIPE: nobody reads the output).
+        """
+        alive = time.monotonic()
+        with _signals() as woken, _raw_mode(self._files[0]) as raw:
+            self._raw = raw
+            self._selector.register(self._guest.connection, selectors.EVENT_READ)
+            if woken is not None:
+                self._selector.register(woken, selectors.EVENT_READ)
+            while True:
+                for key, _ in self._selector.select(1.0):
+                    if key.fileobj is self._guest.connection:
+                        data = self._receive()
+                        alive = time.monotonic()
+                        for kind, payload in self._frames.feed(data):
+                            if kind == b"D":
+                                return self._done(int(payload))
+                            self._handle(kind, payload)
+                    elif key.fileobj == woken:
+                        assert woken is not None
+                        for number in os.read(woken, 64):
+                            self._signal(number)
+                    else:
+                        self._input()
+                self._check(alive)
+
+    def _receive(self) -> bytes:
+        try:
+            data = self._guest.connection.recv(1 << 16)
+        except ConnectionError:
+            data = b""
+        if data:
+            return data
+        self._guest.settle()
+        raise VmError(_why_it_ended(self._guest), self._guest.last_lines())
+
+    def _handle(self, kind: bytes, payload: bytes) -> None:
+        if kind == b"H" and not self.started:
+            self.kernel = payload.decode()
+            self._start()
+        elif kind == b"O":
+            _write(self._files[1], payload)
+        elif kind == b"R":
+            _write(self._files[2], payload)
+        elif kind == b"F":
+            number, text = json.loads(payload)
+            what = "no such command" if number == errno.ENOENT else text
+            self._failure = f"{self._argv[0]}: {what}"
+
+    def _start(self) -> None:
+        self.started = True
+        self._say("")
+        terminals = [os.isatty(fd) for fd in self._files]
+        rows, cols = _size(self._files)
+        start = {
+            "argv": self._argv,
+            "env": self._env,
+            "cwd": self._cwd,
+            "tty": terminals,
+            "rows": rows,
+            "cols": cols,
+        }
+        self._send(b"S", json.dumps(start).encode())
+        if terminals[0] and terminals[1]:
+            self._raw()
+        try:
+            self._selector.register(self._files[0], selectors.EVENT_READ)
+        except PermissionError:  # a regular file is always ready: epoll has no use for it
+            threading.Thread(target=self._input_from_file, daemon=True).start()
+        except OSError:  # no stdin at all
+            self._send(b"E")
+
+    def _input(self) -> None:
+        try:
+            data = os.read(self._files[0], 1 << 14)
+        except OSError:
+            data = b""
+        if data:
+            self._send(b"I", data)
+        else:
+            self._selector.unregister(self._files[0])
+            self._send(b"E")
+
+    def _input_from_file(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(self._files[0], 1 << 16):
+                self._send(b"I", data)
+            self._send(b"E")
+
+    def _signal(self, number: int) -> None:
+        if number == signal.SIGWINCH:
+            if self.started:
+                self._send(b"W", json.dumps(_size(self._files)).encode())
+            return
+        if number not in _FORWARDED:
+            return
+        if number == signal.SIGINT:
+            self._interrupts += 1
+        if not self.started or self._interrupts >= 3:
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        if number in (signal.SIGTERM, signal.SIGHUP) and self._end_by is None:
+            self._end_by = time.monotonic() + GRACE_S
+        self._send(b"G", str(int(number)).encode())
+
+    def _check(self, alive: float) -> None:
+        silent = time.monotonic() - alive
+        options = self._guest.options
+        if not self.started and silent > options.boot_timeout_s:
+            raise VmError(
+                f"the guest did not boot in {options.boot_timeout_s:.0f} s "
+                f"({self._guest.accelerator})",
+                self._guest.last_lines(),
+            )
+        if self.started and silent > options.hang_timeout_s:
+            raise VmError(
+                f"the guest hangs: no sign of life for {silent:.0f} s",
+                self._guest.last_lines(),
+            )
+        if self._end_by is not None and time.monotonic() > self._end_by:
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def _done(self, code: int) -> int:
+        if self._failure:
+            _write(self._files[2], f"labkit vm: {self._failure}\n".encode())
+        trouble = self._guest.trouble()
+        if code == 128 + signal.SIGKILL and any("Out of memory" in line for line in trouble):
+            raise VmError(
+                f"the guest ran out of memory ({self._guest.options.memory_mib} MiB) and its "
+                "kernel killed the command; give it more with --memory",
+                trouble[-15:],
+            )
+        return code
+
+
+def _why_it_ended(guest: Machine) -> str:
+    if any("Kernel panic" in line for line in guest.trouble()):
+        return "the guest's kernel panicked"
+    return "the guest ended before the command did"
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _size(files: tuple[int, int, int]) -> tuple[int, int]:
+    for fd in files:
+        with contextlib.suppress(OSError):
+            size = os.get_terminal_size(fd)
+            return size.lines, size.columns
+    return 24, 80
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[int | None]:
+    """A descriptor from which signal numbers are read; None outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    old_fd = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def nothing(number: int, where: FrameType | None) -> None:
+        """The number arrives through the descriptor."""
+
+    old = {number: signal.signal(number, nothing) for number in (*_FORWARDED, signal.SIGWINCH)}
+    try:
+        yield read
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(old_fd)
+        os.close(read)
+        os.close(write)
+
+
+@contextlib.contextmanager
+def _raw_mode(fd: int) -> Iterator[Callable[[], None]]:
+    """Yield what switches terminal `fd` to raw mode; it is put back on the way out."""
+    saved: list[list[object]] = []
+
+    def raw() -> None:
+        saved.append(termios.tcgetattr(fd))
+        tty.setraw(fd)
+
+    try:
+        yield raw
+    finally:
+        if saved:
+            sys.stdout.flush()
+            termios.tcsetattr(fd, termios.TCSADRAIN, saved[0])  # type: ignore[arg-type]
