@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The engine on UMCG: every method and workload, with events that obey the protocol."""
+
+import tempfile
+import threading
+
+import pytest
+
+from labkit.experiments.common import event_table
+from labkit.model.states import is_legal
+from labkit.native import engine
+
+METHODS = [name for name in engine.METHODS if name.startswith("umcg")]
+WORKS = [name for name in engine.WORKS if name != "spin"]
+
+
+def chains(outcome):
+    """Each task's state changes are legal, and each begins where the last one ended."""
+    roles = {task.tid: task.role for task in outcome.tasks}
+    now = {}
+    for row in event_table(outcome.events).iter_rows(named=True):
+        if row["kind"] == "op":
+            continue
+        tid = row["tid"]
+        what = f"{roles[tid]} {row['kind']} {row['old']} -> {row['new']}"
+        assert is_legal(roles[tid], row["kind"], row["old"], row["new"]), what
+        assert row["old"] == now.get(tid, "none"), what
+        now[tid] = row["new"]
+    assert set(now.values()) <= {"none"}
+
+
+@pytest.mark.parametrize("cpu", [0, None])
+@pytest.mark.parametrize("method", METHODS)
+def test_swap(method, cpu):
+    outcome = engine.swap(method, cpu=cpu, rounds=100, warmup=10, events=1000)
+    assert outcome.values["rounds"] == 100
+    assert outcome.tasks[0].ops == 100
+    assert sum(task.lost for task in outcome.tasks) == 0
+    chains(outcome)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_swap_stops(method):
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(engine.Stopped):
+        engine.swap(method, cpu=None, rounds=1 << 60, stop=stop)
+
+
+@pytest.mark.parametrize("servers", [1, 2, 3])
+@pytest.mark.parametrize("work", WORKS)
+def test_load(work, servers):
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(4096 * 6))
+        file.flush()
+        outcome = engine.load(
+            work,
+            umcg=True,
+            workers=6,
+            servers=servers,
+            duration_s=0.1,
+            busy_us=30,
+            idle_us=300,
+            file=file.fileno(),
+            events=20_000,
+        )
+    assert sum(task.ops for task in outcome.tasks if task.role == "worker") > 0
+    assert sum(task.lost for task in outcome.tasks) == 0
+    chains(outcome)
+
+
+@pytest.mark.parametrize("work", [*WORKS, "spin"])
+def test_a_load_stops(work):
+    stop = threading.Event()
+    threading.Timer(0.2, stop.set).start()
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(4096 * 4))
+        file.flush()
+        with pytest.raises(engine.Stopped):
+            engine.load(
+                work,
+                umcg=True,
+                workers=4,
+                servers=1,
+                busy_us=100,
+                idle_us=20_000,
+                slice_us=2000,
+                file=file.fileno(),
+                stop=stop,
+            )
+
+
+@pytest.mark.parametrize("servers", [1, 2])
+def test_runaways_are_preempted_and_all_get_on(servers):
+    outcome = engine.load(
+        "spin",
+        umcg=True,
+        workers=5,
+        urgent=1,
+        servers=servers,
+        cpus=(0, 1)[:servers],
+        duration_s=0.6,
+        busy_us=200,
+        urgent_us=50,
+        idle_us=5000,
+        slice_us=2000,
+        events=20_000,
+    )
+    assert outcome.values["preempts"] > 10
+    runaways = [task for task in outcome.tasks if task.role == "worker" and not task.urgent]
+    assert all(task.ops > 0 for task in runaways)
+    chains(outcome)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Specs refuse what makes no sense and say why; baselines give a whole run."""
+
+import os
+import threading
+
+import pytest
+
+import labkit
+from labkit import experiments
+from labkit.experiments import BlockSpec, PreemptSpec, SpecError, SwapSpec, WakeSpec
+from labkit.experiments.preempt import jain
+from labkit.native import engine
+
+CPUS = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields", "says"),
+    [
+        (SwapSpec, {"methods": ("teleport",)}, "unknown 'teleport'; choose from umcg-swap"),
+        (SwapSpec, {"methods": ()}, "give one or more"),
+        (SwapSpec, {"methods": "futex"}, "give one or more"),
+        (SwapSpec, {"methods": ("futex", "futex")}, "twice"),
+        (SwapSpec, {"value_ms": 0}, "allowed is 1 to 10000"),
+        (SwapSpec, {"value_ms": float("nan")}, "allowed is 1 to 10000"),
+        (SwapSpec, {"repetitions": 2.5}, "not a whole number"),
+        (SwapSpec, {"repetitions": True}, "not a whole number"),
+        (BlockSpec, {"works": ("work",)}, "unknown 'work'"),
+        (BlockSpec, {"servers": 0}, "servers is 0; allowed is 1 to"),
+        (BlockSpec, {"servers": CPUS + 1}, f"gives {CPUS} CPUs"),
+        (BlockSpec, {"workers": 0}, "workers is 0"),
+        (BlockSpec, {"idle_us": -1}, "idle_us is -1"),
+        (WakeSpec, {"servers": ()}, "one or more"),
+        (WakeSpec, {"servers": (1, 0)}, "0 is not allowed"),
+        (WakeSpec, {"workers": "many"}, "not a whole number"),
+        (PreemptSpec, {"slice_us": 1}, "slice_us is 1; allowed is 200"),
+        (PreemptSpec, {"servers": CPUS + 1}, f"gives {CPUS} CPUs"),
+    ],
+)
+def test_bad_values_say_what_is_allowed(spec, fields, says):
+    with pytest.raises(SpecError, match=says):
+        spec(**fields)
+
+
+def test_a_field_that_is_not_there():
+    with pytest.raises(SpecError, match=r"swap has no 'color'; it has methods"):
+        labkit.swap(color="red")
+
+
+SMALL = {
+    "swap": {"value_ms": 1, "repetitions": 2, "traced_rounds": 20},
+    "wake": {"workers": 4, "servers": (1, 2), "storms": 3, "repetitions": 2},
+    "block": {"workers": 3, "duration_s": 0.05, "repetitions": 2},
+    "preempt": {"runaways": 2, "urgent": 1, "duration_s": 0.1, "repetitions": 2},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_each_experiment_gives_a_whole_run(name):
+    updates = []
+    run = getattr(labkit, name)(progress=updates.append, **SMALL[name])
+    assert run.spec["experiment"] == name
+    assert run.environment["kernel"] == os.uname().release
+    assert run.counters["lost"] == 0
+    assert run.events.height and run.samples.height
+    assert run.events["t"].is_sorted()
+    assert set(run.events["tid"]) <= set(run.tasks["tid"])
+    assert run.tasks["tid"].is_unique().all()
+    assert (run.samples["value"] > 0).all()
+    assert any(key.endswith(":probe_cost") for key in run.counters)
+    assert updates[-1].done == updates[-1].total
+    if not engine.enabled():
+        assert "vm exec" in run.environment["umcg_missing"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_stopped_run_is_what_was_measured_so_far(name):
+    stop = threading.Event()
+
+    def after_three(update):
+        if update.done == 3:
+            stop.set()
+
+    fields = SMALL[name] | {"repetitions": 1000}
+    run = getattr(labkit, name)(progress=after_three, stop=stop, **fields)
+    assert run.counters["stopped"] == 1
+
+
+@pytest.mark.skipif(engine.enabled(), reason="needs a kernel without UMCG")
+def test_only_umcg_without_umcg():
+    with pytest.raises(experiments.NoUmcgError, match="make -C kernel image"):
+        SwapSpec(methods=("umcg-swap",))
+
+
+def test_jain():
+    assert jain([5, 5, 5]) == pytest.approx(1)
+    assert jain([9, 0, 0]) == pytest.approx(1 / 3)
+    assert jain([0, 0]) == 0

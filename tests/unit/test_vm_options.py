@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""What a microVM may be made of."""
+
+import os
+
+import pytest
+
+from labkit import vm
+from labkit.vm import VmOptions, image
+from labkit.vm.errors import VmError
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"cpus": 0}, "cpus is 0"),
+        ({"cpus": 100_000}, f"allows 1 to {len(os.sched_getaffinity(0))}"),
+        ({"memory_mib": 1}, "memory_mib is 1"),
+        ({"memory_mib": 1 << 40}, "this machine allows 256 to"),
+        ({"accelerator": "xen"}, "choose kvm or tcg"),
+        ({"kernel_args": ("two words",)}, "no spaces"),
+        ({"boot_timeout_s": 0}, "boot_timeout_s is 0"),
+    ],
+)
+def test_bad_values_say_what_is_allowed(fields, says):
+    with pytest.raises(ValueError, match=says):
+        VmOptions(**fields)
+
+
+def test_an_image_that_is_not_there(tmp_path):
+    with pytest.raises(VmError, match="no such kernel image"):
+        image.find(str(tmp_path / "bzImage"))
+
+
+def test_no_command():
+    with pytest.raises(ValueError, match="no command"):
+        vm.execute([])
+
+
+def test_a_foreign_image_ends_with_an_error_and_nothing_running(tmp_path):
+    fake = tmp_path / "bzImage"
+    fake.write_bytes(b"not a kernel" * 1000)
+    before = vm.running()
+    with pytest.raises(VmError, match=r"QEMU did not start|ended before"):
+        vm.execute(["true"], VmOptions(image=fake, accelerator="tcg", boot_timeout_s=20))
+    assert vm.running() == before

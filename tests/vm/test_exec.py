@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""`labkit vm exec` as a user meets it: as if the command ran here, and nothing stays behind.
+
+Needs QEMU, virtme-ng and a kernel image; each test boots a guest of its own (seconds under TCG).
+"""
+
+import hashlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+EXEC = [sys.executable, "-m", "labkit.cli", "vm", "exec"]
+BOOT_S = 120
+
+
+def guest(*argv, options=(), **keywords):
+    keywords.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.run(
+        [*EXEC, *options, "--", *argv], capture_output=True, timeout=BOOT_S, check=False, **keywords
+    )
+
+
+def descendants(pid):
+    """Processes below `pid`, however deep."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents[int(status.parent.name)] = int(fields[1])
+    found = set()
+    front = {pid}
+    while front:
+        front = {child for child, parent in parents.items() if parent in front} - found
+        found |= front
+    return found
+
+
+def gone(pids, within=10.0):
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        left = [p for p in pids if Path(f"/proc/{p}").exists() and "Z" not in state(p)]
+        if not left:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def state(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_outputs_code_folder_and_environment(tmp_path):
+    script = 'echo "$PWD $MARK"; echo err >&2; echo kept > made; uname -r; exit 7'
+    done = guest("sh", "-c", script, cwd=tmp_path, env={**os.environ, "MARK": "two words"})
+    assert done.returncode == 7, done.stderr
+    first, release = done.stdout.decode().splitlines()
+    assert first == f"{tmp_path} two words"
+    assert release.startswith("6.1") and release != os.uname().release
+    assert done.stderr == b"err\n"
+    assert (tmp_path / "made").read_text() == "kept\n"
+
+
+def test_input_arrives_whole():
+    data = os.urandom(1 << 20)
+    done = guest("sha256sum", stdin=None, input=data)
+    assert done.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+def test_no_such_command():
+    done = guest("no-such-command")
+    assert done.returncode == 127
+    assert b"no-such-command: no such command" in done.stderr
+
+
+def start(*argv, options=(), **keywords):
+    """A running guest whose command has said `ready`."""
+    process = subprocess.Popen(
+        [*EXEC, *options, "--", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **keywords,
+    )
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+SLEEP = ("sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
+
+
+def test_control_c_reaches_the_command():
+    process = start(*SLEEP)
+    below = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=BOOT_S)
+    assert (process.returncode, out) == (9, b"caught\n"), err
+    assert gone(below)
+
+
+def test_control_c_on_a_terminal():
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(EXEC[0], [*EXEC, "--", *SLEEP])
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(master, 4096)
+    os.write(master, b"\x03")
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert status == 9
+
+
+def test_a_killed_labkit_takes_its_guest_along():
+    process = start(*SLEEP)
+    below = descendants(process.pid)
+    assert len(below) >= 2
+    process.kill()
+    process.wait()
+    assert gone(below)
+
+
+def test_a_panic_is_an_error_with_the_last_kernel_lines():
+    script = "echo 2 > /proc/sys/vm/panic_on_oom; exec tail /dev/zero"
+    done = guest("sh", "-c", script, options=("--memory", "256"))
+    assert done.returncode == 125
+    assert b"the guest's kernel panicked" in done.stderr
+    assert b"guest: " in done.stderr and b"Kernel panic" in done.stderr
+
+
+def test_out_of_memory_says_so():
+    done = guest("tail", "/dev/zero", options=("--memory", "256"))
+    assert done.returncode == 125
+    assert b"ran out of memory (256 MiB)" in done.stderr
+    assert b"Out of memory" in done.stderr
+
+
+def test_a_hang_is_noticed_and_ended():
+    process = start(*SLEEP, options=("--hang-timeout", "6"))
+    below = descendants(process.pid)
+    for pid in below:
+        if "qemu" in Path(f"/proc/{pid}/comm").read_text():
+            os.kill(pid, signal.SIGSTOP)
+    _, err = process.communicate(timeout=BOOT_S)
+    assert process.returncode == 125
+    assert b"the guest hangs" in err
+    assert gone(below)
+
+
+@pytest.mark.parametrize("options", [("--cpus", "0"), ("--memory", "1"), ("--accelerator", "xen")])
+def test_bad_options_do_not_boot(options):
+    done = guest("true", options=options)
+    assert done.returncode == 2
+    assert b"labkit: " in done.stderr
