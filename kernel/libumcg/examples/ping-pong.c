@@ -44,6 +44,10 @@ int main(void)
 	pthread_t thread;
 	uint64_t start, took;
 
+	if (!umcg_enabled()) {
+		fprintf(stderr, "The running kernel has no UMCG (libumcg(7) says what that is).\n");
+		return 1;
+	}
 	ping = umcg_register_basic_task(0);
 	check(!ping, "umcg_register_basic_task");
 	check(pthread_create(&thread, NULL, play_pong, NULL), "pthread_create");

@@ -70,6 +70,10 @@ int main(void)
 	int left = WORKERS;
 	umcg_tid worker;
 
+	if (!umcg_enabled()) {
+		fprintf(stderr, "The running kernel has no UMCG (libumcg(7) says what that is).\n");
+		return 1;
+	}
 	group = umcg_create_group(0);
 	check(!group, "umcg_create_group");
 	check(!umcg_register_server(group, 0), "umcg_register_server");

@@ -66,6 +66,10 @@ int main(void)
 	int queued = 0;
 	uint64_t end;
 
+	if (!umcg_enabled()) {
+		fprintf(stderr, "The running kernel has no UMCG (libumcg(7) says what that is).\n");
+		return 1;
+	}
 	group = umcg_create_group(UMCG_GROUP_ENABLE_PREEMPTION);
 	check(!group, "umcg_create_group");
 	check(!umcg_register_server(group, 0), "umcg_register_server");

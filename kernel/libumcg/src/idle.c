@@ -106,13 +106,11 @@ struct umcg_thread *umcg_next_ready(struct umcg_group *g, bool *again)
  * has timed out goes first, as together with a node that says "not listed" it
  * would mean that the worker still waits.
  */
-void umcg_hold(struct umcg_thread *self, struct umcg_thread *w)
+void umcg_hold(struct umcg_group *g, struct umcg_thread *w)
 {
 	uint64_t s = load_acquire(&w->rec.state_ts);
 
-	umcg_trace(w, UMCG_TRACE_POP, s & FLAGS, s & FLAGS & ~IN_WAIT, self->tid, s);
 	while (!umcg_mark(w, &s, (s & FLAGS & ~IN_WAIT) | HELD))
 		;
-	store_release(&w->rec.idle_workers_ptr,
-		      (uint64_t)(uintptr_t)&load(&w->group)->head);
+	store_release(&w->rec.idle_workers_ptr, (uint64_t)(uintptr_t)&g->head);
 }

@@ -6,7 +6,7 @@
 #include "internal.h"
 
 struct umcg_thread *umcg_next_ready(struct umcg_group *g, bool *again);
-void umcg_hold(struct umcg_thread *self, struct umcg_thread *w);
+void umcg_hold(struct umcg_group *g, struct umcg_thread *w);
 
 static inline void umcg_lock_group(struct umcg_thread *self, struct umcg_group *g)
 {

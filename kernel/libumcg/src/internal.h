@@ -303,10 +303,20 @@ static inline bool umcg_is_listed(struct umcg_thread *w)
 	       (uint64_t)(uintptr_t)&load(&w->group)->head;
 }
 
+/* 0 only to measure what the trace costs while it is off (make -C .. cost). */
+#ifndef UMCG_TRACING
+#define UMCG_TRACING	1
+#endif
+
+static inline bool umcg_traced(struct umcg_group *g)
+{
+	return UMCG_TRACING && unlikely(load(&g->trace));
+}
+
 static inline void umcg_trace(struct umcg_thread *subject, enum umcg_trace_kind kind,
 			      uint64_t old, uint64_t new, pid_t peer, uint64_t arg)
 {
-	if (unlikely(load(&load(&subject->group)->trace)))
+	if (umcg_traced(load(&subject->group)))
 		umcg_trace_emit(subject, kind, old, new, peer, arg);
 }
 

@@ -61,12 +61,17 @@ static umcg_tid enter(struct umcg_group *g, enum umcg_kind kind, intptr_t tag)
 	bool worker = kind == KIND_WORKER;
 	long ret;
 
+	/* Another version might take the record, and mean something else by it. */
+	if (!umcg_enabled()) {
+		errno = ENOSYS;
+		return UMCG_NONE;
+	}
 	if (!self) {
 		errno = ENOMEM;
 		return UMCG_NONE;
 	}
 	if (load(&self->kind) != KIND_NONE || !g || !join(g)) {
-		umcg_fail_caller();
+		errno = EINVAL;
 		return UMCG_NONE;
 	}
 	store(&self->tag, tag);

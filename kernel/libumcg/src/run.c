@@ -101,11 +101,15 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 
 	utid = load(&self->worker);
 	w = umcg_find(utid);
-	if (unlikely(load(&self->group->trace)))
+	if (umcg_traced(self->group))
 		trace_return(self, w);
-	/* Its last server tidies up after a worker whose thread has just ended. */
-	if (unlikely(w && load(&w->server) == self &&
-		     (load_acquire(&w->rec.state_ts) & STATE) == NONE)) {
+	/*
+	 * Its last server tidies up after a worker whose thread has just ended. In
+	 * this order: one that has only blocked here may meanwhile have been run by
+	 * another server, and have ended there.
+	 */
+	if (unlikely(w && (load_acquire(&w->rec.state_ts) & STATE) == NONE &&
+		     load(&w->server) == self)) {
 		umcg_bury(w);
 		utid = UMCG_NONE;
 	}

@@ -112,6 +112,13 @@ void umcg_relay(struct umcg_thread *self, struct umcg_group *g)
 		umcg_nudge(self, g);
 }
 
+static COLD void trace_pop(struct umcg_thread *self, struct umcg_thread *w)
+{
+	uint64_t s = load_acquire(&w->rec.state_ts);
+
+	umcg_trace_emit(w, UMCG_TRACE_POP, s & FLAGS, s & FLAGS & ~IN_WAIT, self->tid, s);
+}
+
 /* Take a worker, and pass on what else there is to do. */
 static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
 {
@@ -129,8 +136,11 @@ static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
 		if (!again)
 			break;
 	}
-	if (w)
-		umcg_hold(self, w);
+	if (w) {
+		if (umcg_traced(g))
+			trace_pop(self, w);
+		umcg_hold(g, w);
+	}
 	if (work)
 		umcg_nudge(self, g);
 	return w;

@@ -99,7 +99,9 @@ lost:
 /* The group that a tracing function means: UMCG_NONE is that of the basic tasks. */
 static struct umcg_group *traced_group(umcg_t group)
 {
-	return group == UMCG_NONE ? &umcg_basic_group : umcg_group_find(group);
+	if (group != UMCG_NONE)
+		return umcg_group_find(group);
+	return umcg_enabled() ? &umcg_basic_group : NULL;
 }
 
 EXPORT int umcg_trace_enable(umcg_t group, bool on)

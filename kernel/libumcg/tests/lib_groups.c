@@ -68,12 +68,19 @@ static void in_child(umcg_t group, umcg_tid utid)
 	_exit(0);
 }
 
+static atomic_int started;
+
 static void *forking_worker(void *arg)
 {
 	struct place *p = arg;
-	umcg_tid self = test_task(umcg_register_worker(p->group, 0));
-	pid_t pid = fork();
+	umcg_tid self;
+	pid_t pid;
 
+	/* See test_begin(): no thread starts while one forks. */
+	started++;
+	self = test_task(umcg_register_worker(p->group, 0));
+	test_await(&started, 2);
+	pid = fork();
 	CHECK(pid >= 0, "fork");
 	if (!pid)
 		in_child(p->group, self);

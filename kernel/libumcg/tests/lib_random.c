@@ -9,7 +9,7 @@
  * none is invented, whatever else goes on: timeouts, swaps, blocks, preemption,
  * servers that come and go. And no task is ever seen in a state that there is not.
  *
- * SECONDS=60 SEED=n runs it longer, or again.
+ * The arguments, SECONDS and SEED, run it longer or shorter, or again.
  */
 #include <sched.h>
 
@@ -195,7 +195,7 @@ int main(int argc, char **argv)
 	int stopped = 0;
 
 	test_begin(argc, argv);
-	until = umcg_get_time_ns() + (uint64_t)test_size("SECONDS", 1, 4) * 1000 * MS;
+	until = umcg_get_time_ns() + (uint64_t)test_size("SECONDS", 1, 60) * 1000 * MS;
 	seed_of_all = (uint64_t)test_size("SEED", 2, (long)umcg_get_time_ns()) | 1;
 	printf("seed %ld\n", (long)seed_of_all);
 	seed = seed_of_all;

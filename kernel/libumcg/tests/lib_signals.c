@@ -81,7 +81,7 @@ static void interrupts(void *server)
 static long rounds;
 static atomic_intptr_t player[2], listener;
 static atomic_int sent, heard;
-static atomic_bool over;
+static atomic_bool over, last;
 static long turn;		/* whoever's turn it is owns it */
 static atomic_int playing;
 
@@ -129,13 +129,20 @@ static void *play(void *arg)
 		test_nap(MS / 10);
 	while (me && umcg_wait(0))
 		CHECK(errno == EINTR, "umcg_wait");
-	for (long i = 0; i < rounds; i++) {
+	/* Player 0 says which round is the last: not before a handler has run. */
+	for (long i = 1;; i++) {
 		CHECK(turn % 2 == me, "turn of %ld, not of %d", turn % 2, me);
 		turn++;
-		if (me && i == rounds - 1)
+		if (me && last) {
 			CHECK_CALL(umcg_wake(player[!me], true), 0);
-		else if (umcg_swap(player[!me], 0))
+			break;
+		}
+		if (!me && i >= rounds && sent)
+			last = true;
+		if (umcg_swap(player[!me], 0))
 			FAIL("umcg_swap");
+		if (!me && last)
+			break;
 	}
 	playing--;
 	CHECK_CALL(umcg_unregister_task(), 0);
@@ -150,7 +157,7 @@ static void handlers_wake(bool workers)
 	place_begin(&p, 0, 3);
 	group = p.group;
 	player[0] = player[1] = listener = UMCG_NONE;
-	over = false;
+	over = last = false;
 	sent = heard = 0;
 	turn = 0;
 	playing = 2;

@@ -219,6 +219,7 @@ int main(int argc, char **argv)
 	overflow();
 	while_running();
 	CHECK_CALL((int)umcg_trace_read(NULL, 1), EINVAL);
+	CHECK(umcg_trace_read(NULL, 0) == 0, "nothing was asked for");
 	CHECK_CALL(umcg_destroy_group(group), 0);
 	return 0;
 }

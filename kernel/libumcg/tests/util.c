@@ -6,11 +6,11 @@
 #include "util.h"
 
 #ifdef __SANITIZE_THREAD__
-/* The tests' children start threads, too. */
+/* The tests' children start threads, too; and a child's report must not go unnoticed. */
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-	return "die_after_fork=0";
+	return "die_after_fork=0:halt_on_error=1";
 }
 #endif
 
@@ -68,11 +68,14 @@ void test_call(const char *file, int line, const char *what, int ret, int error)
 		  error ? strerror(error) : "success");
 }
 
+static atomic_bool watching;
+
 /* Not a signal: its handler might have to wait for a worker to be run. */
 static void *watchdog(void *arg)
 {
 	long limit = (long)arg;
 
+	watching = true;
 	sleep((unsigned int)limit);
 	fprintf(stderr, "not done after %ld s\n", limit);
 	show_tasks();
@@ -95,10 +98,8 @@ void test_begin(int argc, char **argv)
 	long seconds = limit ? strtol(limit, NULL, 10) : 60;
 	pthread_t thread;
 
-	if (getenv("PIN") || (argc > 1 && !strcmp(argv[argc - 1], "pin"))) {
+	if (getenv("PIN"))
 		pin();
-		argc -= !getenv("PIN");
-	}
 	test_argc = argc;
 	test_argv = argv;
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -108,12 +109,21 @@ void test_begin(int argc, char **argv)
 	}
 	pthread_create(&thread, NULL, watchdog, (void *)seconds);
 	pthread_detach(thread);
+	/*
+	 * A thread that starts may hold locks of a sanitizer's runtime, and a child
+	 * that the test forks meanwhile would never get them.
+	 */
+	while (!watching)
+		test_nap(MS / 10);
 }
 
 long test_size(const char *name, int index, long otherwise)
 {
-	const char *value = index < test_argc ? test_argv[index] : getenv(name);
+	const char *value;
+	char variable[64];
 
+	snprintf(variable, sizeof(variable), "%s_%s", program_invocation_short_name, name);
+	value = index < test_argc ? test_argv[index] : getenv(variable);
 	return value ? strtol(value, NULL, 0) : otherwise;
 }
 

@@ -37,11 +37,11 @@ void test_call(const char *file, int line, const char *what, int ret, int error)
 
 /*
  * To be called first: starts the time limit (LIMIT in the environment, in s) and
- * skips on a kernel without UMCG. The watchdog shows the tasks' states. With
- * "pin" as last argument, or PIN=1, all threads share CPU 0.
+ * skips on a kernel without UMCG. The watchdog shows the tasks' states. With PIN
+ * in the environment all threads share CPU 0.
  */
 void test_begin(int argc, char **argv);
-/* Size number @index (from 1) on the command line, or in the environment. */
+/* Size number @index (from 1) on the command line, or PROGRAM_@name in the environment. */
 long test_size(const char *name, int index, long otherwise);
 
 pthread_t test_spawn(void *(*run)(void *arg), void *arg);
