@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "cost.h"
+#include "task.h"
 
 #define KICKS	1000
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "cost.h"
+#include "task.h"
 
 #define LINK(node)	((struct task *)((char *)(uintptr_t)(node) - \
 			 offsetof(struct task, record.idle_workers_ptr)))

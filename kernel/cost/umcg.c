@@ -3,7 +3,8 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "cost.h"
+#include "raw.h"
+#include "task.h"
 
 static struct task main_task, peer_task;
 
