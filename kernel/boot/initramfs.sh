@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# initramfs.sh OUT INIT FILE...: a root file system of busybox, INIT as /init and FILEs in /tests.
+# initramfs.sh OUT INIT FILE...: a root file system of busybox, INIT as /init and FILEs in /tests, with the
+# shared libraries of those that are not linked statically.
 # Same input, same bytes (names sorted, times fixed), so that instruction counts repeat.
 set -eu
 LC_ALL=C
@@ -27,6 +28,15 @@ mkdir -p "$root/bin" "$root/tests" "$root/dev" "$root/proc" "$root/sys" "$root/t
 cp "$busybox" "$root/bin/busybox"
 cp "$init" "$root/init"
 [ $# = 0 ] || cp "$@" "$root/tests/"
+for file; do
+	# A static program and a file that is no program have none, which ldd calls an error.
+	ldd "$file" 2>/dev/null || true
+done | sed -n 's,^\(.* => \)\{0\,1\}[[:space:]]*\(/[^ ]*\) (0x.*,\2,p' | sort -u >"$root/libraries"
+while read -r library; do
+	mkdir -p "$root${library%/*}"
+	cp -L "$library" "$root$library"
+done <"$root/libraries"
+rm "$root/libraries"
 find "$root" -exec touch -h -d @1704067200 {} +
 find "$root" ! -type l -exec chmod 755 {} +
 (cd "$root" && find . | sort | cpio --quiet --reproducible --renumber-inodes -o -H newc -R 0:0) >"$out"

@@ -48,6 +48,7 @@ class Count:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -129,7 +130,19 @@ def judge(
         report("SKIP", test, (output.splitlines() or ["no reason given"])[-1], [])
     else:
         count.passed += 1
-        report("PASS", test, f"{seconds:.1f} s", [])
+        count.seconds.setdefault(test.path.name, []).append(seconds)
+
+
+def summary(test: Test, count: Count, repeat: int) -> None:
+    """Print how often TEST has passed, after the last of its REPEAT runs."""
+    seconds = count.seconds.get(test.path.name, [])
+    if repeat == 1:
+        if seconds:
+            report("PASS", test, f"{seconds[0]:.1f} s", [])
+        return
+    mean = f", {sum(seconds) / len(seconds):.1f} s each" if seconds else ""
+    word = "PASS" if len(seconds) == repeat else "DONE"
+    report(word, test, f"{len(seconds)} of {repeat}{mean}", [])
 
 
 def boot(
@@ -184,6 +197,8 @@ def boot(
                     output_of(port, number),
                     count,
                 )
+                if number % args.repeat == 0:
+                    summary(tests[number - 1], count, args.repeat)
                 session = Session()
                 deadline = time.monotonic() + GRACE_SECONDS * args.slow
             elif word == "done":
@@ -201,6 +216,8 @@ def boot(
         test = tests[session.running - 1]
         details = output_of(port, session.running).splitlines()[-TAIL:] + session.log[-TAIL:]
         report("FAIL", test, end, details)
+        if session.running % args.repeat == 0:
+            summary(test, count, args.repeat)
         return session.running + 1
 
 
@@ -238,7 +255,7 @@ def main() -> int:
             tests.append(Test(path, limit * args.slow, killing))
     if not tests:
         sys.exit(f"no program matches {args.filter}")
-    tests *= args.repeat
+    tests = [test for test in tests for _ in range(args.repeat)]
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))

@@ -1,8 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Build the conformance programs and libumcg's tests, boot the image, run them.
+# Build the conformance programs and libumcg's tests, boot the image, run them. SANITIZE=address|thread:
+# libumcg's alone, which with libumcg itself are built with the sanitizer.
 . "$(dirname "$0")/lib.sh"
 need gcc gcc python3 python3
+
+case ${SANITIZE:-} in
+"") san= ;;
+address) san=asan ;;
+thread) san=tsan ;;
+*) die "SANITIZE=$SANITIZE: choose address (with undefined) or thread" ;;
+esac
 
 "$kernel/scripts/image.sh"
 "$kernel/scripts/headers.sh"
@@ -11,26 +19,32 @@ headers=$(headers_dir)
 
 # One folder a clone: two clones that share a cache do not build over each other.
 out=$cache/tests-$(echo "$kernel" | digest)
+lib=$out/libumcg${san:+-$san}
 mkdir -p "$out"
 (
 	lock tests
-	make -s -C "$kernel/selftests" O="$out/selftests" HEADERS="$headers" >&2
-	[ ! -f "$kernel/libumcg/Makefile" ] ||
-		make -s -C "$kernel/libumcg" tests O="$out/libumcg" HEADERS="$headers" >&2
+	[ -n "$san" ] || make -s -C "$kernel/selftests" O="$out/selftests" HEADERS="$headers" >&2
+	make -s -C "$kernel/libumcg" tests O="$lib" HEADERS="$headers" ${san:+SAN=$san} >&2
 )
 
 # Only what the sources of today make; an old program may still lie there.
 set --
-for source in "$kernel"/selftests/umcg_*.c "$kernel"/libumcg/tests/*.c*; do
+for source in "$kernel"/selftests/umcg_*.c "$kernel"/libumcg/tests/lib_*.c* "$kernel"/libumcg/examples/*.c; do
 	name=$(basename "${source%.c*}")
 	case $source in
-	"$kernel"/selftests/*) program=$out/selftests/$name ;;
-	*) program=$out/libumcg/tests/$name ;;
+	"$kernel"/selftests/*) [ -z "$san" ] || continue; program=$out/selftests/$name ;;
+	"$kernel"/libumcg/tests/*) program=$lib/tests/$name ;;
+	*) program=$lib/tests/example_$name ;;
 	esac
-	[ ! -x "$program" ] || set -- "$@" "$program"
+	[ -x "$program" ] || die "$program was not built"
+	set -- "$@" "$program"
 done
 
-[ "$config" = lab ] && slow=1 || slow=4
+# How much longer programs may take. Names with "=" on the command line become the environment of init.
+slow=1
+[ "$config" = lab ] || slow=4
+[ -z "$san" ] || slow=$((slow * 8))
 exec python3 "$kernel/boot/run.py" --image "$image" --cache "$cache" --cpus "${CPUS:-2}" \
-	--append "${PREEMPT:+preempt=$PREEMPT}" --repeat "${REPEAT:-1}" --filter "${T:-*}" --slow $slow \
-	--args "${ARGS:-}" ${TIMEOUT:+--timeout "$TIMEOUT"} "$@"
+	--memory "$([ -z "$san" ] && echo 2G || echo 4G)" \
+	--append "${PREEMPT:+preempt=$PREEMPT} ${PIN:+PIN=$PIN} ${SIZES:-}" --repeat "${REPEAT:-1}" --filter "${T:-*}" \
+	--slow $slow --args "${ARGS:-}" ${TIMEOUT:+--timeout "$TIMEOUT"} "$@"
