@@ -4,6 +4,7 @@
     run = labkit.swap(repetitions=10)     # also: wake, block, preempt
     run.table(); run.timeline(); run.save("swap.parquet")
     labkit.load("swap.parquet"); labkit.compare(a, b); labkit.doctor()
+    labkit.panel("block"); labkit.timeline(run)         # in a notebook
 
 Names are imported when first used: `labkit vm` must not pay for tables and figures.
 """
@@ -16,16 +17,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labkit.doctor import doctor
     from labkit.experiments.api import block, preempt, swap, wake
+    from labkit.panels import panel, timeline
     from labkit.run import Run, compare, load
 
 __version__ = "0.1.0"
-__all__ = ["Run", "block", "compare", "doctor", "load", "preempt", "swap", "wake"]
+__all__ = [
+    "Run",
+    "block",
+    "compare",
+    "doctor",
+    "load",
+    "panel",
+    "preempt",
+    "swap",
+    "timeline",
+    "wake",
+]
 
 _WHERE = {
     "Run": "labkit.run",
     "compare": "labkit.run",
     "load": "labkit.run",
     "doctor": "labkit.doctor",
+    **dict.fromkeys(("panel", "timeline"), "labkit.panels"),
     **dict.fromkeys(("swap", "wake", "block", "preempt"), "labkit.experiments.api"),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from rich.table import Table
 
-from labkit import console, measure, report
+from labkit import console, measure
 from labkit.run import Run, load
 
 
@@ -17,6 +17,9 @@ def present(folder: Path, page: Path, *, quiet: bool = False) -> list[Run]:
     runs = [load(measure.file(folder, spec)) for spec in measure.SPECS]
     if not quiet:
         show_ratios(runs)
+    # Plotly is for those who want a page: `labkit run` in a guest under TCG does not wait for it.
+    from labkit import report
+
     report.write(runs, page)
     return runs
 

@@ -82,7 +82,7 @@ def _kernel() -> Check:
     release = os.uname().release
     if engine.enabled():
         return Check("kernel", "ok", f"{release} with UMCG, ABI 1")
-    return Check("kernel", "note", f"{release} without UMCG: baselines only", environment.NO_UMCG)
+    return Check("kernel", "note", f"{release} without UMCG: baselines only", environment.GET_UMCG)
 
 
 def _cpus() -> Check:
@@ -98,6 +98,8 @@ def _cpus() -> Check:
 
 def _accelerator() -> Check:
     here = environment.accelerator()
+    if engine.enabled() and here != "tcg":
+        return Check("accelerator", "ok", here)
     if here == "tcg":
         return Check(
             "accelerator",
@@ -138,6 +140,10 @@ def _clock() -> Check:
     )
 
 
+def _microvm() -> Check:
+    return Check("microVM", "ok", "not needed: experiments and notebooks run on this kernel")
+
+
 def _qemu() -> Check:
     path = shutil.which(QEMU)
     if path:
@@ -169,5 +175,6 @@ def _tracing() -> Check:
 
 def doctor() -> Diagnosis:
     """Look at this machine: kernel, ABI, CPUs, accelerator, clock, tools, image, tracing."""
-    looks = (_kernel, _cpus, _accelerator, _clock, _qemu, _virtme, _image, _tracing)
+    microvm = (_microvm,) if engine.enabled() else (_qemu, _virtme, _image)
+    looks = (_kernel, _cpus, _accelerator, _clock, *microvm, _tracing)
     return Diagnosis(tuple(look() for look in looks))

@@ -14,11 +14,14 @@ from typing import Any
 import labkit
 from labkit.native import engine
 
-#: Said wherever UMCG series are missing.
-NO_UMCG = (
-    "this kernel has no UMCG, so only the baselines ran: build the patched kernel with `make -C "
-    "kernel image` (or `make demo`) and run under `labkit vm exec --`"
+#: How to come by UMCG.
+GET_UMCG = (
+    "build the patched kernel with `make -C kernel image` (or `make demo`) and run under "
+    "`labkit vm exec --`"
 )
+
+#: Said wherever UMCG series are missing.
+NO_UMCG = f"this kernel has no UMCG, so only the baselines ran: {GET_UMCG}"
 
 
 def cpus() -> tuple[int, ...]:

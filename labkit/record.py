@@ -33,8 +33,8 @@ KERNEL_KINDS = (
     "umcg_violation",
 )
 
-#: What an event can be. `op` is one finished operation of the workload.
-KINDS = (
+#: Kinds that change the state word of their task in user space or in the kernel's hooks.
+STATE_KINDS = (
     "register",
     "unregister",
     "run",
@@ -45,10 +45,10 @@ KINDS = (
     "preempt",
     "timeout",
     "wait",
-    "op",
-    "mark",
-    *KERNEL_KINDS,
 )
+
+#: What an event can be. `op` is one finished operation of the workload.
+KINDS = (*STATE_KINDS, "op", "mark", *KERNEL_KINDS)
 
 #: States of a task. A thread of a baseline is only ever `running` or `blocked`.
 STATES = ("none", "running", "idle", "blocked")

@@ -7,6 +7,7 @@ This module stands above `trace`, `analysis` and `plots` and below `experiments`
 
 from __future__ import annotations
 
+import html
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from labkit.trace import files
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from labkit.panels import Timeline
 
 
 # Statistics and figures are imported where they are used: SciPy and Plotly take the better part of
@@ -63,6 +66,16 @@ class Run(Record):
 
         return plots.plot_timeline(self, series, t0, t1)
 
+    def timeline_widget(self, series: str | None = None) -> Timeline:
+        """The timeline to zoom, pan and click in, for notebooks; see `labkit.panels.Timeline`.
+
+        Raises:
+            MissingEvents: the run has no state changes, or none of this series.
+        """
+        from labkit import panels
+
+        return panels.timeline(self, series)
+
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write the events for ui.perfetto.dev; see `labkit.trace.perfetto.export`.
 
@@ -83,9 +96,25 @@ class Run(Record):
 
         return report.write([self], path)
 
+    def _headline(self) -> str:
+        parts = [
+            f"{self.environment.get('kernel', '?')} ({self.environment.get('accelerator', '?')})",
+            f"{self.samples.height} values",
+            f"{self.events.height} events of {self.tasks.height} threads",
+        ]
+        if lost := self.counters.get("lost"):
+            parts.append(f"{lost:g} events lost")
+        if self.counters.get("stopped"):
+            parts.append("stopped before it was complete")
+        return f"on {', '.join(parts)}"
+
+    def __repr__(self) -> str:
+        with pl.Config(tbl_rows=40, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
+            return f"{self.experiment} {self._headline()}\n{self.table()}"
+
     def _repr_html_(self) -> str:
-        head = f"<b>{self.experiment}</b> on {self.environment.get('kernel', '?')}"
-        return head + self.table()._repr_html_()
+        head = f"<b>{html.escape(self.experiment)}</b> {html.escape(self._headline())}"
+        return f"<p>{head}</p>{self.table()._repr_html_()}"
 
 
 def load(path: str | os.PathLike[str]) -> Run:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy import stats
 
 from labkit.analysis.needs import MissingSamples
 from labkit.record import Record
@@ -48,8 +47,8 @@ class NotComparable(ValueError):
 def head_and_rest(series: str) -> tuple[str, str]:
     """What a series does it with, and what it does; those alike in the latter may be compared."""
     head, _, rest = series.partition("/")
-    # "2 servers" of UMCG stands beside "2 cpus" of threads: both are places to run at.
-    return head, re.sub(r"(\d+) (servers?|cpus?)", r"\1 places", rest)
+    # "2 servers" of UMCG, and "4 servers on 2 cpus", stand beside "2 cpus" of threads.
+    return head, re.sub(r"(?:\d+ servers? on )?(\d+) (servers?|cpus?)", r"\1 places", rest)
 
 
 def _baseline(series: list[str], wanted: str | None) -> dict[str, str]:
@@ -90,6 +89,9 @@ def bootstrap_ratio(a: Values, b: Values, paired: bool = True) -> tuple[float, f
     ratio = float(_ratio(a, b))
     if min(len(a), len(b)) < FEWEST:
         return ratio, float("nan"), float("nan")
+    # SciPy takes long to import in a guest under TCG, where most tables do without it.
+    from scipy import stats
+
     result = stats.bootstrap(
         (a, b),
         _ratio,
@@ -232,6 +234,8 @@ def _doubts(rows: pl.DataFrame, summary: dict[str, Any]) -> list[tuple[str, str]
             )
         )
     if len(values) >= 8 and len(set(values)) > 1:
+        from scipy import stats
+
         trend = stats.spearmanr(rows["repetition"].to_numpy(), values)
         if trend.pvalue < 0.01:
             found.append(("drifts with time", f"rank correlation {trend.statistic:+.2f}"))

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from labkit.experiments.common import (
     Collector,
     ProgressCallback,
     Spec,
-    check_cpus,
+    conduct,
     first_cpus,
     latencies,
 )
@@ -25,6 +27,8 @@ from labkit.run import Run
 
 WORKS = ("sleep", "pipe", "socketpair", "lock", "fault", "mixed")
 _PAGE = 4096
+#: Pages of the file for each worker; at the most so many for all of them.
+_OWN_PAGES, _MOST_PAGES = 64, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,16 @@ class BlockSpec(Spec):
     """
 
     experiment = "block"
+    choices: ClassVar = {"works": WORKS}
+    limits: ClassVar = {
+        "workers": (1, 512),
+        "servers": (1, 64),
+        "busy_us": (0, 100_000),
+        "idle_us": (10, 1_000_000),
+        "duration_s": (0.01, 60),
+        "repetitions": (1, 1000),
+        "events": (0, 1_000_000),
+    }
 
     works: tuple[str, ...] = ("sleep", "pipe", "fault")
     workers: int = 8
@@ -55,17 +69,6 @@ class BlockSpec(Spec):
     duration_s: float = 0.2
     repetitions: int = 5
     events: int = 4000
-
-    def __post_init__(self) -> None:
-        self.choice("works", WORKS)
-        self.number("workers", 1, 512)
-        self.number("servers", 1, 64)
-        check_cpus("servers", self.servers)
-        self.number("busy_us", 0, 100_000)
-        self.number("idle_us", 10, 1_000_000)
-        self.number("duration_s", 0.01, 60)
-        self.number("repetitions", 1, 1000)
-        self.number("events", 0, 1_000_000)
 
 
 @contextmanager
@@ -97,13 +100,10 @@ def run(
     """
     backends = ("umcg", "pthread") if engine.enabled() else ("pthread",)
     series = {f"{b}/{work}": (b == "umcg", work) for work in spec.works for b in backends}
-    collect = Collector(spec, len(series) * (spec.repetitions + 1), progress, stop)
-    try:
-        with _pages(spec.workers) as file:
-            _measure(spec, series, collect, file)
-    except engine.Stopped:
-        return collect.run(stopped=True)
-    return collect.run(stopped=False)
+    own = min(_OWN_PAGES, _MOST_PAGES // spec.workers) if "fault" in spec.works else 1
+    with _pages(spec.workers * own) as file:
+        measure = partial(_measure, spec, series, file)
+        return conduct(spec, len(series) * (spec.repetitions + 1), measure, progress, stop)
 
 
 def _once(
@@ -131,7 +131,7 @@ def operations(outcome: engine.Outcome) -> int:
 
 
 def _measure(
-    spec: BlockSpec, series: dict[str, tuple[bool, str]], collect: Collector, file: int
+    spec: BlockSpec, series: dict[str, tuple[bool, str]], file: int, collect: Collector
 ) -> None:
     rates: dict[str, list[float]] = {name: [] for name in series}
     for repetition in range(spec.repetitions):

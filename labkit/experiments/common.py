@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,6 +52,18 @@ class Spec:
     """What is asked of an experiment. Fields end in their unit (`_s`, `_ms`, `_us`)."""
 
     experiment: ClassVar[str]
+    #: Lowest and highest value of each field that is a number.
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    #: What each field that is a choice may hold.
+    choices: ClassVar[Mapping[str, Sequence[str]]] = {}
+
+    def __post_init__(self) -> None:
+        for name, allowed in self.choices.items():
+            self.choice(name, allowed)
+        for name, (low, high) in self.limits.items():
+            self.number(name, low, high)
+            if name == "servers":
+                check_cpus(name, getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as JSON types, with `experiment`."""
@@ -174,6 +186,26 @@ class Collector:
             samples=pl.DataFrame(self._samples, schema=SAMPLE_SCHEMA, orient="row"),
             counters=self.counters,
         )
+
+
+def conduct(
+    spec: Spec,
+    total: int,
+    measure: Callable[[Collector], None],
+    progress: ProgressCallback | None,
+    stop: threading.Event | None,
+) -> Run:
+    """The run that `measure` collects in `total` measurements, or as many as it got before `stop`.
+
+    Raises:
+        EngineError: a system call failed.
+    """
+    collect = Collector(spec, total, progress, stop)
+    try:
+        measure(collect)
+    except engine.Stopped:
+        return collect.run(stopped=True)
+    return collect.run(stopped=False)
 
 
 def event_table(rows: np.ndarray[Any, np.dtype[np.void]]) -> pl.DataFrame:

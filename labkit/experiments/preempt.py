@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from labkit.experiments.common import (
     Collector,
     ProgressCallback,
     Spec,
-    check_cpus,
+    conduct,
     first_cpus,
     latencies,
 )
@@ -26,7 +28,8 @@ class PreemptSpec(Spec):
 
     Attributes:
         runaways: workers that never stop computing, 1 to 256.
-        urgent: workers that sleep, then have a short request, 0 to 256.
+        urgent: workers that sleep, then have a short request, 0 to 256. Over UMCG a dispatcher has
+            a runaway preempted for a request at once: it does not wait for the end of a slice.
         servers: servers of the UMCG series and CPUs of both, 1 to the machine's CPUs.
         slice_us: the watchdog preempts a worker that runs longer, 200 to 1000000 microseconds.
         urgent_every_us: sleep of an urgent worker between requests, 100 to 1000000 microseconds.
@@ -39,6 +42,18 @@ class PreemptSpec(Spec):
     """
 
     experiment = "preempt"
+    limits: ClassVar = {
+        "runaways": (1, 256),
+        "urgent": (0, 256),
+        "servers": (1, 64),
+        "slice_us": (200, 1_000_000),
+        "urgent_every_us": (100, 1_000_000),
+        "urgent_us": (1, 100_000),
+        "chunk_us": (10, 100_000),
+        "duration_s": (0.05, 60),
+        "repetitions": (1, 1000),
+        "events": (1000, 1_000_000),
+    }
 
     runaways: int = 4
     urgent: int = 2
@@ -50,19 +65,6 @@ class PreemptSpec(Spec):
     duration_s: float = 0.4
     repetitions: int = 3
     events: int = 20_000
-
-    def __post_init__(self) -> None:
-        self.number("runaways", 1, 256)
-        self.number("urgent", 0, 256)
-        self.number("servers", 1, 64)
-        check_cpus("servers", self.servers)
-        self.number("slice_us", 200, 1_000_000)
-        self.number("urgent_every_us", 100, 1_000_000)
-        self.number("urgent_us", 1, 100_000)
-        self.number("chunk_us", 10, 100_000)
-        self.number("duration_s", 0.05, 60)
-        self.number("repetitions", 1, 1000)
-        self.number("events", 1000, 1_000_000)
 
 
 def jain(shares: list[int]) -> float:
@@ -93,12 +95,8 @@ def run(
         EngineError: a system call failed.
     """
     series = {"umcg": True, "pthread": False} if engine.enabled() else {"pthread": False}
-    collect = Collector(spec, len(series) * (spec.repetitions + 1), progress, stop)
-    try:
-        _measure(spec, series, collect)
-    except engine.Stopped:
-        return collect.run(stopped=True)
-    return collect.run(stopped=False)
+    measure = partial(_measure, spec, series)
+    return conduct(spec, len(series) * (spec.repetitions + 1), measure, progress, stop)
 
 
 def _once(spec: PreemptSpec, umcg: bool, collect: Collector, events: int) -> engine.Outcome:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 from labkit import environment
 from labkit.experiments.common import (
@@ -12,6 +14,7 @@ from labkit.experiments.common import (
     NoUmcgError,
     ProgressCallback,
     Spec,
+    conduct,
     first_cpus,
 )
 from labkit.native import engine
@@ -19,9 +22,6 @@ from labkit.run import Run
 
 METHODS = tuple(engine.METHODS)
 PLACEMENTS = ("pinned", "unpinned")
-
-#: Round trips of the first try of a calibration.
-_FIRST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,12 @@ class SwapSpec(Spec):
     """
 
     experiment = "swap"
+    choices: ClassVar = {"methods": METHODS, "placements": PLACEMENTS}
+    limits: ClassVar = {
+        "value_ms": (1, 10_000),
+        "repetitions": (1, 1000),
+        "traced_rounds": (0, 100_000),
+    }
 
     methods: tuple[str, ...] = METHODS
     placements: tuple[str, ...] = PLACEMENTS
@@ -49,49 +55,9 @@ class SwapSpec(Spec):
     traced_rounds: int = 200
 
     def __post_init__(self) -> None:
-        self.choice("methods", METHODS)
-        self.choice("placements", PLACEMENTS)
-        self.number("value_ms", 1, 10_000)
-        self.number("repetitions", 1, 1000)
-        self.number("traced_rounds", 0, 100_000)
+        super().__post_init__()
         if not engine.enabled() and all(name.startswith("umcg") for name in self.methods):
-            raise NoUmcgError(environment.NO_UMCG.replace("only the baselines ran", "nothing runs"))
-
-
-def _calibrate(method: str, cpu: int | None, value_ms: float, stop: threading.Event | None) -> int:
-    """Round trips that take about `value_ms`; doubles as the warm-up of the machine."""
-    rounds = _FIRST
-    while True:
-        outcome = engine.swap(method, cpu=cpu, rounds=rounds, stop=stop)
-        took_ms = outcome.values["elapsed_ns"] / 1e6
-        if took_ms >= value_ms / 4:
-            return max(1, round(rounds * value_ms / took_ms))
-        rounds *= 4
-
-
-def _value(
-    name: str,
-    what: tuple[str, int | None],
-    rounds: dict[str, int],
-    value_ms: float,
-    collect: Collector,
-) -> dict[str, int]:
-    """One value that took at least `value_ms`; `rounds` learns how many that needs."""
-    method, cpu = what
-    while True:
-        values = engine.swap(
-            method,
-            cpu=cpu,
-            rounds=rounds[name],
-            warmup=rounds[name] // 20,
-            stop=collect.stop,
-            watch=collect.watch,
-        ).values
-        took_ms = values["elapsed_ns"] / 1e6
-        if took_ms >= value_ms:
-            return values
-        # A disturbed calibration was too short, or the machine is faster now.
-        rounds[name] = round(rounds[name] * value_ms / took_ms * 1.1) + 1
+            raise NoUmcgError(f"this kernel has no UMCG, so nothing runs: {environment.GET_UMCG}")
 
 
 def run(
@@ -112,25 +78,22 @@ def run(
         for placement in spec.placements
         for method in methods
     }
-    collect = Collector(spec, len(series) * (spec.repetitions + 2), progress, stop)
-    try:
-        _measure(spec, series, collect)
-    except engine.Stopped:
-        return collect.run(stopped=True)
-    return collect.run(stopped=False)
+    measure = partial(_measure, spec, series)
+    return conduct(spec, len(series) * (spec.repetitions + 1), measure, progress, stop)
 
 
 def _measure(spec: SwapSpec, series: dict[str, tuple[str, int | None]], collect: Collector) -> None:
-    rounds = {}
     total: dict[str, tuple[int, int]] = {}
-    for name, (method, cpu) in series.items():
-        collect.begin(name)
-        rounds[name] = _calibrate(method, cpu, spec.value_ms, collect.stop)
-        collect.end()
     for repetition in range(spec.repetitions):
-        for name, what in series.items():
+        for name, (method, cpu) in series.items():
             collect.begin(name)
-            values = _value(name, what, rounds, spec.value_ms, collect)
+            values = engine.swap(
+                method,
+                cpu=cpu,
+                duration_s=spec.value_ms / 1e3,
+                stop=collect.stop,
+                watch=collect.watch,
+            ).values
             switches = 2 * values["rounds"]
             collect.sample(name, repetition, values["elapsed_ns"] / switches, "ns/switch", switches)
             before = total.get(name, (0, 0))

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from labkit.experiments.common import (
     ProgressCallback,
     Spec,
     SpecError,
+    conduct,
     first_cpus,
     latencies,
 )
@@ -32,7 +34,7 @@ class WakeSpec(Spec):
             `umcg` (umcg_wait and umcg_wake, UMCG series only).
         workers: the crowd, 1 to 512.
         servers: numbers of servers to try, each 1 to 64. A series runs on as many CPUs as it has
-            servers, or on all when there are fewer.
+            servers, or on all when there are fewer: its name then says on how many.
         storms: wake-ups of the whole crowd in one value, 1 to 10000.
         pause_us: between "all arrived" and the next storm, 50 to 1000000 microseconds: time to
             fall asleep.
@@ -40,6 +42,13 @@ class WakeSpec(Spec):
     """
 
     experiment = "wake"
+    choices: ClassVar = {"hows": HOWS}
+    limits: ClassVar = {
+        "workers": (1, 512),
+        "storms": (1, 10_000),
+        "pause_us": (50, 1_000_000),
+        "repetitions": (1, 1000),
+    }
 
     hows: tuple[str, ...] = HOWS
     workers: int = 16
@@ -49,11 +58,7 @@ class WakeSpec(Spec):
     repetitions: int = 3
 
     def __post_init__(self) -> None:
-        self.choice("hows", HOWS)
-        self.number("workers", 1, 512)
-        self.number("storms", 1, 10_000)
-        self.number("pause_us", 50, 1_000_000)
-        self.number("repetitions", 1, 1000)
+        super().__post_init__()
         servers = self.servers
         if isinstance(servers, int) or not servers:
             raise SpecError(f"servers is {servers!r}; give one or more numbers of servers")
@@ -73,9 +78,10 @@ def _series(spec: WakeSpec) -> dict[str, _Series]:
     series = {}
     for servers in spec.servers:
         places = len(first_cpus(servers))
+        over = f"{servers} servers" + (f" on {places} cpus" if places < servers else "")
         for how in spec.hows:
             if engine.enabled():
-                series[f"umcg-{how}/{servers} servers"] = _Series(True, how, servers)
+                series[f"umcg-{how}/{over}"] = _Series(True, how, servers)
         series.setdefault(f"futex/{places} cpus", _Series(False, "futex", places))
     return series
 
@@ -95,12 +101,8 @@ def run(
         EngineError: a system call failed.
     """
     series = _series(spec)
-    collect = Collector(spec, len(series) * (spec.repetitions + 1), progress, stop)
-    try:
-        _measure(spec, series, collect)
-    except engine.Stopped:
-        return collect.run(stopped=True)
-    return collect.run(stopped=False)
+    measure = partial(_measure, spec, series)
+    return conduct(spec, len(series) * (spec.repetitions + 1), measure, progress, stop)
 
 
 def _once(spec: WakeSpec, series: _Series, collect: Collector, events: int) -> engine.Outcome:

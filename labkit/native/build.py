@@ -15,7 +15,11 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-SOURCES = ["run.c", "swap.c", "work.c", "helper.c", "queue.c", "service.c", "load.c", "server.c"]
+SOURCES = [
+    *("run.c", "swap.c", "work.c", "helper.c", "queue.c"),
+    *("service.c", "load.c", "server.c", "ready.c"),
+]
+BENCH_SOURCES = ["requests.c", "spawn.c", "interrupt.c", "ring.c"]  # see bench.h
 
 UMCG = """
 typedef intptr_t umcg_t;
@@ -42,10 +46,10 @@ uint64_t umcg_get_time_ns(void);
 
 
 def declarations() -> str:
-    """What Python may call: the marked part of engine.h, and libumcg's functions."""
-    text = (HERE / "engine.h").read_text()
-    part = text.split("/* cffi: begin */")[1].split("/* cffi: end */")[0]
-    return re.sub(r"\bLAB_MAX_CPUS\b", "64", part) + UMCG
+    """What Python may call: the marked parts of the headers, and libumcg's functions."""
+    texts = [(HERE / name).read_text() for name in ("engine.h", "bench.h")]
+    parts = [text.split("/* cffi: begin */")[1].split("/* cffi: end */")[0] for text in texts]
+    return re.sub(r"\bLAB_MAX_CPUS\b", "64", "".join(parts)) + UMCG
 
 
 def folders() -> tuple[Path, Path]:
@@ -71,8 +75,8 @@ def make() -> FFI:
     ffi.cdef(declarations())
     ffi.set_source(
         "labkit.native._engine",
-        '#include <libumcg.h>\n#include <linux/umcg.h>\n#include "engine.h"\n',
-        sources=[os.path.relpath(HERE / name, ROOT) for name in SOURCES],
+        '#include <libumcg.h>\n#include <linux/umcg.h>\n#include "bench.h"\n',
+        sources=[os.path.relpath(HERE / name, ROOT) for name in SOURCES + BENCH_SOURCES],
         include_dirs=[str(HERE), str(library / "include"), str(headers / "include")],
         extra_objects=[str(library / "lib" / "libumcg.a")],
         depends=[str(path) for path in (*HERE.glob("*.h"), library / "lib" / "libumcg.a")],

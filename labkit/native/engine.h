@@ -62,7 +62,7 @@ struct lab_task {
 	uint64_t cpu_ns;	/* CPU time between start and end */
 	uint64_t lost;		/* events that found the ring full */
 	uint32_t nr_events;
-	int32_t urgent;		/* 1: did urgent requests (preempt) */
+	int32_t urgent;		/* 1: did urgent requests; a server: dispatched them */
 };
 
 struct lab_progress {
@@ -94,8 +94,10 @@ double lab_spin_rate(void);
 struct lab_swap {
 	int32_t method;		/* enum lab_method */
 	int32_t cpu;		/* both threads on this CPU; -1: wherever */
+	int32_t other_cpu;	/* with cpu: the second thread on this one; -1: as the first */
 	uint64_t warmup;	/* round trips before the clock starts */
 	uint64_t rounds;	/* round trips measured: two switches each */
+	uint64_t duration_ns;	/* end after this time, warm up for a 20th of it; 0 */
 	uint64_t done;		/* out: round trips measured until a stop */
 	uint64_t elapsed_ns;	/* out: what they took */
 };
@@ -112,12 +114,12 @@ struct lab_load {
 	uint32_t nr_cpus;	/* everything runs on these; 0: wherever */
 	int32_t cpus[LAB_MAX_CPUS];
 	uint64_t duration_ns;	/* 0: until stopped */
-	uint64_t max_ops;	/* storms only: end after so many; 0: no limit */
+	uint64_t max_ops;	/* end after so many storms, or operations of all; 0 */
 	uint64_t busy_turns;	/* spin loop turns of one operation */
 	uint64_t urgent_turns;	/* of one urgent request */
 	uint64_t idle_ns;	/* sleep, device latency, pause between storms */
-	uint64_t slice_ns;	/* preempt what runs longer; 0: no watchdog */
-	int32_t file;		/* faults: descriptor of a file of workers pages */
+	uint64_t slice_ns;	/* preempt what runs longer or delays urgent work; 0: none */
+	int32_t file;		/* faults: of a page or more for each worker */
 	intptr_t group;		/* run the workers in it, servers are yours; 0 */
 	uint64_t elapsed_ns;	/* out */
 	uint64_t preempts;	/* out: preemptions asked for and accepted */

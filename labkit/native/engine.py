@@ -31,6 +31,8 @@ EVENT_DTYPE = np.dtype(
     }
 )
 
+_NO_LIMIT = 2**64 - 1
+
 ROLES = ("server", "worker", "thread", "basic")
 
 METHODS = {
@@ -91,7 +93,7 @@ class Task:
         ops: operations it finished.
         cpu_ns: CPU time it used between its start and its end.
         lost: events that did not fit its ring.
-        urgent: it did urgent requests.
+        urgent: it did urgent requests or, a server, finds places for those who do.
     """
 
     tid: int
@@ -141,7 +143,9 @@ def swap(
     method: str,
     *,
     cpu: int | None,
-    rounds: int,
+    other_cpu: int | None = None,
+    rounds: int = _NO_LIMIT,
+    duration_s: float = 0.0,
     warmup: int = 0,
     events: int = 0,
     stop: threading.Event | None = None,
@@ -152,11 +156,14 @@ def swap(
     Args:
         method: one of `METHODS`.
         cpu: both threads on this CPU; None: the kernel places them.
-        rounds: round trips to measure; one is two switches.
+        other_cpu: with `cpu`: the second thread on this one; None: as the first.
+        rounds: round trips to measure at the most; one is two switches.
+        duration_s: seconds to measure, after a warm-up of a twentieth of them; 0: until `rounds`
+            are done.
         warmup: round trips before the clock starts.
         events: room for so many events a thread; 0: no tracing.
         stop: ends the measurement when set.
-        watch: called about twenty times a second with the progress.
+        watch: called about twenty times a second with the progress, and once at the end.
 
     Returns:
         `values`: `rounds` done, `elapsed_ns` they took.
@@ -168,8 +175,10 @@ def swap(
     spec = ffi.new("struct lab_swap *")
     spec.method = METHODS[method]
     spec.cpu = -1 if cpu is None else cpu
+    spec.other_cpu = -1 if other_cpu is None else other_cpu
     spec.rounds, spec.warmup = rounds, warmup
-    outcome = _run(3, events, lambda run: lib.lab_swap(run, spec), stop, watch, complete=True)
+    spec.duration_ns = round(duration_s * 1e9)
+    outcome = measure(3, events, lambda run: lib.lab_swap(run, spec), stop, watch)
     outcome.values = {"rounds": int(spec.done), "elapsed_ns": int(spec.elapsed_ns)}
     return outcome
 
@@ -204,16 +213,18 @@ def load(
         urgent: see `workers`.
         cpus: all threads stay on these, server i on the i-th; empty: wherever.
         duration_s: seconds; 0: until `max_ops` or a stop.
-        max_ops: storms only: how many.
+        max_ops: end after so many storms or, in other works, soon after so many operations of all
+            workers together; 0: no limit.
         busy_us: computing of one operation.
         urgent_us: computing of one urgent request.
         idle_us: sleep, device latency, or pause between storms.
         slice_us: preempt a worker that runs longer; 0: never.
-        file: faults: an open file of at least `workers` pages.
+        file: faults: an open file of at least `workers` pages; better dozens for each worker, which
+            reads all of its own before it drops them from memory.
         group: make the workers for this group, whose servers are the caller's.
         events: room for so many events a thread.
         stop: ends the measurement when set.
-        watch: called about twenty times a second with the progress.
+        watch: called about twenty times a second with the progress, and once at the end.
 
     Returns:
         `values`: `elapsed_ns`, `preempts`.
@@ -233,22 +244,29 @@ def load(
     spec.busy_turns, spec.urgent_turns = turns(busy_us), turns(urgent_us)
     spec.idle_ns, spec.slice_ns = round(idle_us * 1e3), round(slice_us * 1e3)
     spec.file, spec.group = file, group
-    outcome = _run(
-        workers + servers, events, lambda run: lib.lab_load(run, spec), stop, watch, complete=False
+    # One more than asked for: the dispatcher of urgent work.
+    outcome = measure(
+        workers + servers + 1, events, lambda run: lib.lab_load(run, spec), stop, watch
     )
     outcome.values = {"elapsed_ns": int(spec.elapsed_ns), "preempts": int(spec.preempts)}
     return outcome
 
 
-def _run(
+def measure(
     threads: int,
     events: int,
-    measure: Callable[[Any], int],
+    body: Callable[[Any], int],
     stop: threading.Event | None,
     watch: Watcher | None,
-    *,
-    complete: bool,
 ) -> Outcome:
+    """Make a run with room for `threads` threads and their events, and call `body` with it.
+
+    `body` calls one of the engine's measurements: 0, or -1 with errno. `values` stay empty.
+
+    Raises:
+        EngineError: the measurement failed, or there is no memory for it.
+        Stopped: `stop` was set.
+    """
     # A short measurement would be over before anybody looked at `stop` again.
     if stop is not None and stop.is_set():
         raise Stopped
@@ -258,7 +276,7 @@ def _run(
             f"no memory for {threads} threads with {events} events each; ask for fewer"
         )
     try:
-        stopped = _watch(run, measure, stop, watch)
+        stopped = _watch(run, body, stop, watch)
         if stopped:
             raise Stopped
         return _outcome(run)
@@ -267,19 +285,25 @@ def _run(
 
 
 def _watch(
-    run: Any, measure: Callable[[Any], int], stop: threading.Event | None, watch: Watcher | None
+    run: Any, call: Callable[[Any], int], stop: threading.Event | None, watch: Watcher | None
 ) -> bool:
-    """Run `measure` in a thread, look at it meanwhile; was it stopped from outside?"""
+    """Run `call` in a thread, look at it meanwhile; was it stopped from outside?"""
     result: list[tuple[int, int]] = []
     claim, done = threading.Lock(), threading.Event()
 
     def body() -> None:
         if claim.acquire(blocking=False):
-            code = measure(run)
+            code = call(run)
             result.append((code, ffi.errno))
             done.set()
 
     seen = ffi.new("struct lab_progress *")
+
+    def look() -> None:
+        if watch is not None:
+            lib.lab_get_progress(run, seen)
+            watch(Progress(seen.ops, seen.live, seen.blocked))
+
     stopped = False
     try:
         threading.Thread(target=body, name="labkit-engine").start()
@@ -287,9 +311,9 @@ def _watch(
             if stop is not None and stop.is_set():
                 stopped = True
                 lib.lab_stop(run)
-            if watch is not None:
-                lib.lab_get_progress(run, seen)
-                watch(Progress(seen.ops, seen.live, seen.blocked))
+            look()
+        # A short measurement is over before the first look.
+        look()
     finally:
         # The caller frees the run: its threads must be gone, whatever interrupts us, as often as
         # it likes. Only a body that has not begun, and now never will, is not waited for.

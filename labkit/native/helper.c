@@ -102,35 +102,40 @@ void *lab_storm(void *arg)
 	return NULL;
 }
 
-static void preempt_overdue(struct load *load, struct place *place, int64_t now)
+/*
+ * When the worker of @place is to be preempted: when it is overdue, or at once if
+ * it is in the way of an urgent one that the dispatcher has missed.
+ */
+static int64_t due(struct load *load, struct place *place)
 {
 	struct lab_thread *worker = atomic_load(&place->running);
-	int64_t since = atomic_load(&place->since);
 
-	if (!worker || now - since < (int64_t)load->spec->slice_ns ||
-	    atomic_load(&place->preempted_at))
-		return;
-	atomic_store(&place->preempted_at, now);
-	/* It may have left the place meanwhile: then it is not running, or only
-	 * loses a slice it has just got.
-	 */
-	if (umcg_preempt_worker(atomic_load(&worker->task)))
-		atomic_store(&place->preempted_at, 0);
-	else
-		atomic_fetch_add(&load->preempts, 1);
+	if (!worker)
+		return INT64_MAX;
+	return ready_yields(load, worker) ? 0 :
+	       atomic_load(&place->since) + (int64_t)load->spec->slice_ns;
 }
 
+/* Turns that begin while it sleeps are not due before it is awake again. */
 void *lab_watchdog(void *arg)
 {
+	const int64_t soon = 50000, late = 20000000;
 	struct load *load = arg;
-	int64_t step = (int64_t)load->spec->slice_ns / 4;
 
 	while (busy(load)) {
-		int64_t now = lab_now();
+		int64_t now = lab_now(), next = now + (int64_t)load->spec->slice_ns;
 
-		for (uint32_t i = 0; i < load->spec->servers; i++)
-			preempt_overdue(load, &load->places[i], now);
-		nap(step < 50000 ? 50000 : step);
+		for (uint32_t i = 0; i < load->spec->servers; i++) {
+			int64_t when = due(load, &load->places[i]);
+
+			if (when <= now)
+				ready_preempt(load, &load->places[i], now);
+			else if (when < next)
+				next = when;
+		}
+		next -= now;
+		/* Not so late that the end of the load would have to wait for it. */
+		nap(next < soon ? soon : next > late ? late : next);
 	}
 	return NULL;
 }

@@ -49,7 +49,8 @@ struct lab_run {
 	uint32_t max_threads;
 	/* The gate: threads wait behind it until all are made. */
 	pthread_mutex_t lock;
-	pthread_cond_t moved;
+	pthread_cond_t arrived;		/* one more thread waits */
+	pthread_cond_t moved;		/* the gate */
 	uint32_t waiting;
 	int gate;			/* 0 shut, 1 open, -1 nobody may pass */
 	void *context;			/* of the measurement that runs */

@@ -41,6 +41,18 @@ static void *worker_body(void *arg)
 	return NULL;
 }
 
+/* Storms count themselves. */
+static bool enough(struct load *load)
+{
+	uint64_t ops = 0;
+
+	if (!load->spec->max_ops || lab_work_is_storm(load->spec->work))
+		return false;
+	for (uint32_t i = 0; i < load->spec->workers; i++)
+		ops += atomic_load_explicit(&load->run->threads[i].ops, memory_order_relaxed);
+	return ops >= load->spec->max_ops;
+}
+
 /* Let the time pass, looking out for a stop. */
 static void watch(struct load *load)
 {
@@ -48,7 +60,7 @@ static void watch(struct load *load)
 	const struct timespec step = { .tv_nsec = 2000000 };
 
 	while (!lab_stopped(load->run) && atomic_load(&load->live)) {
-		if (load->spec->duration_ns && lab_now() >= end)
+		if ((load->spec->duration_ns && lab_now() >= end) || enough(load))
 			break;
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &step, NULL);
 	}
@@ -92,6 +104,13 @@ static int make_threads(struct load *load)
 		if (!lab_thread_new(load->run, LAB_SERVER, lab_server_body, cpu, !!cpu))
 			return -1;
 	}
+	if (!ready_wants_dispatcher(spec))
+		return 0;
+	load->dispatcher = lab_thread_new(load->run, LAB_SERVER, lab_dispatcher_body,
+					  spec->cpus, spec->nr_cpus);
+	if (!load->dispatcher)
+		return -1;
+	load->dispatcher->urgent = 1;
 	return 0;
 }
 
@@ -146,6 +165,7 @@ static void measure(struct load *load)
 	for (int i = 0; i < 3; i++)
 		if (helpers[i].made)
 			pthread_join(helpers[i].thread, NULL);
+	ready_dismiss(load);
 	if (load->spec->servers)
 		dismiss_servers(load);
 	load->spec->preempts = atomic_load(&load->preempts);
@@ -165,7 +185,9 @@ static int prepare(struct load *load)
 		load->workers[i] = (struct worker){ .fd = { -1, -1 }, .random = i + 1 };
 	for (uint32_t i = 0; i < places; i++)
 		load->places[i] = (struct place){ 0 };
-	return queue_init(&load->preempted, spec->workers + 1);
+	return queue_init(&load->urgent, spec->workers + 1) ?:
+	       queue_init(&load->ready, spec->workers + 1) ?:
+	       queue_init(&load->preempted, spec->workers + 1);
 }
 
 int lab_load(struct lab_run *run, struct lab_load *spec)
@@ -190,6 +212,8 @@ int lab_load(struct lab_run *run, struct lab_load *spec)
 	lab_work_teardown(&load);
 	if (load.group && !spec->group && umcg_destroy_group(load.group))
 		lab_fail(run, "umcg_destroy_group", errno);
+	queue_free(&load.urgent);
+	queue_free(&load.ready);
 	queue_free(&load.preempted);
 out:
 	pthread_mutex_destroy(&load.lock);

@@ -9,15 +9,16 @@
 struct worker {
 	_Alignas(64) _Atomic int64_t asked;	/* request sent and not answered; 0 */
 	int fd[2];				/* [0] the worker's end */
-	char *page;
+	uint32_t fault;				/* next page of its own to touch */
 	uint64_t random;
 };
 
-/* What the watchdog and a server tell each other. */
+/* What a server and those who want its worker preempted or itself woken share. */
 struct place {
 	_Alignas(64) _Atomic(struct lab_thread *) running;
 	_Atomic int64_t since;
 	_Atomic int64_t preempted_at;		/* asked for, not yet seen; 0 */
+	_Atomic int sleep;			/* enum sleep, see ready.c */
 };
 
 /*
@@ -27,7 +28,8 @@ struct place {
 struct queue {
 	pthread_mutex_t lock;
 	umcg_tid *task;
-	uint32_t room, head, length;
+	uint32_t room, head;
+	_Atomic uint32_t length;
 };
 
 int queue_init(struct queue *queue, uint32_t room);
@@ -36,12 +38,17 @@ void queue_put(struct queue *queue, umcg_tid task);
 /* UMCG_NONE: it is empty. */
 umcg_tid queue_get(struct queue *queue);
 
+static inline bool queue_has_any(struct queue *queue)
+{
+	return atomic_load(&queue->length);
+}
+
 /*
- * The next worker to run; waits for one. UMCG_NONE with errno: EINTR and worse.
+ * The next worker to run, ready ones before the queue's; waits for one. UMCG_NONE
+ * with errno: EINTR and worse.
  *
- * A server that finds nothing may sleep though the queue fills later: more
- * workers than servers want to run only after one has become ready, and for that
- * one the library wakes a server.
+ * A server that finds nothing may sleep though the queue fills later: who fills
+ * it goes on to take from it.
  */
 umcg_tid next_worker(struct queue *preempted);
 bool is_preempted(uint64_t state);
@@ -53,9 +60,12 @@ struct load {
 	struct place *places;			/* spec->servers of them */
 	umcg_t group;
 	int64_t begin;				/* before any thread started */
-	struct queue preempted;
+	struct queue urgent, ready, preempted;	/* taken in this order */
+	struct lab_thread *dispatcher;		/* or NULL */
+	_Atomic bool closing;			/* the dispatcher may go home */
 	pthread_mutex_t lock;			/* the lock of LAB_WORK_LOCK */
-	char *pages;
+	char *pages;				/* of LAB_WORK_FAULT's file, */
+	uint32_t own_pages;			/* so many a worker */
 	_Atomic uint32_t live;			/* workers that have not left */
 	_Atomic uint64_t preempts;
 	/* Storms: all wait for the next generation, all are woken at once. */
@@ -79,5 +89,22 @@ bool lab_work_needs_device(int work);
 bool lab_work_is_storm(int work);
 
 void *lab_server_body(void *thread);
+void *lab_dispatcher_body(void *thread);
+
+/* ready.c: who is next, and who is told that there is work. */
+
+/* The next worker for @place, whose server is @self; as umcg_get_idle_worker(). */
+umcg_tid ready_next(struct load *load, struct lab_thread *self, struct place *place);
+/* @task, preempted, wants to go on some time. */
+void ready_again(struct load *load, umcg_tid task);
+/* An urgent worker waits, and @worker is not one. */
+bool ready_yields(struct load *load, const struct lab_thread *worker);
+/* Preempt the worker of @place for a reason that was good at time @now. */
+void ready_preempt(struct load *load, struct place *place, int64_t now);
+bool ready_wants_dispatcher(const struct lab_load *spec);
+/* The dispatcher's work: one worker. False: it may go home. */
+bool ready_dispatch(struct load *load, struct lab_thread *self);
+/* Send the dispatcher home; all workers have left. */
+void ready_dismiss(struct load *load);
 
 #endif

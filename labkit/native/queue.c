@@ -22,7 +22,8 @@ void queue_free(struct queue *queue)
 void queue_put(struct queue *queue, umcg_tid task)
 {
 	pthread_mutex_lock(&queue->lock);
-	queue->task[(queue->head + queue->length++) % queue->room] = task;
+	queue->task[(queue->head + queue->length) % queue->room] = task;
+	queue->length++;
 	pthread_mutex_unlock(&queue->lock);
 }
 

@@ -20,6 +20,7 @@ struct lab_run *lab_new(uint32_t threads, uint32_t events)
 	memset(run, 0, size);
 	run->max_threads = threads;
 	pthread_mutex_init(&run->lock, NULL);
+	pthread_cond_init(&run->arrived, NULL);
 	pthread_cond_init(&run->moved, NULL);
 	if (ring) {
 		run->ring = malloc(ring);
@@ -45,6 +46,7 @@ void lab_free(struct lab_run *run)
 	if (!run)
 		return;
 	pthread_mutex_destroy(&run->lock);
+	pthread_cond_destroy(&run->arrived);
 	pthread_cond_destroy(&run->moved);
 	free(run->ring);
 	free(run);
@@ -162,7 +164,8 @@ bool lab_thread_begin(struct lab_thread *self)
 	self->tid = (int32_t)syscall(SYS_gettid);
 	pthread_mutex_lock(&run->lock);
 	run->waiting++;
-	pthread_cond_broadcast(&run->moved);
+	/* Only who opens the gate is told: thousands may wait already. */
+	pthread_cond_signal(&run->arrived);
 	while (!run->gate)
 		pthread_cond_wait(&run->moved, &run->lock);
 	gate = run->gate;
@@ -184,7 +187,7 @@ void lab_gate(struct lab_run *run, bool open)
 {
 	pthread_mutex_lock(&run->lock);
 	while (run->waiting < atomic_load(&run->nr_threads))
-		pthread_cond_wait(&run->moved, &run->lock);
+		pthread_cond_wait(&run->arrived, &run->lock);
 	run->gate = open ? 1 : -1;
 	pthread_cond_broadcast(&run->moved);
 	pthread_mutex_unlock(&run->lock);

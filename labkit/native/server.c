@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Servers: a loop that takes the next worker, runs it, and looks why it came
- * back. Policy: workers that became ready first, then the preempted, each in
- * order of arrival.
+ * back. Whose turn it is, ready.c decides.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -32,35 +31,45 @@ static bool note(struct load *load, struct lab_thread *worker, uint64_t turn,
 					      (blocked ? TURN_BLOCKED : 0));
 }
 
+/* One turn of a worker, as its server saw it. */
+struct turn {
+	uint64_t number;
+	int64_t since;		/* when it began */
+	int64_t asked;		/* when its end was asked for; 0 */
+	int64_t end;		/* when the server was back */
+};
+
 /*
- * Why is @worker back, whose @turn it was? Emits its change of state and the
- * server's; @server owns the ring. True: it was preempted.
+ * Why is @worker back, whose word is @state? Emits its change of state and the
+ * server's; @server owns the ring.
  */
-static bool came_back(struct load *load, struct lab_thread *server,
-		      struct lab_thread *worker, uint64_t turn, uint64_t state,
-		      int64_t asked)
+static void came_back(struct load *load, struct lab_thread *server,
+		      struct lab_thread *worker, const struct turn *turn, uint64_t state)
 {
 	/* It may be awake again and on the idle list; that it blocked is sure. */
 	enum lab_state new_state = LAB_BLOCKED;
 	enum lab_kind kind = LAB_BLOCK;
-	int64_t now = lab_now();
+	int64_t now = turn->end;
 	int64_t arg = atomic_load_explicit(&worker->blocked_since, memory_order_relaxed);
 
-	arg = arg ? now - arg : 0;
+	/*
+	 * One call can block again and again, as a lock does that somebody else
+	 * got first. When it did so in a later turn nobody knows.
+	 */
+	arg = arg > turn->since ? now - arg : 0;
 	if (is_preempted(state)) {
 		new_state = LAB_IDLE;
 		kind = LAB_PREEMPT;
-		arg = asked ? now - asked : 0;
+		arg = turn->asked ? now - turn->asked : 0;
 	} else if (state & UMCG_UTF_WORKER_IN_WAIT) {
 		new_state = LAB_IDLE;
 		kind = LAB_YIELD;
 		arg = 0;
 	}
-	if (note(load, worker, turn, kind == LAB_BLOCK, now))
+	if (note(load, worker, turn->number, kind == LAB_BLOCK, now))
 		lab_emit(server, now, worker->tid, kind, LAB_RUNNING, new_state,
 			 server->tid, arg);
 	lab_emit(server, now, server->tid, kind, LAB_IDLE, LAB_RUNNING, worker->tid, 0);
-	return kind == LAB_PREEMPT;
 }
 
 /*
@@ -100,14 +109,40 @@ static struct place *place_of(struct load *load, struct lab_thread *self)
 	return &load->places[self->index - load->spec->workers];
 }
 
+/*
+ * The turn of @worker on @place begins. False: it does not, as an urgent worker
+ * that came in the meantime goes first. Who makes one urgent from now on finds
+ * @worker in the place and preempts it.
+ */
+static bool begin_turn(struct load *load, struct lab_thread *self, struct place *place,
+		       struct lab_thread *worker, struct turn *turn)
+{
+	turn->since = lab_now();
+	atomic_store(&place->since, turn->since);
+	atomic_store(&place->running, worker);
+	if (ready_yields(load, worker)) {
+		atomic_store(&place->running, NULL);
+		return false;
+	}
+	if (!self->max_events)
+		return true;
+	turn->number = came_up(load, self, worker);
+	turn->since = lab_now();
+	lab_emit(self, turn->since, self->tid, LAB_RUN, LAB_RUNNING, LAB_IDLE,
+		 worker->tid, 0);
+	lab_emit(self, turn->since, worker->tid, LAB_RUN, LAB_IDLE, LAB_RUNNING,
+		 self->tid, 0);
+	return true;
+}
+
 /* One turn: false when this server is dismissed or something failed. */
 static bool serve_one(struct load *load, struct lab_thread *self)
 {
 	struct place *place = place_of(load, self);
+	umcg_tid task = ready_next(load, self, place), back;
+	struct turn turn = { 0 };
 	struct lab_thread *worker;
-	umcg_tid task = next_worker(&load->preempted), back;
-	uint64_t turn = 0;
-	int64_t now, asked;
+	uint64_t state;
 
 	if (task == UMCG_NONE) {
 		if (errno == EINTR || errno == EAGAIN)
@@ -116,19 +151,15 @@ static bool serve_one(struct load *load, struct lab_thread *self)
 		return false;
 	}
 	worker = (struct lab_thread *)umcg_get_task_tag(task);
-	if (worker) {
-		turn = came_up(load, self, worker);
-		now = lab_now();
-		lab_emit(self, now, self->tid, LAB_RUN, LAB_RUNNING, LAB_IDLE, worker->tid, 0);
-		lab_emit(self, now, worker->tid, LAB_RUN, LAB_IDLE, LAB_RUNNING, self->tid, 0);
-		atomic_store(&place->since, now);
-		atomic_store(&place->running, worker);
+	if (worker && !begin_turn(load, self, place, worker, &turn)) {
+		ready_again(load, task);
+		return true;
 	}
 	errno = 0;
 	back = umcg_run_worker(task);
-	now = lab_now();
+	turn.end = lab_now();
 	atomic_store(&place->running, NULL);
-	asked = atomic_exchange(&place->preempted_at, 0);
+	turn.asked = atomic_exchange(&place->preempted_at, 0);
 	lab_count(self);
 	if (back == UMCG_NONE) {
 		if (errno) {
@@ -137,38 +168,51 @@ static bool serve_one(struct load *load, struct lab_thread *self)
 		}
 		if (!worker)
 			return false;	/* the farewell */
-		lab_emit(self, now, worker->tid, LAB_UNREGISTER, LAB_RUNNING, LAB_NONE,
+		lab_emit(self, turn.end, worker->tid, LAB_UNREGISTER, LAB_RUNNING, LAB_NONE,
 			 self->tid, 0);
-		lab_emit(self, now, self->tid, LAB_UNREGISTER, LAB_IDLE, LAB_RUNNING,
+		lab_emit(self, turn.end, self->tid, LAB_UNREGISTER, LAB_IDLE, LAB_RUNNING,
 			 worker->tid, 0);
 		return true;
 	}
-	worker = (struct lab_thread *)umcg_get_task_tag(back);
-	if (!worker) {
-		/* The farewell worker blocked on its way out: it comes again. */
-		return true;
-	}
-	if (came_back(load, self, worker, turn, umcg_get_task_state(back), asked))
-		queue_put(&load->preempted, back);
+	if (!worker)
+		return true;	/* the farewell blocked on its way out: it comes again */
+	/* If it has ended by now, on another server, it has no state: it did block. */
+	state = umcg_get_task_state(back);
+	if (self->max_events)
+		came_back(load, self, worker, &turn, state);
+	if (is_preempted(state))
+		ready_again(load, back);
 	return true;
 }
 
-void *lab_server_body(void *arg)
+/* A server from its registration on, until @turn says that it may leave. */
+static void *serve(struct lab_thread *self,
+		   bool (*turn)(struct load *load, struct lab_thread *self))
 {
-	struct lab_thread *self = arg;
 	struct load *load = self->run->context;
 
 	if (!lab_thread_begin(self))
 		return NULL;
+	atomic_store(&self->task, umcg_get_utid());
 	if (umcg_register_server(load->group, (intptr_t)self) == UMCG_NONE) {
 		lab_fail(self->run, "registration of a server", errno);
 	} else {
 		lab_emit(self, lab_now(), self->tid, LAB_REGISTER, LAB_NONE, LAB_RUNNING, 0, 0);
-		while (serve_one(load, self))
+		while (turn(load, self))
 			;
 		umcg_unregister_task();
 		lab_emit(self, lab_now(), self->tid, LAB_UNREGISTER, LAB_RUNNING, LAB_NONE, 0, 0);
 	}
 	lab_thread_end(self);
 	return NULL;
+}
+
+void *lab_server_body(void *thread)
+{
+	return serve(thread, serve_one);
+}
+
+void *lab_dispatcher_body(void *thread)
+{
+	return serve(thread, ready_dispatch);
 }

@@ -30,6 +30,7 @@ struct pair {
 	const struct method *method;
 	struct lab_swap *swap;
 	struct lab_run *run;
+	_Atomic bool warm;				/* the clock runs */
 	_Atomic bool ended;
 	_Alignas(64) _Atomic uint32_t word[2];		/* futex, yield */
 	pthread_mutex_t lock;				/* condvar */
@@ -140,7 +141,7 @@ static umcg_tid other(struct pair *pair, int me)
 
 static int umcg_give(struct pair *pair, int me)
 {
-	return umcg_wake(other(pair, me), pair->swap->cpu >= 0);
+	return umcg_wake(other(pair, me), pair->swap->cpu >= 0 && pair->swap->other_cpu < 0);
 }
 
 static int umcg_take(struct pair *pair, int me)
@@ -205,6 +206,12 @@ static bool is_umcg(const struct pair *pair)
 	return pair->method->role[0] != LAB_THREAD;
 }
 
+/* The server of the two workers, or of the one. */
+static int32_t server_of(struct lab_run *run)
+{
+	return run->threads[run->nr_threads == 3 ? 2 : 0].tid;
+}
+
 /* One hand-off with its two events: the turn leaves, the turn is back. */
 static int traced_handoff(struct pair *pair, struct lab_thread *self, int me)
 {
@@ -226,6 +233,11 @@ static int traced_handoff(struct pair *pair, struct lab_thread *self, int me)
 	err = pair->method->handoff(pair, me);
 	given = atomic_load_explicit(&pair->given_at, memory_order_relaxed);
 	after = lab_now();
+	if (self->role == LAB_WORKER && kind == LAB_SWAP && atomic_load(&pair->ended)) {
+		/* The last turn: woken, and run by the server. */
+		back_kind = LAB_RUN;
+		peer = server_of(pair->run);
+	}
 	lab_emit(self, after, self->tid, back_kind, away, LAB_RUNNING, peer, 0);
 	lab_emit(self, after, self->tid, LAB_OP, LAB_RUNNING, LAB_RUNNING, peer,
 		 after - given);
@@ -243,23 +255,61 @@ static int handoff(struct pair *pair, struct lab_thread *self, int me)
 /* A side's first and last event, both while it holds the turn. */
 static void appear(struct lab_thread *self)
 {
-	struct lab_run *run = self->run;
 	int64_t now = lab_now();
-	int32_t server;
 
 	if (self->role != LAB_WORKER) {
 		lab_emit(self, now, self->tid, LAB_REGISTER, LAB_NONE, LAB_RUNNING, 0, 0);
 		return;
 	}
-	server = run->threads[run->nr_threads == 3 ? 2 : 0].tid;
 	lab_emit(self, now, self->tid, LAB_REGISTER, LAB_NONE, LAB_BLOCKED, 0, 0);
 	lab_emit(self, now, self->tid, LAB_WAKE, LAB_BLOCKED, LAB_IDLE, 0, 0);
-	lab_emit(self, now, self->tid, LAB_RUN, LAB_IDLE, LAB_RUNNING, server, 0);
+	lab_emit(self, now, self->tid, LAB_RUN, LAB_IDLE, LAB_RUNNING,
+		 server_of(self->run), 0);
 }
 
 static void vanish(struct lab_thread *self)
 {
 	lab_emit(self, lab_now(), self->tid, LAB_UNREGISTER, LAB_RUNNING, LAB_NONE, 0, 0);
+}
+
+/* Hand the turn over for the last time. A server gets its place back once more. */
+static void depart(struct pair *pair, struct lab_thread *self)
+{
+	int32_t peer = pair->run->threads[1].tid;
+	bool lends = self->role == LAB_SERVER;
+
+	atomic_store(&pair->ended, true);
+	if (lends)
+		lab_emit(self, lab_now(), self->tid, LAB_RUN, LAB_RUNNING, LAB_IDLE, peer, 0);
+	else
+		vanish(self);
+	if (pair->method->give(pair, 0))
+		lab_fail(pair->run, "last hand-off", errno);
+	if (lends) {
+		lab_emit(self, lab_now(), self->tid, LAB_UNREGISTER, LAB_IDLE, LAB_RUNNING,
+			 peer, 0);
+		vanish(self);
+	}
+}
+
+/* Have @i round trips since @begin taken @ns? Looks only now and then, at no cost. */
+static bool took(uint64_t i, int64_t begin, uint64_t ns)
+{
+	return i % 16 == 0 && lab_now() - begin >= (int64_t)ns;
+}
+
+static int warm_up(struct pair *pair)
+{
+	uint64_t ns = pair->swap->duration_ns / 20;
+	int64_t begin = lab_now();
+
+	for (uint64_t i = 0; i < pair->swap->warmup || (ns && !took(i, begin, ns)); i++) {
+		if (lab_stopped(pair->run))
+			break;
+		if (pair->method->handoff(pair, 0))
+			return -1;
+	}
+	return 0;
 }
 
 static void lead(struct pair *pair, struct lab_thread *self)
@@ -268,42 +318,37 @@ static void lead(struct pair *pair, struct lab_thread *self)
 	int64_t begin;
 	uint64_t i;
 
-	for (i = 0; i < swap->warmup && !lab_stopped(pair->run); i++)
-		if (pair->method->handoff(pair, 0))
-			goto fail;
+	if (warm_up(pair))
+		goto fail;
 	appear(self);
+	atomic_store_explicit(&pair->warm, true, memory_order_release);
 	begin = lab_now();
-	for (i = 0; i < swap->rounds && !lab_stopped(pair->run); i++)
+	for (i = 0; i < swap->rounds && !lab_stopped(pair->run); i++) {
+		if (swap->duration_ns && took(i, begin, swap->duration_ns))
+			break;
 		if (handoff(pair, self, 0))
 			goto fail;
+	}
 	swap->elapsed_ns = (uint64_t)(lab_now() - begin);
 	swap->done = i;
 	goto end;
 fail:
 	lab_fail(pair->run, "hand-off", errno);
 end:
-	vanish(self);
-	atomic_store(&pair->ended, true);
-	if (pair->method->give(pair, 0))
-		lab_fail(pair->run, "last hand-off", errno);
+	depart(pair, self);
 }
 
 static void follow(struct pair *pair, struct lab_thread *self)
 {
-	uint64_t warmup = pair->swap->warmup;
 	int err = pair->method->take(pair, 1);
+	bool warm = false;
 
-	if (!warmup)
-		appear(self);
-	/* The leader's round i is answered by our hand-off i: same warm-up. */
 	while (!err && !atomic_load_explicit(&pair->ended, memory_order_acquire)) {
-		if (warmup) {
-			err = pair->method->handoff(pair, 1);
-			if (!--warmup)
-				appear(self);
-		} else {
-			err = handoff(pair, self, 1);
+		if (!warm && atomic_load_explicit(&pair->warm, memory_order_acquire)) {
+			warm = true;
+			appear(self);
 		}
+		err = warm ? handoff(pair, self, 1) : pair->method->handoff(pair, 1);
 	}
 	if (err) {
 		lab_fail(pair->run, "hand-off", errno);
@@ -339,6 +384,21 @@ static umcg_tid run_one(struct lab_thread *self, umcg_tid worker)
 	return back;
 }
 
+/* The next worker on the idle list; tells when that takes a sleep. */
+static umcg_tid next_idle(struct lab_thread *self)
+{
+	umcg_tid task = umcg_get_idle_worker(false);
+
+	if (task != UMCG_NONE)
+		return task;
+	lab_emit(self, lab_now(), self->tid, LAB_WAIT, LAB_RUNNING, LAB_IDLE, 0, 0);
+	do {
+		task = umcg_get_idle_worker(true);
+	} while (task == UMCG_NONE && errno == EINTR);
+	lab_emit(self, lab_now(), self->tid, LAB_WAKE, LAB_IDLE, LAB_RUNNING, 0, 0);
+	return task;
+}
+
 /* The server of two workers: the follower first, until it waits for its turn. */
 static void serve_pair(struct pair *pair, struct lab_thread *self)
 {
@@ -346,7 +406,7 @@ static void serve_pair(struct pair *pair, struct lab_thread *self)
 	uint32_t left = 2;
 
 	for (int i = 0; i < 2; i++)
-		worker[i] = umcg_get_idle_worker(true);
+		worker[i] = next_idle(self);
 	if (worker[0] != follower) {
 		umcg_tid first = worker[0];
 
@@ -357,11 +417,9 @@ static void serve_pair(struct pair *pair, struct lab_thread *self)
 		if (run_one(self, worker[i]) == UMCG_NONE)
 			left--;
 	while (left) {
-		umcg_tid next = umcg_get_idle_worker(true);
+		umcg_tid next = next_idle(self);
 
 		if (next == UMCG_NONE) {
-			if (errno == EINTR)
-				continue;
 			lab_fail(pair->run, "next idle worker", errno);
 			return;
 		}
@@ -456,10 +514,12 @@ static int make_threads(struct pair *pair)
 {
 	const struct method *method = pair->method;
 	const int32_t *cpu = &pair->swap->cpu;
+	const int32_t *second = pair->swap->other_cpu >= 0 ? &pair->swap->other_cpu : cpu;
 	uint32_t pinned = *cpu >= 0;
 
 	for (int i = 0; i < 2; i++)
-		if (!lab_thread_new(pair->run, method->role[i], side_body, cpu, pinned))
+		if (!lab_thread_new(pair->run, method->role[i], side_body, i ? second : cpu,
+				    pinned))
 			return -1;
 	if (method->server &&
 	    !lab_thread_new(pair->run, LAB_SERVER, server_body, cpu, pinned))

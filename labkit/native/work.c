@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "load.h"
@@ -120,20 +121,29 @@ static int work_lock(struct load *load, struct lab_thread *self)
 	return 0;
 }
 
-/* Touch a page of a file that is no longer in memory. */
+/*
+ * Touch a page of a file that is no longer in memory. A worker forgets its pages
+ * when it has touched all of them: that is dear, as it takes all CPUs to empty
+ * their lists of new pages.
+ */
 static int work_fault(struct load *load, struct lab_thread *self)
 {
 	struct worker *worker = &load->workers[self->index];
-	off_t offset = (off_t)(self->index * page_size);
+	size_t size = load->own_pages * page_size, offset = self->index * size;
+	char *page = load->pages + offset + worker->fault * page_size;
 	int64_t begin = lab_now(), now;
 
 	lab_spin(load->run, load->spec->busy_turns);
-	if (madvise(worker->page, page_size, MADV_DONTNEED))
-		return -1;
-	posix_fadvise(load->spec->file, offset, (off_t)page_size, POSIX_FADV_DONTNEED);
+	if (!worker->fault) {
+		if (madvise(load->pages + offset, size, MADV_DONTNEED))
+			return -1;
+		posix_fadvise(load->spec->file, (off_t)offset, (off_t)size,
+			      POSIX_FADV_DONTNEED);
+	}
+	worker->fault = (worker->fault + 1) % load->own_pages;
 	atomic_store_explicit(&self->due, 0, memory_order_relaxed);
 	block_begin(load, self);
-	*(volatile char *)worker->page;
+	*(volatile char *)page;
 	now = block_end(load, self);
 	finished(self, now, now - begin);
 	return 0;
@@ -209,6 +219,30 @@ int lab_work_one(struct load *load, struct lab_thread *self)
 	}
 }
 
+static size_t file_size(const struct load *load)
+{
+	return (size_t)load->spec->workers * load->own_pages * page_size;
+}
+
+static int map_pages(struct load *load)
+{
+	struct lab_load *spec = load->spec;
+	struct stat file;
+
+	if (fstat(spec->file, &file))
+		return -1;
+	load->own_pages = (uint32_t)((size_t)file.st_size / page_size / spec->workers);
+	if (!load->own_pages) {
+		errno = EINVAL;
+		return -1;
+	}
+	load->pages = mmap(NULL, file_size(load), PROT_READ, MAP_SHARED, spec->file, 0);
+	if (load->pages == MAP_FAILED)
+		return -1;
+	/* Each fault reads its own page only. */
+	return madvise(load->pages, file_size(load), MADV_RANDOM);
+}
+
 int lab_work_setup(struct load *load)
 {
 	struct lab_load *spec = load->spec;
@@ -222,17 +256,7 @@ int lab_work_setup(struct load *load)
 		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
 			return -1;
 	}
-	if (spec->work == LAB_WORK_FAULT) {
-		load->pages = mmap(NULL, spec->workers * page_size, PROT_READ,
-				   MAP_SHARED, spec->file, 0);
-		if (load->pages == MAP_FAILED)
-			return -1;
-		/* Each fault reads its own page only. */
-		madvise(load->pages, spec->workers * page_size, MADV_RANDOM);
-		for (uint32_t i = 0; i < spec->workers; i++)
-			load->workers[i].page = load->pages + i * page_size;
-	}
-	return 0;
+	return spec->work == LAB_WORK_FAULT ? map_pages(load) : 0;
 }
 
 void lab_work_teardown(struct load *load)
@@ -242,5 +266,5 @@ void lab_work_teardown(struct load *load)
 			if (load->workers[i].fd[end] >= 0)
 				close(load->workers[i].fd[end]);
 	if (load->pages && load->pages != MAP_FAILED)
-		munmap(load->pages, load->spec->workers * page_size);
+		munmap(load->pages, file_size(load));
 }

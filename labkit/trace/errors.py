@@ -31,6 +31,10 @@ class NewerFormat(TraceError, ValueError):
 class WriteFailed(TraceError, OSError):
     """The file could not be written; what stood at its place before is untouched."""
 
+    def __str__(self) -> str:
+        # Without the "[Errno 28]" that OSError puts before what to do.
+        return self.strerror or super().__str__()
+
 
 class TracingUnavailable(TraceError, RuntimeError):
     """The kernel's tracing cannot be used here."""

@@ -14,22 +14,17 @@ from typing import Any
 
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA, KERNEL_KINDS, KINDS, ROLES, STATES, TASK_SCHEMA, empty
-from labkit.trace.errors import ClockMismatch, SchemaError
-
-#: Kinds that change the state word of their task in user space or in the kernel's hooks.
-STATE_KINDS = (
-    "register",
-    "unregister",
-    "run",
-    "yield",
-    "swap",
-    "block",
-    "wake",
-    "preempt",
-    "timeout",
-    "wait",
+from labkit.record import (
+    EVENT_SCHEMA,
+    KERNEL_KINDS,
+    KINDS,
+    ROLES,
+    STATE_KINDS,
+    STATES,
+    TASK_SCHEMA,
+    empty,
 )
+from labkit.trace.errors import ClockMismatch, SchemaError
 
 #: Values of the columns that a source does not give.
 DEFAULTS: dict[str, Any] = {

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The engine on UMCG: every method and workload, with events that obey the protocol."""
 
+import itertools
 import tempfile
 import threading
 
+import polars as pl
 import pytest
 
 from labkit.experiments.common import event_table
+from labkit.model import invariants
 from labkit.model.states import is_legal
 from labkit.native import engine
+from labkit.trace import schema
 
 METHODS = [name for name in engine.METHODS if name.startswith("umcg")]
 WORKS = [name for name in engine.WORKS if name != "spin"]
@@ -27,6 +31,11 @@ def chains(outcome):
         assert row["old"] == now.get(tid, "none"), what
         now[tid] = row["new"]
     assert set(now.values()) <= {"none"}
+    tasks = schema.tasks(
+        {"tid": task.tid, "role": task.role, "name": "", "series": ""} for task in outcome.tasks
+    )
+    verdict = invariants.check(event_table(outcome.events), tasks)
+    assert verdict.result == "PASSED", verdict.violations.rows()
 
 
 @pytest.mark.parametrize("cpu", [0, None])
@@ -58,13 +67,13 @@ def test_load(work, servers):
             umcg=True,
             workers=6,
             servers=servers,
-            duration_s=0.1,
+            max_ops=60,
             busy_us=30,
             idle_us=300,
             file=file.fileno(),
             events=20_000,
         )
-    assert sum(task.ops for task in outcome.tasks if task.role == "worker") > 0
+    assert sum(task.ops for task in outcome.tasks if task.role == "worker") >= 60
     assert sum(task.lost for task in outcome.tasks) == 0
     chains(outcome)
 
@@ -99,14 +108,48 @@ def test_runaways_are_preempted_and_all_get_on(servers):
         urgent=1,
         servers=servers,
         cpus=(0, 1)[:servers],
-        duration_s=0.6,
+        max_ops=2000,
         busy_us=200,
         urgent_us=50,
         idle_us=5000,
         slice_us=2000,
         events=20_000,
     )
-    assert outcome.values["preempts"] > 10
+    assert outcome.values["preempts"] > 0
     runaways = [task for task in outcome.tasks if task.role == "worker" and not task.urgent]
     assert all(task.ops > 0 for task in runaways)
     chains(outcome)
+
+
+def test_a_server_without_work_is_idle_until_it_is_woken():
+    """One worker, mostly asleep: after each block its server waits, and is told so."""
+    outcome = engine.load(
+        "sleep", umcg=True, workers=1, servers=1, max_ops=5, idle_us=20_000, events=1000
+    )
+    (server,) = (task.tid for task in outcome.tasks if task.role == "server")
+    rows = event_table(outcome.events).filter(pl.col("tid") == server)
+    kinds = rows["kind"].cast(pl.String).to_list()
+    assert kinds.count("wait") > 1
+    pairs = itertools.pairwise(kinds)
+    assert all(after == "wake" for before, after in pairs if before == "wait")
+    waiting = rows.filter(pl.col("kind") == "wait")
+    assert set(waiting["new"]) == {"idle"}
+    assert waiting["peer"].sum() == 0
+    chains(outcome)
+
+
+def test_a_queue_left_to_others_wakes_a_server():
+    """More runaways than servers, all preempted: no server sleeps while one of them waits."""
+    outcome = engine.load(
+        "spin",
+        umcg=True,
+        workers=3,
+        servers=2,
+        max_ops=1000,
+        busy_us=100,
+        slice_us=1000,
+        events=20_000,
+    )
+    chains(outcome)
+    servers = {task.tid for task in outcome.tasks if task.role == "server"}
+    assert all(task.ops > 0 for task in outcome.tasks if task.tid in servers)

@@ -44,6 +44,7 @@ def test_report_and_export(tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
+        (["run", "nothing"], 2, "no experiment 'nothing'; choose from swap, wake"),
         (["run", "swap", "--methods", "teleport"], 2, "unknown 'teleport'"),
         (["run", "block", "--servers", "0"], 2, "servers is 0"),
         (["run", "block", "--servers", "64"], 2, "CPUs"),
@@ -87,7 +88,7 @@ def test_a_write_that_fails_leaves_the_earlier_run(tmp_path):
     limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *words]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
-    assert "cannot write" in done.stderr
+    assert done.stderr.startswith("labkit: cannot write")
     assert file.read_bytes() == before
 
 

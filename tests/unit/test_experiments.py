@@ -93,6 +93,14 @@ def test_only_umcg_without_umcg():
         SwapSpec(methods=("umcg-swap",))
 
 
+def test_a_run_shows_itself():
+    run = labkit.block(works=("sleep",), workers=2, duration_s=0.05, repetitions=1)
+    shown = repr(run)
+    assert shown.startswith(f"block on {os.uname().release} ")
+    assert "pthread/sleep" in shown and len(shown.splitlines()) < 12
+    assert "<b>block</b>" in run._repr_html_()
+
+
 def test_jain():
     assert jain([5, 5, 5]) == pytest.approx(1)
     assert jain([9, 0, 0]) == pytest.approx(1 / 3)

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The benchmark suite's own workloads, on the same threads, gate and servers as
+ * the experiments' (engine.h says how a run goes).
+ */
+#ifndef LAB_BENCH_H
+#define LAB_BENCH_H
+
+#include "engine.h"
+
+/* cffi: begin */
+enum lab_crew { LAB_CREW_UMCG, LAB_CREW_THREADS };
+
+/*
+ * Requests arrive at given times, whether the earlier ones are answered or not
+ * (open loop), at a crew of threads; each takes the oldest that waits.
+ */
+struct lab_requests {
+	int32_t crew;			/* enum lab_crew */
+	uint32_t workers;		/* as many as the CPUs: a pool; many: one a request */
+	uint32_t batch;			/* further threads that compute all the time */
+	uint32_t servers;		/* UMCG only */
+	uint32_t nr_cpus;		/* crew, batch and servers stay on these */
+	int32_t cpus[LAB_MAX_CPUS];
+	int32_t client_cpu;		/* who sends and who preempts; -1: wherever */
+	uint32_t requests;
+	const uint64_t *arrival_ns;	/* after the begin, ascending */
+	const uint64_t *turns;		/* spin loop turns of each */
+	int64_t *latency_ns;		/* out: arrival to answer; -1: none came */
+	uint64_t batch_turns;		/* of one batch operation */
+	uint64_t slice_ns;		/* UMCG: preempt what runs longer while others wait; 0 */
+	int32_t urgent;			/* UMCG: a request takes the place of batch at once */
+	int32_t nice;			/* of the crew's threads */
+	int32_t batch_nice;
+	int32_t fifo;			/* SCHED_FIFO priority of the crew's threads; 0: none */
+	int32_t cgroup;			/* cgroup.threads of the crew's; -1: stay */
+	int32_t batch_cgroup;
+	uint64_t elapsed_ns;		/* out: from the begin to the last answer */
+	uint64_t cpu_ns;		/* out: of crew, batch, servers and watchdog */
+	uint64_t batch_ops;		/* out, in elapsed_ns */
+	uint64_t preempts;		/* out */
+};
+
+/* Lay @requests's requests before its crew. 0, or -1 with errno. */
+int lab_requests(struct lab_run *run, struct lab_requests *requests);
+
+struct lab_spawn {
+	int32_t umcg;		/* each registers as a worker, unregisters, ends */
+	uint32_t nr_cpus;
+	int32_t cpus[LAB_MAX_CPUS];
+	uint32_t crowd;		/* made together, then joined together */
+	uint64_t crowds;
+	uint64_t elapsed_ns;	/* out */
+};
+
+/* Make and join threads, again and again. 0, or -1 with errno. */
+int lab_spawn(struct lab_run *run, struct lab_spawn *spawn);
+
+/*
+ * Make @threads threads that wait (UMCG: as workers in umcg_wait()) until the
+ * run is stopped; progress counts those that wait as ops. 0, or -1 with errno.
+ */
+int lab_park(struct lab_run *run, uint32_t threads, int32_t umcg);
+
+struct lab_ring {
+	int32_t umcg;
+	uint32_t workers;
+	uint32_t servers;	/* UMCG only */
+	uint32_t tokens;	/* threads that are awake at a time, at most */
+	uint32_t nr_cpus;	/* all of them stay on these, server i on the i-th */
+	int32_t cpus[LAB_MAX_CPUS];
+	uint64_t duration_ns;
+	uint64_t hops;		/* out: in elapsed_ns */
+	uint64_t elapsed_ns;	/* out */
+};
+
+/* Tokens go round a ring of threads. 0, or -1 with errno. */
+int lab_ring(struct lab_run *run, struct lab_ring *ring);
+
+struct lab_interrupt {
+	int32_t cpu;		/* of a thread that spins */
+	int32_t sender_cpu;
+	uint32_t count;
+	int64_t *latency_ns;	/* out: from pthread_kill() to the handler */
+};
+
+/* What a signal takes to interrupt a thread that computes. 0, or -1 with errno. */
+int lab_interrupt(struct lab_run *run, struct lab_interrupt *interrupt);
+/* cffi: end */
+
+#endif

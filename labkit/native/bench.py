@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark suite's own C workloads from Python; `bench.h` describes them.
+
+Like `labkit.native.engine`, whose threads, stop and errors these share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.native import engine
+from labkit.native._engine import ffi, lib
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """Who answers requests, and beside what.
+
+    Attributes:
+        umcg: workers over servers; else plain threads under the kernel's scheduler.
+        workers: threads for requests: many for one a request, few for a pool.
+        servers: of the UMCG crew.
+        batch: further threads that compute all the time.
+        slice_us: UMCG: preempt what runs longer while others wait; 0: never.
+        urgent: UMCG: a request takes the place of batch at once.
+        nice: of the threads for requests; `batch_nice` of the others.
+        batch_nice: see `nice`.
+        fifo: SCHED_FIFO priority of the threads for requests; 0: none.
+        cgroup: descriptor of the `cgroup.threads` that these threads enter; -1: none.
+        batch_cgroup: the same for batch.
+    """
+
+    umcg: bool
+    workers: int
+    servers: int = 0
+    batch: int = 0
+    slice_us: float = 0.0
+    urgent: bool = False
+    nice: int = 0
+    batch_nice: int = 0
+    fifo: int = 0
+    cgroup: int = -1
+    batch_cgroup: int = -1
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What became of the requests.
+
+    Attributes:
+        latency_ns: of each answered request, from its arrival to its answer.
+        elapsed_ns: from the first possible arrival to the last answer.
+        cpu_ns: CPU time of crew, batch, servers and watchdog together.
+        batch_ops: batch operations finished meanwhile.
+        preempts: preemptions asked for and accepted.
+    """
+
+    latency_ns: npt.NDArray[np.int64]
+    elapsed_ns: int
+    cpu_ns: int
+    batch_ops: int
+    preempts: int
+
+
+def requests(
+    crew: Crew,
+    *,
+    arrival_ns: npt.NDArray[np.uint64],
+    service_us: npt.NDArray[np.float64],
+    cpus: Sequence[int],
+    client_cpu: int | None,
+    batch_us: float = 100.0,
+    stop: threading.Event | None = None,
+    watch: engine.Watcher | None = None,
+) -> Answers:
+    """Lay requests before a crew at given times, whether earlier ones are answered or not.
+
+    Args:
+        crew: who answers.
+        arrival_ns: when each arrives, ascending.
+        service_us: computing that each asks for.
+        cpus: where the crew, batch and servers stay.
+        client_cpu: where the client and the watchdog stay; None: wherever.
+        batch_us: computing of one batch operation.
+        stop: ends the measurement when set.
+        watch: called about twenty times a second with the progress.
+
+    Raises:
+        EngineError: a system call failed.
+        Stopped: `stop` was set.
+    """
+    count = len(arrival_ns)
+    turns = np.maximum(1, np.round(service_us * engine.turns_per_us())).astype(np.uint64)
+    latency = np.full(count, -1, np.int64)
+    arrival = np.ascontiguousarray(arrival_ns, np.uint64)
+    spec = ffi.new("struct lab_requests *")
+    spec.crew = lib.LAB_CREW_UMCG if crew.umcg else lib.LAB_CREW_THREADS
+    spec.workers, spec.batch = crew.workers, crew.batch
+    spec.servers = crew.servers if crew.umcg else 0
+    spec.nr_cpus = _cpus(spec.cpus, cpus)
+    spec.client_cpu = -1 if client_cpu is None else client_cpu
+    spec.requests = count
+    spec.arrival_ns = ffi.cast("uint64_t *", ffi.from_buffer(arrival))
+    spec.turns = ffi.cast("uint64_t *", ffi.from_buffer(turns))
+    spec.latency_ns = ffi.cast("int64_t *", ffi.from_buffer(latency))
+    spec.batch_turns = engine.turns(batch_us)
+    spec.slice_ns, spec.urgent = round(crew.slice_us * 1e3), crew.urgent
+    spec.nice, spec.batch_nice, spec.fifo = crew.nice, crew.batch_nice, crew.fifo
+    spec.cgroup, spec.batch_cgroup = crew.cgroup, crew.batch_cgroup
+    threads = crew.workers + crew.batch + spec.servers + 2
+    engine.measure(threads, 0, lambda run: lib.lab_requests(run, spec), stop, watch)
+    return Answers(
+        latency[latency >= 0],
+        int(spec.elapsed_ns),
+        int(spec.cpu_ns),
+        int(spec.batch_ops),
+        int(spec.preempts),
+    )
+
+
+def spawn(
+    *,
+    umcg: bool,
+    crowd: int,
+    crowds: int,
+    cpus: Sequence[int] = (),
+    stop: threading.Event | None = None,
+) -> int:
+    """Make `crowd` threads, join them, and that `crowds` times; the time it took in ns.
+
+    Args:
+        umcg: each thread registers as a worker and unregisters before it ends.
+        crowd: threads that live at the same time.
+        crowds: how often.
+        cpus: where all of them stay; empty: wherever.
+        stop: when set before, nothing is measured.
+
+    Raises:
+        EngineError: a thread or registration failed.
+        Stopped: `stop` was set.
+    """
+    spec = ffi.new("struct lab_spawn *")
+    spec.umcg, spec.crowd, spec.crowds = umcg, crowd, crowds
+    spec.nr_cpus = _cpus(spec.cpus, cpus)
+    engine.measure(1, 0, lambda run: lib.lab_spawn(run, spec), stop, None)
+    return int(spec.elapsed_ns)
+
+
+def park(threads: int, *, umcg: bool, look: Callable[[], None]) -> None:
+    """Make `threads` threads that wait; call `look` once when all do; let them go.
+
+    Raises:
+        EngineError: a thread or registration failed.
+    """
+    stop = threading.Event()
+
+    def watch(progress: engine.Progress) -> None:
+        if progress.ops == threads and not stop.is_set():
+            look()
+            stop.set()
+
+    with contextlib.suppress(engine.Stopped):
+        engine.measure(threads, 0, lambda run: lib.lab_park(run, threads, umcg), stop, watch)
+
+
+def ring(
+    *,
+    umcg: bool,
+    workers: int,
+    servers: int,
+    tokens: int,
+    cpus: Sequence[int],
+    duration_s: float,
+    stop: threading.Event | None = None,
+) -> tuple[int, int]:
+    """Tokens go round a ring of threads; every hop is one wait and one wake-up.
+
+    Args:
+        umcg: as workers over `servers` servers.
+        workers: threads in the ring.
+        servers: UMCG only; server i stays on the i-th of `cpus`.
+        tokens: threads that are awake at a time, at most.
+        cpus: where the threads stay.
+        duration_s: how long to count, in seconds, after all are there.
+        stop: ends the measurement when set.
+
+    Returns:
+        Hops, and the ns they took.
+
+    Raises:
+        EngineError: a thread could not be made or registered.
+        Stopped: `stop` was set.
+    """
+    spec = ffi.new("struct lab_ring *")
+    spec.umcg, spec.workers, spec.tokens = umcg, workers, tokens
+    spec.servers = servers if umcg else 0
+    spec.nr_cpus = _cpus(spec.cpus, cpus)
+    spec.duration_ns = round(duration_s * 1e9)
+    threads = workers + spec.servers + 1
+    engine.measure(threads, 0, lambda run: lib.lab_ring(run, spec), stop, None)
+    return int(spec.hops), int(spec.elapsed_ns)
+
+
+def interrupt(
+    *, cpu: int, sender_cpu: int, count: int, stop: threading.Event | None = None
+) -> npt.NDArray[np.int64]:
+    """Interrupt a thread that computes with a signal; ns from sending it to its handler.
+
+    Args:
+        cpu: where it computes, alone.
+        sender_cpu: where the sender is.
+        count: how often.
+        stop: ends the measurement when set.
+
+    Raises:
+        EngineError: a system call failed.
+        Stopped: `stop` was set.
+    """
+    latency = np.zeros(count, np.int64)
+    spec = ffi.new("struct lab_interrupt *")
+    spec.cpu, spec.sender_cpu, spec.count = cpu, sender_cpu, count
+    spec.latency_ns = ffi.cast("int64_t *", ffi.from_buffer(latency))
+    engine.measure(2, 0, lambda run: lib.lab_interrupt(run, spec), stop, None)
+    return latency
+
+
+def _cpus(field: object, cpus: Sequence[int]) -> int:
+    for index, cpu in enumerate(cpus):
+        field[index] = cpu  # type: ignore[index]
+    return len(cpus)

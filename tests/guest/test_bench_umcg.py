@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark's workloads on UMCG; every suite runs and finds what its contrasts name."""
+
+import numpy as np
+import pytest
+
+from labkit import environment
+from labkit.bench import guest, judge, suite
+from labkit.native import bench
+
+CPU = environment.cpus()[:1]
+CLIENT = environment.cpus()[1] if len(environment.cpus()) > 1 else None
+
+
+@pytest.mark.parametrize(
+    ("workers", "batch", "urgent"), [(1, 0, False), (8, 0, True), (4, 2, True)]
+)
+def test_every_request_is_answered(workers, batch, urgent):
+    service = np.full(80, 20.0)
+    service[::20] = 2000.0
+    crew = bench.Crew(
+        umcg=True, workers=workers, servers=1, batch=batch, slice_us=500.0, urgent=urgent
+    )
+    answers = bench.requests(
+        crew,
+        arrival_ns=(np.arange(80) * 200_000).astype(np.uint64),
+        service_us=service,
+        cpus=CPU,
+        client_cpu=CLIENT,
+    )
+    assert len(answers.latency_ns) == 80
+    assert answers.latency_ns.min() > 0
+    assert (answers.batch_ops > 0) == (batch > 0)
+
+
+@pytest.mark.parametrize("crowd", [1, 16])
+def test_spawn(crowd):
+    assert bench.spawn(umcg=True, crowd=crowd, crowds=3, cpus=CPU) > 0
+
+
+def test_parked_workers_are_looked_at_once_and_leave():
+    looks = []
+    bench.park(20, umcg=True, look=lambda: looks.append(True))
+    assert looks == [True]
+
+
+@pytest.mark.parametrize(("workers", "servers", "tokens"), [(1, 1, 1), (2, 1, 2), (30, 4, 8)])
+def test_tokens_go_round(workers, servers, tokens):
+    hops, _ = bench.ring(
+        umcg=True, workers=workers, servers=servers, tokens=tokens, cpus=CPU, duration_s=0.02
+    )
+    assert hops > 0
+
+
+@pytest.mark.parametrize("name", [one.name for one in suite.load() if one.name != "scale"])
+def test_suite(name, tmp_path):
+    made = guest.measure(tmp_path / "r.json", "smoke", [name])
+    assert made.failures == []
+    (one,) = suite.load([name])
+    found = judge.judge(one.contrasts, made.suites[name], made.environment)
+    seen = {finding.contrast for finding in found}
+    # A tail takes more values than a smoke test makes; the rest must be there.
+    missing = [c for c in one.contrasts if c not in seen and "p99" not in c.series]
+    assert not missing or len(environment.cpus()) < 2

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""The kernel's `umcg:*` tracepoints, recorded live, beside what the engine has recorded."""
+
+import polars as pl
+import pytest
+
+from labkit.experiments.common import event_table
+from labkit.model import invariants
+from labkit.native import engine
+from labkit.trace import schema
+from labkit.trace.fold import fold
+from labkit.trace.kernel import KernelTracer
+
+SEEN = {"umcg_register", "umcg_block", "umcg_wake", "umcg_run", "umcg_unregister", "sched_switch"}
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    with KernelTracer() as tracer:
+        outcome = engine.load(
+            "sleep",
+            umcg=True,
+            workers=3,
+            servers=1,
+            max_ops=12,
+            idle_us=2000,
+            busy_us=50,
+            events=20_000,
+        )
+    assert (tracer.trace.lost, tracer.trace.missing, tracer.trace.unknown) == (0, (), {})
+    return outcome, tracer.trace.events
+
+
+def times(events, kind, tid):
+    return events.filter((pl.col("kind") == kind) & (pl.col("tid") == tid))["t"].to_list()
+
+
+def test_both_sources_make_one_table_on_one_clock(recorded):
+    outcome, kernel = recorded
+    merged = schema.merge(event_table(outcome.events), kernel)
+    kinds = set(merged["kind"].cast(pl.String))
+    assert kinds >= SEEN | {"run", "block", "wake", "op", "wait"}
+    assert merged["t"].is_sorted()
+
+
+def test_each_block_is_seen_by_the_kernel_first_and_then_by_the_server(recorded):
+    outcome, kernel = recorded
+    engines = event_table(outcome.events)
+    for task in outcome.tasks:
+        if task.role != "worker":
+            continue
+        made, seen = times(kernel, "umcg_block", task.tid), times(engines, "block", task.tid)
+        assert len(made) == len(seen) > 0
+        assert all(a < b for a, b in zip(made, seen, strict=True))
+        # Every turn of a worker begins with the kernel's `run` before the worker is back.
+        assert len(times(kernel, "umcg_run", task.tid)) == len(times(engines, "run", task.tid))
+
+
+def test_folded_into_one_history_the_protocol_holds(recorded):
+    outcome, kernel = recorded
+    tasks = schema.tasks(
+        {"tid": task.tid, "role": task.role, "name": "", "series": ""} for task in outcome.tasks
+    )
+    ours = tasks["tid"].implode()
+    merged = schema.merge(event_table(outcome.events), kernel.filter(pl.col("tid").is_in(ours)))
+    verdict = invariants.check(fold(merged), tasks)
+    assert verdict.result == "PASSED", verdict.violations.rows()
