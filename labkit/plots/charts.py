@@ -10,13 +10,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from labkit import analysis
-from labkit.analysis.latency import (
-    latencies_detection,
-    latencies_op,
-    latencies_preemption,
-    latencies_wake,
-)
-from labkit.analysis.needs import MissingEvents, MissingSamples
+from labkit.analysis.needs import MissingSamples
 from labkit.plots.style import (
     PLACE_COLOURS,
     SERIES_COLOURS,
@@ -26,40 +20,8 @@ from labkit.plots.style import (
     log_ticks,
     series_style,
 )
+from labkit.plots.tails import NAMED, latencies, only, tails
 from labkit.record import Record
-
-#: Which latency `plot_latency` draws, its source and what to call it.
-LATENCIES = {
-    "op": (latencies_op, "Latency of operations"),
-    "detection": (latencies_detection, "Block detection: BLOCKED until the server runs"),
-    "wake": (latencies_wake, "Waking: IDLE on the list until RUNNING"),
-    "preemption": (latencies_preemption, "Preemption: asked until off the server"),
-}
-
-_POINTS = 400
-
-
-def _latencies(
-    record: Record, which: str, series: Sequence[str] | None
-) -> tuple[pl.DataFrame, str]:
-    if which not in LATENCIES:
-        raise ValueError(f"unknown latency {which!r}; choose from {', '.join(LATENCIES)}")
-    source, title = LATENCIES[which]
-    # A logarithmic axis has no zero: what took less than the clock's step is shown as 1 ns.
-    rows = _only(source(record).with_columns(pl.col("ns").clip(1)), series)
-    return rows.sort("series", maintain_order=True), title
-
-
-def _only(rows: pl.DataFrame, series: Sequence[str] | None) -> pl.DataFrame:
-    """The rows of these series; None: all.
-
-    Raises:
-        MissingEvents: there are none.
-    """
-    kept = rows if series is None else rows.filter(pl.col("series").is_in(list(series)))
-    if kept.is_empty():
-        raise MissingEvents(f"no events of series {', '.join(series or ['(any)'])} to draw")
-    return kept
 
 
 def plot_latency(
@@ -69,34 +31,30 @@ def plot_latency(
 
     Args:
         record: a run.
-        which: one of `LATENCIES`.
+        which: one of `labkit.plots.tails.LATENCIES`.
         series: which to draw; None: all.
 
     Raises:
         labkit.analysis.MissingEvents: the run has not the events it takes.
         ValueError: unknown `which`.
     """
-    rows, title = _latencies(record, which, series)
+    rows, title = latencies(record, which, series)
     fig = go.Figure()
-    for i, ((name,), group) in enumerate(rows.group_by("series", maintain_order=True)):
-        values = np.sort(group["ns"].to_numpy())
-        n = len(values)
-        # Even steps in the logarithm of the share: the tail keeps all of its few points.
-        rank = np.unique(n - np.geomspace(n, 1, min(n, _POINTS)).round().astype(int))
+    for i, (name, n, ns, share) in enumerate(tails(rows)):
         fig.add_scatter(
-            x=values[rank],
-            y=(n - rank) / n,
+            x=ns,
+            y=share,
             mode="lines" if n > 1 else "markers",
             line={"shape": "vh", "width": 2, **series_style(i)},
             name=f"{name} (n {n:,})",
-            hovertemplate="%{y:.3%} took %{x:,.0f} ns or longer<extra>" + str(name) + "</extra>",
+            hovertemplate="%{y:.3%} took %{x:,.0f} ns or longer<extra>" + name + "</extra>",
         )
-    for share, name in ((0.5, "p50"), (0.1, "p90"), (0.01, "p99"), (0.001, "p99.9")):
-        fig.add_hline(share, line={"width": 1, "color": "#c9ced4"}, layer="below")
+    for level, name in NAMED:
+        fig.add_hline(level, line={"width": 1, "color": "#c9ced4"}, layer="below")
         fig.add_annotation(
             x=1,
             xref="paper",
-            y=np.log10(share),
+            y=np.log10(level),
             text=name,
             showarrow=False,
             xanchor="right",
@@ -121,7 +79,7 @@ def plot_histogram(
         labkit.analysis.MissingEvents: the run has not the events it takes.
         ValueError: unknown `which`.
     """
-    rows, title = _latencies(record, which, series)
+    rows, title = latencies(record, which, series)
     fig = go.Figure()
     for i, ((name,), group) in enumerate(rows.group_by("series", maintain_order=True)):
         logs = np.log10(group["ns"].to_numpy())
@@ -157,7 +115,7 @@ def plot_throughput(
     Raises:
         labkit.analysis.MissingEvents: the run has no `op` events.
     """
-    table = _only(analysis.df_throughput(record, bins), series)
+    table = only(analysis.df_throughput(record, bins), series)
     fig = go.Figure()
     for i, ((name,), rows) in enumerate(table.group_by("series", maintain_order=True)):
         fig.add_scatter(

@@ -6,11 +6,12 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable
-from typing import Any, NamedTuple
-
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.record import Record
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 #: Colours of the places a task can be in; apart in hue and lightness for all kinds of colour vision
 #: (after Okabe and Ito, "Color Universal Design", 2008).
@@ -29,7 +30,8 @@ SERIES_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 TCG_WARNING = "Under TCG absolute times mean nothing: compare ratios only."
 
-_FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
+#: Of every drawing.
+FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 _CAPTION = "caption"
 _HEAD, _LINE = 56, 18
 
@@ -79,7 +81,7 @@ def finish(
     shown = f"{title}<br><sup>{notice}</sup>" if notice else title
     fig.update_layout(
         template="plotly_white",
-        font={"family": _FONT, "size": 13, "color": "#1d2733"},
+        font={"family": FONT, "size": 13, "color": "#1d2733"},
         title={
             "text": shown,
             "x": 0,
@@ -94,7 +96,7 @@ def finish(
         height=height + _HEAD + _LINE * len(lines),
         margin={"l": 10, "r": 16, "t": _HEAD + 20, "b": 62 + _LINE * len(lines)},
         legend={"title": None, "font": {"size": 12}},
-        hoverlabel={"font": {"family": _FONT}},
+        hoverlabel={"font": {"family": FONT}},
         meta={"title": title, "notice": notice, "caption": text},
     )
     fig.update_xaxes(automargin=True, zeroline=False)
@@ -127,6 +129,8 @@ class Parts(NamedTuple):
 
 def take_apart(fig: go.Figure) -> Parts:
     """A copy of a finished figure without title, notice and caption, and these."""
+    import plotly.graph_objects as go
+
     bare = go.Figure(fig)
     words = fig.layout.meta
     bare.layout.annotations = [a for a in bare.layout.annotations if a.name != _CAPTION]

@@ -10,46 +10,24 @@ import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
-from labkit.analysis.compare import BASELINES
-from labkit.analysis.needs import MissingEvents, needs
-from labkit.model.states import LOCKED, PREEMPTED
+from labkit.analysis.needs import needs
+from labkit.plots.lanes import (
+    CPU_COLOURS,
+    HATCHES,
+    INK,
+    MOST_ARROWS,
+    MOST_MARKS,
+    PITCH,
+    arrows,
+    share_percent,
+    share_pixels,
+    slice_words,
+    unit_of,
+)
 from labkit.plots.style import PLACE_COLOURS, TOP_LEGEND, duration, finish
-from labkit.plots.window import PLACES, Window, timeline_window
+from labkit.plots.window import Window, pick_series, timeline_window
 from labkit.record import Record
 from labkit.trace.schema import STATE_KINDS
-
-#: Rows of pixels of a lane in an aggregated timeline: the resolution of its shares.
-_DEPTH = 12
-
-#: More arrows or marks than this hide what they should explain.
-_MOST_ARROWS = 300
-_MOST_MARKS = 600
-
-_CPU_COLOURS = (
-    "#3E6D8E",
-    "#8AA9BD",
-    "#5E8C7B",
-    "#A9B97C",
-    "#7A6A93",
-    "#B79DB8",
-    "#8F7A5E",
-    "#C0AE93",
-)
-
-_ARROW_COLOURS = {
-    "run": "#1d2733",
-    "swap": "#7B2D8B",
-    "wake": "#B8860B",
-}
-
-
-def series_of(record: Record) -> list[str]:
-    """The run's series that have state changes: UMCG's, then baselines in order of preference."""
-    changing = record.events.filter(pl.col("kind").is_in(STATE_KINDS))["tid"].unique()
-    names = record.tasks.filter(pl.col("tid").is_in(changing.implode()))["series"].unique()
-    heads = {name: name.partition("/")[0] for name in names}
-    rank = {head: i for i, head in enumerate(BASELINES)}
-    return sorted(names, key=lambda name: (rank.get(heads[name], -1), name))
 
 
 @needs(any_of=STATE_KINDS)
@@ -73,14 +51,8 @@ def plot_timeline(
         MissingEvents: the run has no state changes, or none of this series.
         ValueError: the window is empty.
     """
-    known = series_of(record)
-    if not known or (series is not None and series not in known):
-        raise MissingEvents(
-            f"no state changes of series {series!r}; the run has {', '.join(known) or 'none'}"
-        )
-    name = series if series is not None else known[0]
-    tasks = record.tasks.filter(pl.col("series") == name)
-    times = record.events.filter(pl.col("tid").is_in(tasks["tid"].implode()))["t"]
+    name, tasks, events = pick_series(record, series)
+    times = events["t"]
     begin = int(times[0]) if t0 is None else t0
     end = int(times[-1]) + 1 if t1 is None else t1
     window = timeline_window(record.events, tasks, begin, end, pixels)
@@ -95,7 +67,7 @@ def draw(record: Record, window: Window, title: str, origin: int) -> go.Figure:
     fig = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03
     )
-    unit, size = _unit(window.t1 - origin)
+    unit, size = unit_of(window.t1 - origin)
     axis = _Axis(origin, size)
     if window.aggregated:
         _draw_shares(fig, window, axis, unit)
@@ -107,13 +79,13 @@ def draw(record: Record, window: Window, title: str, origin: int) -> go.Figure:
     for place, colour in PLACE_COLOURS.items():
         # A bar with no data, so that the legend is the same for both ways of drawing.
         fig.add_bar(x=[None], y=[None], name=place, marker_color=colour, row=2, col=1)
-    for name, pattern, flag in (("PREEMPTED", "/", PREEMPTED), ("LOCKED", "x", LOCKED)):
+    for name, pattern, flag in HATCHES:
         if window.slices.width and (window.slices["flags"] & flag != 0).any():
             fig.add_bar(
                 x=[None],
                 y=[None],
                 name=name,
-                marker={"color": "#fff", "pattern": {"shape": pattern, "fgcolor": "#1d2733"}},
+                marker={"color": "#fff", "pattern": {"shape": pattern, "fgcolor": INK}},
                 row=2,
                 col=1,
             )
@@ -152,42 +124,16 @@ class _Axis:
         return (t - self.origin) / self.size
 
 
-def _unit(span: int) -> tuple[str, float]:
-    if span >= 3_000_000_000:
-        return "s", 1e9
-    return ("ms", 1e6) if span >= 3_000_000 else ("µs", 1e3)
-
-
-def _flag_words(flags: int) -> str:
-    words = [w for bit, w in ((LOCKED, "LOCKED"), (PREEMPTED, "PREEMPTED")) if flags & bit]
-    return (" " + "|".join(words)) if words else ""
-
-
 def _draw_slices(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None:
-    names = dict(window.lanes.select("tid", "name").iter_rows())
+    hatch = pl.lit("")
+    for _, shape, flag in reversed(HATCHES):
+        hatch = pl.when(pl.col("flags") & flag != 0).then(pl.lit(shape)).otherwise(hatch)
+    slices = window.slices.with_columns(hatch=hatch)
     for place, colour in PLACE_COLOURS.items():
-        for pattern, wanted in (("", 0), ("/", PREEMPTED), ("x", LOCKED)):
-            marked = (pl.col("flags") & LOCKED != 0, pl.col("flags") & PREEMPTED != 0)
-            rule = {
-                0: ~marked[0] & ~marked[1],
-                PREEMPTED: ~marked[0] & marked[1],
-                LOCKED: marked[0],
-            }
-            rows = window.slices.filter((pl.col("place") == place) & rule[wanted])
+        for pattern in ("", *(shape for _, shape, _ in HATCHES)):
+            rows = slices.filter((pl.col("place") == place) & (pl.col("hatch") == pattern))
             if rows.is_empty():
                 continue
-            text = [
-                f"{names[tid]}: {place}{_flag_words(r['flags'])} "
-                f"for {duration(r['t1'] - r['t0'])}<br>by {r['kind']}"
-                + (f", {names.get(r['peer'], r['peer'])}" if r["peer"] else "")
-                + (f", CPU {r['cpu']}" if r["cpu"] >= 0 else "")
-                + (f"<br>event {r['row']}" if r["row"] >= 0 else "<br>began before this window")
-                for tid, r in zip(
-                    window.lanes["tid"].gather(rows["lane"]),
-                    rows.iter_rows(named=True),
-                    strict=True,
-                )
-            ]
             fig.add_bar(
                 base=axis(rows["t0"].to_numpy()),
                 x=(rows["t1"] - rows["t0"]).to_numpy() / axis.size,
@@ -197,11 +143,11 @@ def _draw_slices(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None
                 marker={
                     "color": colour,
                     "line": {"width": 0},
-                    "pattern": {"shape": pattern, "fgcolor": "#1d2733", "size": 6},
+                    "pattern": {"shape": pattern, "fgcolor": INK, "size": 6},
                 },
                 showlegend=False,
                 customdata=rows["row"].to_numpy(),
-                hovertext=text,
+                hovertext=slice_words(window, rows, "<br>"),
                 hovertemplate=f"%{{hovertext}}<br>at %{{base:.3f}} {unit}<extra></extra>",
                 row=2,
                 col=1,
@@ -222,7 +168,7 @@ def _draw_cpus(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None:
         orientation="h",
         width=0.8,
         marker={
-            "color": [_CPU_COLOURS[lane_of[tid] % len(_CPU_COLOURS)] for tid in rows["tid"]],
+            "color": [CPU_COLOURS[lane_of[tid] % len(CPU_COLOURS)] for tid in rows["tid"]],
             "line": {"width": 0},
         },
         showlegend=False,
@@ -234,12 +180,9 @@ def _draw_cpus(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None:
 
 
 def _draw_arrows(fig: go.Figure, window: Window, axis: _Axis) -> None:
-    arrows = window.arrows
-    if arrows.is_empty():
-        return
-    if arrows.height > _MOST_ARROWS:
+    if window.arrows.height > MOST_ARROWS:
         fig.add_annotation(
-            text=f"{arrows.height:,} arrows hidden: zoom in",
+            text=f"{window.arrows.height:,} arrows hidden: zoom in",
             x=1,
             y=1.0,
             xref="paper",
@@ -250,16 +193,7 @@ def _draw_arrows(fig: go.Figure, window: Window, axis: _Axis) -> None:
             font={"size": 11},
         )
         return
-    other = ~pl.col("kind").is_in(["swap", "wake"])
-    groups = {
-        "run": arrows.filter(pl.col("kind") == "run"),
-        "swap": arrows.filter(pl.col("kind") == "swap"),
-        "wake": arrows.filter(pl.col("kind") == "wake"),
-        "place given back": arrows.filter(other & (pl.col("kind") != "run")),
-    }
-    for name, rows in groups.items():
-        if rows.is_empty():
-            continue
+    for name, colour, dash, rows in arrows(window):
         x = axis(rows["t"].to_numpy())
         gap = np.full(len(x), np.nan)
         up = np.where(rows["lane_to"].to_numpy() < rows["lane_from"].to_numpy(), 1, -1)
@@ -269,12 +203,12 @@ def _draw_arrows(fig: go.Figure, window: Window, axis: _Axis) -> None:
             x=np.column_stack([x, x, gap]).ravel(),
             y=np.column_stack([rows["lane_from"].to_numpy(), tip, gap]).ravel(),
             mode="lines+markers",
-            line={"width": 1.2, "color": _ARROW_COLOURS.get(name, "#1d2733"), "dash": _dash(name)},
+            line={"width": 1.2, "color": colour, "dash": dash},
             marker={
                 "symbol": ["circle", "arrow", "circle"] * len(x),
                 "size": [4, 8, 0] * len(x),
                 "angleref": "previous",
-                "color": _ARROW_COLOURS.get(name, "#1d2733"),
+                "color": colour,
             },
             name=f"→ {name}",
             hoverinfo="skip",
@@ -283,19 +217,15 @@ def _draw_arrows(fig: go.Figure, window: Window, axis: _Axis) -> None:
         )
 
 
-def _dash(name: str) -> str:
-    return "dot" if name == "place given back" else "solid"
-
-
 def _draw_marks(fig: go.Figure, window: Window, axis: _Axis) -> None:
     marks = window.marks
-    if marks.is_empty() or marks.height > _MOST_MARKS:
+    if marks.is_empty() or marks.height > MOST_MARKS:
         return
     fig.add_scatter(
         x=axis(marks["t"].to_numpy()),
         y=marks["lane"].to_numpy() + 0.42,
         mode="markers",
-        marker={"symbol": "triangle-up", "size": 6, "color": "#1d2733"},
+        marker={"symbol": "triangle-up", "size": 6, "color": INK},
         name="operation done",
         hovertext=[
             f"{kind}: {duration(arg)}" for kind, arg in marks.select("kind", "arg").iter_rows()
@@ -309,25 +239,16 @@ def _draw_marks(fig: go.Figure, window: Window, axis: _Axis) -> None:
 def _draw_shares(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None:
     """Every lane as a small picture: each bin's column is filled by the shares of the places."""
     lanes, bins, _ = window.shares.shape
-    order = [PLACES.index(p) for p in PLACE_COLOURS]
-    # The lane's rows of pixels from top to bottom: RUNNING first, whatever is left stays empty.
-    filled = np.cumsum(window.shares[:, :, order], axis=2)
-    depth = (np.arange(_DEPTH) + 0.5) / _DEPTH
-    picture = np.full((lanes, _DEPTH, bins), np.nan, np.float32)
-    for code in reversed(range(len(order))):
-        picture = np.where(depth[None, :, None] < filled[:, None, :, code], code, picture)
-    # Of the 14 rows of a lane the outer two stay empty: the gap between lanes.
-    padded = np.full((lanes, _DEPTH + 2, bins), np.nan, np.float32)
-    padded[:, 1:-1] = picture
-    step = 1 / (_DEPTH + 2)
-    y = np.arange(lanes * (_DEPTH + 2)) * step - 0.5 + step / 2
+    pixels = share_pixels(window.shares).astype(np.float32)
+    pixels[pixels < 0] = np.nan
+    y = (np.arange(lanes * PITCH) + 0.5) / PITCH - 0.5
     centres = axis((window.edges[:-1] + window.edges[1:]) / 2)
     colours = list(PLACE_COLOURS.values())
     scale = [[(i + k) / len(colours), c] for i, c in enumerate(colours) for k in (0, 1)]
     fig.add_heatmap(
         x=centres,
         y=y,
-        z=padded.reshape(-1, bins),
+        z=pixels,
         zmin=-0.5,
         zmax=len(colours) - 0.5,
         colorscale=scale,
@@ -337,7 +258,6 @@ def _draw_shares(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None
         col=1,
     )
     # Hover needs one answer for a lane and bin, not one for each row of pixels.
-    percent = np.round(window.shares[:, :, order] * 100).astype(np.uint8)
     words = " · ".join(f"{p} %{{customdata[{i}]}} %" for i, p in enumerate(PLACE_COLOURS))
     names = window.lanes["name"].to_list()
     fig.add_heatmap(
@@ -346,7 +266,7 @@ def _draw_shares(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None
         z=np.zeros((lanes, bins), np.uint8),
         opacity=0,
         showscale=False,
-        customdata=percent,
+        customdata=share_percent(window.shares),
         text=np.repeat(np.array(names)[:, None], bins, axis=1),
         hovertemplate=f"%{{text}} around %{{x:.3f}} {unit}<br>{words}<extra></extra>",
         row=2,
@@ -359,7 +279,7 @@ def _draw_shares(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None
             z=np.round(window.busy * 100).astype(np.uint8),
             zmin=0,
             zmax=100,
-            colorscale=[[0, "#f4f5f6"], [1, "#1d2733"]],
+            colorscale=[[0, "#f4f5f6"], [1, INK]],
             showscale=False,
             ygap=2,
             hovertemplate=f"%{{x:.3f}} {unit}: busy %{{z}} %<extra></extra>",

@@ -7,13 +7,17 @@ time an eye notices, and says that it was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA, KINDS, STATES
+from labkit.analysis.compare import BASELINES
+from labkit.analysis.needs import MissingEvents
+from labkit.plots.style import duration
+from labkit.record import KINDS, STATES, Record
 from labkit.trace.fold import fold
 from labkit.trace.schema import STATE_KINDS
 
@@ -48,7 +52,7 @@ class Window:
         slices: `lane`, `t0`, `t1`, `place`, `flags`, `kind`, `cpu`, `peer`, `row` (in the event
             table; -1: the state began before the window).
         arrows: `lane_from`, `lane_to`, `t`, `kind`: who made whom RUNNING.
-        marks: `lane`, `t`, `kind` (op or mark), `arg`.
+        marks: `lane`, `t`, `kind` (op or mark), `arg`, `row`.
         on_cpu: `cpu`, `t0`, `t1`, `tid`.
         edges: the bins' edges, ns, shape (bins + 1,).
         shares: share of each bin in each of `PLACES`, shape (lanes, bins, 5).
@@ -76,14 +80,39 @@ class Window:
         """What the figure must say about itself; empty when every event is drawn."""
         said = []
         if self.aggregated:
-            width = (self.t1 - self.t0) / max(1, len(self.edges) - 1)
+            width = duration((self.t1 - self.t0) / max(1, len(self.edges) - 1))
             said.append(
-                f"Aggregated: {self.changes:,} state changes as shares of {width / 1e3:,.3g} µs "
-                "each; zoom in to see every one"
+                f"Aggregated: {self.changes:,} state changes as shares of {width} each; zoom in to "
+                "see every one"
             )
         if self.hidden:
             said.append(f"{self.hidden} more tasks are not drawn")
         return ". ".join(said)
+
+
+def series_of(record: Record) -> list[str]:
+    """The run's series that have state changes: UMCG's, then baselines in order of preference."""
+    changing = record.events.filter(pl.col("kind").is_in(STATE_KINDS))["tid"].unique()
+    names = record.tasks.filter(pl.col("tid").is_in(changing.implode()))["series"].unique()
+    heads = {name: name.partition("/")[0] for name in names}
+    rank = {head: i for i, head in enumerate(BASELINES)}
+    return sorted(names, key=lambda name: (rank.get(heads[name], -1), name))
+
+
+def pick_series(record: Record, series: str | None) -> tuple[str, pl.DataFrame, pl.DataFrame]:
+    """Name, tasks and events of one of `series_of(record)`; None: the first.
+
+    Raises:
+        MissingEvents: the run has no state changes, or none of this series.
+    """
+    known = series_of(record)
+    if not known or (series is not None and series not in known):
+        raise MissingEvents(
+            f"no state changes of series {series!r}; the run has {', '.join(known) or 'none'}"
+        )
+    name = series if series is not None else known[0]
+    tasks = record.tasks.filter(pl.col("series") == name)
+    return name, tasks, record.events.filter(pl.col("tid").is_in(tasks["tid"].implode()))
 
 
 def order_lanes(tasks: pl.DataFrame) -> pl.DataFrame:
@@ -94,7 +123,12 @@ def order_lanes(tasks: pl.DataFrame) -> pl.DataFrame:
 
 
 def timeline_window(
-    events: pl.DataFrame, tasks: pl.DataFrame, t0: int, t1: int, pixels: int = 1000
+    events: pl.DataFrame,
+    tasks: pl.DataFrame,
+    t0: int,
+    t1: int,
+    pixels: int = 1000,
+    most: int = MOST_SLICES,
 ) -> Window:
     """What to draw of the tasks' events in [t0, t1) on so many pixels.
 
@@ -104,6 +138,7 @@ def timeline_window(
         t0: begin, ns.
         t1: end, ns.
         pixels: width of the drawing; no bin is narrower than a pixel.
+        most: more state changes than this are shown as shares.
 
     Raises:
         ValueError: the window is empty or `pixels` is not positive.
@@ -120,7 +155,7 @@ def timeline_window(
     begin, end = (int(i) for i in np.searchsorted(times, [t0, t1]))
     now = _Rows(events, lanes["tid"].to_numpy(), begin, end)
     before = _last_before(events, lanes["tid"].to_numpy(), begin)
-    if len(now.t) > MOST_SLICES:
+    if len(now.t) > most:
         # A bin of two pixels or more keeps the picture small without being seen.
         bins = max(1, min(pixels // 2, 600))
         return _aggregate(events, lanes, hidden, t0, t1, bins, before, now)
@@ -209,6 +244,7 @@ def _exact(
         )
     )
     part = events.slice(begin, end - begin).with_columns(
+        row=pl.int_range(begin, end, dtype=pl.Int64),
         lane=lane,
         lane_from=pl.col("peer").replace_strict(lane_of, default=None, return_dtype=pl.Int32),
     )
@@ -217,7 +253,9 @@ def _exact(
         & (pl.col("new") == "running")
         & (pl.col("old") != "running")
     ).select("lane_from", pl.col("lane").alias("lane_to"), "t", "kind")
-    marks = part.filter(pl.col("kind").is_in(["op", "mark"])).select("lane", "t", "kind", "arg")
+    marks = part.filter(pl.col("kind").is_in(["op", "mark"])).select(
+        "lane", "t", "kind", "arg", "row"
+    )
     on_cpu = _on_cpu(events, lanes, t0, t1, begin, end, slices)
     return Window(
         t0,
@@ -284,7 +322,7 @@ def _aggregate(
         first = 0
         if i in before:
             first = int(_Rows(events, tids, before[i], before[i] + 1).place[0])
-        shares[i] = _shares(t[part], place[part], first, edges)
+        shares[i] = _shares(t[part], place[part], first, edges, range(len(PLACES)))
     cpus, busy = _busy(events, lanes, edges, now)
     return Window(
         t0,
@@ -300,20 +338,22 @@ def _aggregate(
     )
 
 
-def _shares(t: Ints, place: npt.NDArray[np.int8], first: int, edges: Ints) -> Floats:
-    """Share of each bin in each place, of one lane that is in place `first` at the beginning."""
+def _shares(
+    t: Ints, place: npt.NDArray[np.int8], first: int, edges: Ints, codes: Sequence[int]
+) -> Floats:
+    """Share of each bin in places `codes`, of one lane that begins in place `first`."""
     at = np.concatenate([edges[:1], t])
     what = np.concatenate([np.array([first], np.int8), place])
     lasts = np.diff(np.concatenate([at, edges[-1:]]))
     index = np.searchsorted(at, edges, side="right") - 1
     width = np.diff(edges)
-    out = np.zeros((len(width), len(PLACES)))
-    for code in range(len(PLACES)):
+    out = np.zeros((len(width), len(codes)))
+    for column, code in enumerate(codes):
         mine = what == code
         # Time spent in this place until each change, then until each edge.
         until = np.concatenate([[0], np.cumsum(lasts * mine)])[:-1]
         reached = until[index] + (edges - at[index]) * mine[index]
-        out[:, code] = np.diff(reached) / width
+        out[:, column] = np.diff(reached) / width
     return out
 
 
@@ -340,8 +380,5 @@ def _busy(
     busy = np.zeros((len(numbers), len(edges) - 1))
     for i, number in enumerate(numbers):
         mine = cpu == number
-        busy[i] = _shares(t[mine], ours[mine].astype(np.int8), 0, edges)[:, 1]
+        busy[i] = _shares(t[mine], ours[mine].astype(np.int8), 0, edges, (1,))[:, 0]
     return numbers, busy
-
-
-__all__ = ["EVENT_SCHEMA", "MOST_LANES", "MOST_SLICES", "PLACES", "Window", "timeline_window"]

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""Widgets for notebooks: a panel for each experiment, and the timeline to walk about in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    import ipywidgets  # noqa: F401
+except ImportError as error:
+    raise ImportError("panels need Jupyter's widgets: pip install 'labkit[lab]'") from error
+
+from labkit.panels.run_panel import Panel
+from labkit.panels.timeline_widget import Timeline
+from labkit.record import Record
+
+__all__ = ["Panel", "Timeline", "panel", "timeline"]
+
+
+def panel(name: str, recorded: Any = None, **fields: Any) -> Panel:
+    """The panel of an experiment: `labkit.panel("block", workers=16)`; see `Panel`."""
+    return Panel(name, recorded, **fields)
+
+
+def timeline(run: Record, series: str | None = None) -> Timeline:
+    """The interactive timeline of a run; see `Timeline`."""
+    return Timeline(run, series)

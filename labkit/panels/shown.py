@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: MIT
+"""A run as a panel shows it: timeline, latency distribution, table; and what stays of it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from labkit.analysis.needs import MissingEvents
+from labkit.panels.results import samples_html, words_html
+from labkit.panels.static import Static
+from labkit.panels.timeline_widget import Timeline
+from labkit.plots.curves import draw_latency
+from labkit.plots.style import caption
+from labkit.plots.tails import LATENCIES
+from labkit.record import Record
+
+
+class Shown(widgets.VBox):  # type: ignore[misc]
+    """Shows one run after the other; hidden until there is one."""
+
+    def __init__(self) -> None:
+        self.title = _html("labkit-shown")
+        self.timeline = Timeline()
+        self.latency = _html("labkit-latency")
+        self.table = _html("labkit-table")
+        self.which = widgets.Dropdown(
+            options=[(title, name) for name, (_, title) in LATENCIES.items()],
+            description="Distribution",
+            style={"description_width": "initial"},
+            layout={"width": "min(460px, 100%)"},
+        )
+        self.which.add_class("labkit-which")
+        self.which.observe(lambda _: self._draw_latency(), "value")
+        self._static = Static()
+        self.timeline.static_id = self._static.name  # the panel's picture is the one to hide
+        self._run: Record | None = None
+        super().__init__(
+            [self.title, self.timeline, self.which, self.latency, self.table],
+            layout={"display": "none"},
+        )
+
+    def show(self, run: Record, title: str) -> None:
+        """Show this run from now on."""
+        self._run = run
+        self.title.value = f"<b>{escape(title)}</b>"
+        try:
+            self.timeline.show(run)
+        except MissingEvents as error:
+            self.timeline.clear()
+            self.title.value += words_html(f"{caption(run)} No timeline: {error}.")
+        self.table.value = samples_html(run)
+        self._draw_latency()
+        self.layout.display = None
+        self._static.update(self.timeline.svg(), self.latency.value + self.table.value)
+
+    def display(self, bundle: Any) -> None:
+        """Display the panel this belongs to, from its MIME bundle, and the picture that stays."""
+        self._static.display(bundle)
+
+    def _draw_latency(self) -> None:
+        if self._run is None:
+            return
+        try:
+            self.latency.value = draw_latency(self._run, self.which.value)
+        except MissingEvents as error:
+            self.latency.value = words_html(f"Nothing to draw: {error}.")
+
+
+def _html(name: str) -> widgets.HTML:
+    html = widgets.HTML()
+    html.add_class(name)
+    return html

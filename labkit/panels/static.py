@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""The picture that stays in a saved notebook, where no kernel answers a widget any more.
+
+It is an output of its own after the widget's, which the widget hides while it lives: a page that
+knows the widget's format shows nothing else of an output that has it, even if the widget is gone.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from IPython.display import display
+
+_NOTE = "A picture from when this was saved. In Jupyter, run the cell to get the live one."
+
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Static:
+    """One such picture, changed as often as one likes. `name` tells the widget what to hide."""
+
+    def __init__(self) -> None:
+        self.name = f"labkit-{uuid.uuid4().hex[:12]}"
+        self.shown = False
+        self._now = ("", "")
+
+    def display(self, bundle: Any) -> None:
+        """Show a widget, from its MIME bundle, and the picture after it."""
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        # Its words ("Timeline(...)") would stand in an exported page.
+        _display({_VIEW: data[_VIEW], "text/plain": ""})
+        _display(self._bundle(), display_id=self.name)
+        self.shown = True
+
+    def update(self, svg: str, words: str = "") -> None:
+        """Put another picture there, with HTML under it."""
+        if (svg, words) == self._now:
+            return
+        self._now = (svg, words)
+        if self.shown:
+            _display(self._bundle(), display_id=self.name, update=True)
+
+    def _bundle(self) -> dict[str, str]:
+        svg, words = self._now
+        note = f"<figcaption>{_NOTE}</figcaption>" if svg or words else ""
+        figure = f'<figure data-labkit-static="{self.name}">{note}{svg}{words}</figure>'
+        bundle = {"text/html": figure, "text/plain": ""}
+        return {**bundle, "image/svg+xml": svg} if svg else bundle
+
+
+def _display(bundle: dict[str, Any], **options: Any) -> None:
+    display(bundle, raw=True, **options)  # type: ignore[no-untyped-call]

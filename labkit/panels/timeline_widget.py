@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: MIT
+"""The timeline one can walk about in: zoom, pan, step from event to event, see the table's rows.
+
+Python draws (`labkit.plots.picture`), so that what is saved is what was seen, and a trace of a
+million events costs the page no more than one of a thousand. The page's part (`timeline_widget.js`)
+asks for one window at a time and moves the old drawing until the new one comes.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from labkit.panels.static import Static
+from labkit.plots.lanes import flag_words, share_percent, unit_of
+from labkit.plots.picture import picture
+from labkit.plots.style import PLACE_COLOURS, caption
+from labkit.plots.window import Window, pick_series, series_of, timeline_window
+from labkit.record import Record
+from labkit.trace.fold import fold
+
+_HERE = Path(__file__).parent
+
+#: More state changes than this are drawn as shares: a drawing is sent whole, and a hundred
+#: kilobytes are enough for every zoom.
+MOST_DRAWN = 600
+
+#: Nothing is to be seen in less, ns.
+_SHORTEST = 20
+
+#: Rows of the event table shown before and after the chosen one.
+_AROUND = 3
+
+_WIDEST, _NARROWEST = 4000, 300
+
+
+class Timeline(anywidget.AnyWidget):
+    """The timeline of a run. All times that the page sees are ns since the series began.
+
+    Attributes:
+        series: which of the run's traced series is drawn; setting it draws the whole of it.
+        selected: the chosen event: `row` of the (folded) event table and `t`; empty: none.
+        window: begin and end of what is drawn, ns since the series began.
+    """
+
+    _esm = _HERE / "timeline_widget.js"
+    _css = _HERE / "timeline_widget.css"
+
+    drawing = traitlets.Dict().tag(sync=True)
+    shares = traitlets.Bytes().tag(sync=True)
+    all_series: traitlets.List[str] = traitlets.List().tag(sync=True)
+    series = traitlets.Unicode().tag(sync=True)
+    selected = traitlets.Dict().tag(sync=True)
+    table = traitlets.Dict().tag(sync=True)
+    caption = traitlets.Unicode().tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    static_id = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, record: Record | None = None, series: str | None = None) -> None:
+        """Draw `record`, or nothing yet.
+
+        Raises:
+            MissingEvents: the run has no state changes, or none of this series.
+        """
+        super().__init__()
+        self.add_class("labkit-timeline")
+        self._lock = threading.RLock()
+        self._record: Record | None = None
+        self._pixels = 1000
+        self._asked = 0
+        self._nr_shown = 0
+        self._static = Static()
+        self.static_id = self._static.name
+        self.on_msg(self._on_message)
+        if record is not None:
+            self.show(record, series)
+
+    def show(self, record: Record, series: str | None = None) -> None:
+        """Draw another run.
+
+        Raises:
+            MissingEvents: the run has no state changes, or none of this series; nothing changes.
+        """
+        with self._lock:
+            pick_series(record, series)
+            folded = Record(**(record.__dict__ | {"events": fold(record.events)}))
+            with self.hold_sync():
+                self._record = folded
+                self._nr_shown += 1
+                self.all_series = series_of(folded)
+                self.caption = caption(record)
+                self._choose(series)
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        with self._lock, self.hold_sync():
+            self._record = None
+            self.all_series, self.series, self.caption, self.problem = [], "", "", ""
+            self.drawing, self.shares, self.selected, self.table = {}, b"", {}, {}
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Begin and end of what is drawn, ns since the series began; (0, 0): nothing is."""
+        return self.drawing.get("t0", 0), self.drawing.get("t1", 0)
+
+    def zoom(self, t0: float | None = None, t1: float | None = None) -> None:
+        """Draw from `t0` to `t1`, ns since the series began; None: its begin, its end."""
+        with self._lock:
+            if self._record is None:
+                return
+            a = 0.0 if t0 is None else float(t0)
+            b = float(self._length) if t1 is None else float(t1)
+            a, b = min(a, b), max(a, b)
+            span = min(max(b - a, _SHORTEST), self._length)
+            # Too little is widened about its middle, and nothing is drawn beyond the ends.
+            begin = min(max((a + b - span) / 2, 0), self._length - span)
+            self._window = round(begin), round(begin + span)
+            self._draw()
+
+    def select(self, row: int | None) -> None:
+        """Choose the event of this row of the table; None: none."""
+        with self._lock, self.hold_sync():
+            if self._record is None:
+                return
+            if row is None:
+                self.selected, self.table = {}, {}
+                return
+            at = int(np.searchsorted(self._rows, row))
+            if at >= len(self._rows) or self._rows[at] != row:
+                raise ValueError(f"row {row} is no event of series {self.series!r}")
+            t = int(self._times[at]) - self._origin
+            self.selected = {"row": int(row), "t": t}
+            self.table = self._around(at)
+            a, b = self._window
+            if not a <= t <= b:
+                self.zoom(t - (b - a) / 2, t + (b - a) / 2)
+
+    def step(self, by: int) -> None:
+        """Choose the event that is `by` further; without a chosen one, the first that is drawn."""
+        with self._lock:
+            if self._record is None:
+                return
+            if self.selected:
+                at = int(np.searchsorted(self._rows, self.selected["row"])) + by
+            else:
+                at = int(np.searchsorted(self._times, self._window[0] + self._origin))
+            self.select(int(self._rows[min(max(at, 0), len(self._rows) - 1)]))
+
+    def svg(self, width: int = 1000) -> str:
+        """The drawing of now with its words, to be looked at without a page; empty: no run."""
+        with self._lock:
+            if self._record is None:
+                return ""
+            title = f"Timeline: {self.series}"
+            return picture(self._seen(width), self._origin, width, title, self.caption).svg
+
+    def _choose(self, series: str | None) -> None:
+        assert self._record is not None
+        name, self._tasks, events = pick_series(self._record, series)
+        tids = self._tasks["tid"].to_numpy()
+        self._rows = np.flatnonzero(np.isin(self._record.events["tid"].to_numpy(), tids))
+        self._times = events["t"].to_numpy()
+        self._origin = int(self._times[0])
+        self._length = max(int(self._times[-1]) + 1 - self._origin, _SHORTEST)
+        self.problem = ""
+        self.selected, self.table = {}, {}
+        self.series = name
+        self.zoom()
+        if self._static.shown:
+            self._static.update(self.svg())
+
+    def _seen(self, width: int) -> Window:
+        assert self._record is not None
+        a, b = (self._origin + t for t in self._window)
+        return timeline_window(self._record.events, self._tasks, a, b, width, MOST_DRAWN)
+
+    def _draw(self) -> None:
+        window = self._seen(self._pixels)
+        drawn = picture(window, self._origin, self._pixels)
+        unit, size = unit_of(window.t1 - self._origin)
+        notice = window.notice or f"Every one of {window.changes:,} state changes is drawn"
+        with self.hold_sync():
+            self.shares = share_percent(window.shares).tobytes() if window.aggregated else b""
+            self.drawing = {
+                "svg": drawn.svg,
+                "t0": self._window[0],
+                "t1": self._window[1],
+                "length": self._length,
+                "left": drawn.left,
+                "right": drawn.right,
+                "width": drawn.width,
+                "head": drawn.head,
+                "top": drawn.top,
+                "lane": drawn.lane,
+                "lanes": window.lanes["name"].to_list(),
+                "places": list(PLACE_COLOURS),
+                "bins": max(0, len(window.edges) - 1),
+                "unit": unit,
+                "size": size,
+                "notice": f"{notice}.",
+                "asked": self._asked,
+                "key": f"{self._nr_shown} {self.series}",
+            }
+
+    def _around(self, at: int) -> dict[str, Any]:
+        """Rows of the event table about the `at`-th of the series, as words."""
+        assert self._record is not None
+        rows = self._rows[max(0, at - _AROUND) : at + _AROUND + 1]
+        names = dict(self._tasks.select("tid", "name").iter_rows())
+        unit, size = unit_of(self._length)
+        cells = [
+            [
+                str(row),
+                f"{(e['t'] - self._origin) / size:,.3f}",
+                names.get(e["tid"], str(e["tid"])),
+                str(e["cpu"]) if e["cpu"] >= 0 else "?",
+                e["kind"],
+                f"{e['old']} → {e['new']}" if (e["old"], e["new"]) != ("none", "none") else "",
+                flag_words(e["flags"]).strip(),
+                names.get(e["peer"], str(e["peer"])) if e["peer"] else "",
+                f"{e['arg']:,}",
+            ]
+            for row, e in zip(rows, self._record.events[rows].iter_rows(named=True), strict=True)
+        ]
+        head = ["event", f"t ({unit})", "task", "CPU", "kind", "state", "flags", "peer", "arg"]
+        return {"columns": head, "rows": cells, "at": at - max(0, at - _AROUND)}
+
+    def _on_message(self, _: Any, message: dict[str, Any], __: Any) -> None:
+        """What the page asks. What goes wrong is told there: nobody sees a kernel's log."""
+        with self._lock, self.hold_sync():
+            if self._record is None:
+                return
+            try:
+                self._do(message)
+            except Exception as error:
+                self.problem = f"{type(error).__name__}: {error}"
+
+    def _do(self, message: dict[str, Any]) -> None:
+        do = message.get("do")
+        if do == "window":
+            self._asked = int(message["asked"])
+            self._pixels = min(max(int(message["pixels"]), _NARROWEST), _WIDEST)
+            self.zoom(message["t0"], message["t1"])
+        elif do == "select":
+            self.select(message.get("row"))
+        elif do == "step":
+            self.step(int(message["by"]))
+        elif do == "series":
+            self._choose(str(message["series"]))
+
+    def _ipython_display_(self) -> None:
+        self._static.update(self.svg())
+        self._static.display(self._repr_mimebundle_())

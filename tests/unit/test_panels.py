@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: MIT
+"""Panels without a page: what the controls ask for, what runs, stops, and is said and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import comm
+import pytest
+import synthetic
+from comm.base_comm import BaseComm
+
+import labkit
+from labkit import experiments
+from labkit.experiments import SPECS, NoUmcgError, SpecError, Update
+from labkit.native import engine
+from labkit.panels import Panel, run_panel
+from labkit.panels.controls import descriptions, split_unit, values
+from labkit.panels.live import Meter
+from labkit.run import Run
+
+SMALL: dict[str, dict[str, Any]] = {
+    "swap": {"value_ms": 1, "repetitions": 2, "traced_rounds": 20, "methods": ["futex", "pipe"]},
+    "wake": {"workers": 4, "servers": (1, 2), "storms": 3, "repetitions": 2},
+    "block": {"workers": 3, "duration_s": 0.05, "repetitions": 2},
+    "preempt": {"runaways": 2, "urgent": 1, "duration_s": 0.1, "repetitions": 2},
+}
+
+#: Longer than anybody waits: what ends it is Stop.
+ENDLESS = {"duration_s": 60.0, "repetitions": 1000, "works": ["sleep"]}
+
+
+class Recorder(BaseComm):
+    """A connection to a page that only notes what is sent."""
+
+    sent: list[dict[str, Any]] = []  # noqa: RUF012
+
+    def publish_msg(self, msg_type: str, data: Any = None, **_: Any) -> None:
+        self.sent.append({"type": msg_type, **(data or {})})
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    monkeypatch.setattr(comm, "create_comm", Recorder)
+    Recorder.sent.clear()
+    yield Recorder.sent
+    Recorder.sent.clear()
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("labkit-")]
+
+
+def alive(panel: Panel, timeout: float = 60) -> None:
+    """Wait until the panel has shown what its threads do."""
+    seen = threading.Event()
+    panel._live.observe(lambda change: change["new"] and seen.set(), "value")
+    assert panel._live.value or seen.wait(timeout), "nothing was shown while it ran"
+
+
+# Controls.
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_controls_are_the_specs_fields_with_its_defaults(name: str) -> None:
+    panel = labkit.panel(name)
+    assert list(panel.controls) == [f.name for f in dataclasses.fields(SPECS[name])]
+    assert panel.spec() == SPECS[name]()
+    for field, control in panel.controls.items():
+        assert f"labkit-field-{field}" in control.widget._dom_classes
+        assert descriptions(SPECS[name])[field], "every field is explained"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_place_of_every_slider_is_allowed_and_the_ends_are_the_limits(name: str) -> None:
+    panel = labkit.panel(name)
+    for field, (low, high) in SPECS[name].limits.items():
+        offered = [value for _, value in panel.controls[field].widget.options]
+        assert offered == sorted(set(offered))
+        assert offered[0] == low
+        assert offered[-1] == high or field == "servers"
+        for value in (offered[0], offered[len(offered) // 2], offered[-1]):
+            panel.controls[field].value = value
+            assert getattr(panel.spec(), field) == value
+        assert panel.controls[field].widget.value == offered[-1]
+
+
+def test_servers_end_at_this_machines_cpus() -> None:
+    cpus = min(64, len(os.sched_getaffinity(0)))
+    options = labkit.panel("block").controls["servers"].widget.options
+    assert [value for _, value in options] == list(range(1, cpus + 1))
+
+
+def test_units_are_shown() -> None:
+    assert split_unit("urgent_every_us") == ("urgent every", "µs")
+    assert split_unit("traced_rounds") == ("traced rounds", "")
+    texts = dict(labkit.panel("block").controls["idle_us"].widget.options)
+    assert texts["10 µs"] == 10 and texts["1 ms"] == 1000 and texts["1 s"] == 1_000_000
+
+
+def test_a_slider_has_even_steps_and_what_was_asked_for() -> None:
+    assert values(1, 4, whole=True) == [1, 2, 3, 4]
+    assert values(1, 1000, whole=True, also=(37,))[:13] == [*range(1, 9), 10, 15, 20, 30, 37]
+    assert values(0.05, 1, whole=False) == [0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0]
+    assert values(0, 3, whole=False) == [0, 1, 1.5, 2, 3]
+
+
+def test_first_values_are_taken_and_wrong_ones_refused() -> None:
+    panel = labkit.panel("wake", workers=37, servers=(5,), hows=("futex",))
+    assert panel.spec() == SPECS["wake"](workers=37, servers=(5,), hows=("futex",))
+    with pytest.raises(SpecError, match="block has no 'wrokers'; it has works, workers"):
+        labkit.panel("block", wrokers=3)
+    with pytest.raises(SpecError, match="workers is 0; allowed is 1 to 512"):
+        labkit.panel("block", workers=0)
+    with pytest.raises(SpecError, match="no experiment 'blocks'; choose from swap"):
+        labkit.panel("blocks")
+
+
+def test_nothing_chosen_cannot_be_run_and_the_panel_says_why() -> None:
+    panel = labkit.panel("block", works=("sleep",))
+    panel.controls["works"].value = ()
+    assert panel._button.disabled
+    assert "give one or more of sleep, pipe" in panel._said.value
+    with pytest.raises(SpecError):
+        panel.start()
+    panel.controls["works"].value = ("pipe",)
+    assert not panel._button.disabled
+
+
+# Without UMCG.
+
+
+def test_without_umcg_only_the_baselines_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "enabled", lambda: False)
+    panel = labkit.panel("swap", methods=("umcg-swap",))
+    assert panel._button.disabled and panel._stopper.disabled
+    assert "no UMCG" in panel._said.value
+    with pytest.raises(NoUmcgError):
+        panel.start()
+    boxes = dict(
+        zip(SPECS["swap"].choices["methods"], panel.controls["methods"]._inputs, strict=True)
+    )
+    assert all(box.disabled == name.startswith("umcg") for name, box in boxes.items())
+    boxes["futex"].value = True
+    assert not panel._button.disabled
+    assert "baselines only" in panel._said.value
+
+
+def test_with_umcg_everything_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "enabled", lambda: True)
+    panel = labkit.panel("swap", methods=("umcg-swap",))
+    assert not panel._button.disabled
+    assert not any(box.disabled for box in panel.controls["methods"]._inputs)
+    assert panel._said.value == ""
+
+
+def test_a_recorded_run_is_shown_where_there_is_no_umcg(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    recorded = Run(**vars(synthetic.record()))
+    monkeypatch.setattr(engine, "enabled", lambda: False)
+    panel = labkit.panel("block", recorded=recorded.save(tmp_path / "block.parquet"))
+    assert panel.run is None
+    assert "recorded" in panel.shown.title.value
+    assert panel.shown.timeline.series == "umcg/model"
+    assert "<svg" in panel.shown.latency.value
+    assert "umcg/sleep" in panel.shown.table.value
+    assert panel.shown.layout.display is None
+    monkeypatch.setattr(engine, "enabled", lambda: True)
+    assert labkit.panel("block", recorded=recorded).shown.layout.display == "none"
+
+
+# Running.
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_run_shows_timeline_distribution_and_table(name: str) -> None:
+    panel = labkit.panel(name, **SMALL[name])
+    panel._button.click()
+    assert panel._button.disabled or not panel.running
+    assert panel.wait(120)
+    assert panel.run is not None and panel.previous is None
+    assert panel.run.spec == panel.spec().to_dict()
+    assert panel.shown.timeline.series in panel.shown.timeline.all_series
+    assert panel.shown.timeline.drawing["svg"].startswith("<svg")
+    assert "<svg" in panel.shown.latency.value
+    assert "Measured values" in panel.shown.table.value
+    assert panel._progress.value == panel._progress.max
+    assert not panel._button.disabled and panel._stopper.disabled
+    assert panel.shown.layout.display is None
+
+
+def test_stop_stops_the_threads(sent: list[dict[str, Any]]) -> None:
+    labkit.block(works=("sleep",), workers=4, duration_s=0.05, repetitions=1)
+    panel = labkit.panel("block", workers=4, **ENDLESS)
+    panel.start()
+    assert not panel._stopper.disabled
+    alive(panel)
+    assert "hand-offs per second" in panel._live.value
+    assert all(slider._inputs[0].disabled for slider in panel.controls.values())
+    before = set(os.listdir("/proc/self/task"))
+    panel._stopper.click()
+    assert panel.wait(60)
+    assert not panel.running
+    for thread in threading.enumerate():
+        if thread.name == "labkit-engine":
+            thread.join(60)
+    assert len(before) - len(set(os.listdir("/proc/self/task"))) >= 4, "the workers are gone"
+    assert not threads()
+    assert "Stopped" in panel._said.value
+    assert not panel._button.disabled and panel._stopper.disabled
+    assert not any(slider._inputs[0].disabled for slider in panel.controls.values())
+
+
+def test_a_second_run_while_one_runs_is_refused() -> None:
+    panel = labkit.panel("block", **ENDLESS)
+    panel.start()
+    with pytest.raises(RuntimeError, match="running already"):
+        panel.start()
+    panel._button.click()
+    assert "running already" in panel._said.value
+    assert len([name for name in threads() if name == "labkit-block"]) == 1
+    panel.stop()
+    assert panel.wait(60)
+
+
+def test_closing_stops_the_threads() -> None:
+    panel = labkit.panel("block", **ENDLESS)
+    panel.start()
+    panel.close()
+    assert panel.wait(60)
+    assert not panel.running
+
+
+def test_an_interrupted_wait_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = labkit.panel("block", **ENDLESS)
+    panel.start()
+    thread = panel._thread
+    join, calls = thread.join, []
+
+    def interrupted(timeout: float | None = None) -> None:
+        calls.append(timeout)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        join(timeout)
+
+    monkeypatch.setattr(thread, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        panel.wait()
+    assert not panel.running
+
+
+def test_an_error_is_said_in_words_and_the_panel_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Run:
+        raise engine.EngineError("sched_setaffinity: Invalid argument (EINVAL)")
+
+    panel = labkit.panel("swap", **SMALL["swap"])
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "run", fails)
+        panel.start()
+        assert panel.wait(60)
+    assert "The measurement failed: sched_setaffinity: Invalid argument" in panel._said.value
+    assert panel.run is None and not panel._button.disabled
+    panel.start()
+    assert panel.wait(60)
+    assert panel.run is not None
+
+
+def test_the_page_is_told_little_while_it_runs(sent: list[dict[str, Any]]) -> None:
+    """However often the experiment reports: two messages an update, an update each UPDATE_S."""
+    now = [0.0]
+    panel = labkit.panel("block")
+    watch = panel._watcher(lambda: now[0])
+    sent.clear()
+    for i in range(200):  # ten seconds
+        now[0] += 0.05
+        watch(Update(i // 10, 1000, "pthread/sleep", engine.Progress(100 * i, 8, i % 8)))
+    assert 10 < len(sent) <= 10 / run_panel.UPDATE_S * 2 + 1
+    assert run_panel.UPDATE_S >= 0.2
+    assert max(len(str(message)) for message in sent) < 5000
+
+
+# Live figures.
+
+
+def test_rates_come_from_measured_time_alone() -> None:
+    now, cpu = [0.0], [0.0]
+    meter = Meter(lambda: now[0], lambda: cpu[0])
+
+    def at(t: float, live: engine.Progress | None) -> None:
+        now[0] = t
+        meter.take(Update(0, 4, "futex", live))
+
+    at(1.0, None)
+    at(1.5, engine.Progress(500, 8, 3))
+    at(2.0, engine.Progress(1000, 8, 2))
+    at(2.0, None)
+    at(7.0, None)  # five seconds of something else
+    at(7.5, engine.Progress(400, 0, 0))
+    cpu[0] = 15.0
+    reading = meter.read()
+    assert reading.per_s == pytest.approx(1400 / 1.5)
+    assert reading.cpu == pytest.approx(2.0)
+    assert (reading.runnable, reading.blocked) == (6, 2)
+    assert "933" in meter.html(reading)
+    again = meter.read()
+    assert again.per_s is None
+    assert "933" in meter.html(again)
+
+
+# Comparing.
+
+
+def test_compare_says_what_was_changed() -> None:
+    panel = labkit.panel("block", works=("sleep",), workers=2, duration_s=0.05, repetitions=3)
+    assert panel._compare_button.disabled
+    panel.start()
+    panel.wait()
+    assert panel._compare_button.disabled
+    panel.controls["workers"].value = 4
+    panel.start()
+    panel.wait()
+    assert not panel._compare_button.disabled
+    panel._compare_button.click()
+    panel._aside.join()
+    assert "changed workers: 2 → 4" in panel._comparison.value
+    assert "pthread/sleep" in panel._comparison.value
+    panel.start()
+    panel.wait()
+    assert panel._comparison.value == ""
+    panel._compare_button.click()
+    panel._aside.join()
+    assert "nothing was changed" in panel._comparison.value
+
+
+def test_runs_of_different_machines_are_not_compared() -> None:
+    panel = labkit.panel("block")
+    run = Run(**vars(synthetic.record()))
+    panel.run = run
+    panel.previous = dataclasses.replace(run, environment=run.environment | {"cpu": "another"})
+    panel._compare_button.disabled = False
+    panel._compare_button.click()
+    panel._aside.join()
+    assert "cannot be compared" in panel._comparison.value
+    assert "another" in panel._comparison.value
