@@ -5,18 +5,15 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import plotly.graph_objects as go
-import plotly.io
 import polars as pl
-from plotly.offline import get_plotlyjs
 
-from labkit import analysis, plots
+from labkit import analysis, plots, webpage
 from labkit.analysis.compare import BASELINES, head_and_rest
 from labkit.analysis.needs import MissingEvents, MissingSamples
-from labkit.plots.style import TCG_WARNING, duration
+from labkit.plots.style import TCG_WARNING
 from labkit.record import Record
 from labkit.trace.files import write_atomically
 from labkit.trace.schema import STATE_KINDS
@@ -43,71 +40,6 @@ LIMITS = (
 
 #: State changes in the close view of a timeline: few enough to see each.
 _CLOSE = 120
-
-_CSS = """
-:root { --ink:#1d2733; --soft:#5b6673; --line:#dfe3e8; --accent:#0072B2; --warn:#8a4b00; }
-* { box-sizing:border-box }
-body { margin:0; font:16px/1.55 system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;
-  color:var(--ink); background:#f6f7f9 }
-main { max-width:1120px; margin:0 auto; padding:24px 20px 80px }
-h1 { font-size:1.9rem; margin:.2em 0 } h2 { font-size:1.4rem; margin:0 0 .2em }
-h3 { font-size:1.15rem; margin:1.8em 0 .4em } h4 { font-size:1rem; margin:0 }
-.notice { font-size:.85rem; color:var(--soft); margin:0 }
-.lead, figcaption, .note { color:var(--soft) }
-section { background:#fff; border:1px solid var(--line); border-radius:8px; padding:22px 24px;
-  margin:22px 0 }
-nav ul { list-style:none; padding:0; margin:0; display:flex; flex-wrap:wrap; gap:6px 18px }
-a { color:var(--accent) }
-figure { margin:18px 0; min-width:0 } figcaption { font-size:.82rem; margin-top:2px }
-.scroll { overflow-x:auto }
-table { border-collapse:collapse; font-size:.9rem; width:100% }
-th,td { text-align:left; padding:5px 12px 5px 0; border-bottom:1px solid var(--line);
-  white-space:nowrap }
-th { font-weight:600; color:var(--soft) } td.n, th.n { text-align:right;
-  font-variant-numeric:tabular-nums }
-.pill { border-radius:99px; padding:1px 9px; font-size:.82rem; border:1px solid currentColor }
-.better { color:#00614a } .worse { color:#9c3a00 } .same { color:var(--soft) }
-.warn { border-left:4px solid #E69F00; padding:8px 14px; background:#fff8ea; color:var(--warn);
-  margin:14px 0 }
-.warn p, .warn ul { margin:.2em 0 }
-dl { display:grid; grid-template-columns:max-content 1fr; gap:3px 18px; font-size:.9rem; margin:0 }
-dt { color:var(--soft) } dd { margin:0; overflow-wrap:anywhere }
-details summary { cursor:pointer; color:var(--accent) }
-@media (max-width:640px) { main { padding:12px 8px 60px } section { padding:14px 12px }
-  .modebar { display:none !important }
-  h1 { font-size:1.5rem } dl { grid-template-columns:1fr } dt { margin-top:6px } }
-@media print { body { background:#fff } section { break-inside:avoid } }
-"""
-
-# Plotly lays a legend and its margins out for the width it has; on a phone these are half the
-# figure.
-_JS = """
-function fit() {
-  const narrow = window.innerWidth < 640;
-  document.querySelectorAll('.js-plotly-plot').forEach(p => {
-    if (p.dataset.narrow === String(narrow)) return;
-    p.dataset.narrow = String(narrow);
-    p.labTall ??= p.layout.height;
-    p.labSide ??= (p.layout.legend || {}).orientation !== 'h';
-    const look = {'margin.l': narrow ? 4 : 10, 'margin.r': narrow ? 6 : 16,
-      'font.size': narrow ? 11 : 13};
-    const entries = p.data.filter(t => t.name && t.showlegend !== false).length;
-    if (p.labSide && entries > 1) {
-      // A legend at the side would take half of a phone: put it below.
-      const extra = 19 * entries;
-      look['height'] = p.labTall + (narrow ? extra : 0);
-      look['legend.orientation'] = narrow ? 'h' : 'v';
-      look['legend.yref'] = narrow ? 'container' : 'paper';
-      look['legend.y'] = narrow ? 0 : 1;
-      look['legend.yanchor'] = narrow ? 'bottom' : 'top';
-      look['legend.x'] = narrow ? 0 : 1.02;
-      look['margin.b'] = (p.labBottom ??= p.layout.margin.b) + (narrow ? extra : 0);
-    }
-    Plotly.relayout(p, look);
-  });
-}
-window.addEventListener('load', fit); window.addEventListener('resize', fit);
-"""
 
 
 def write(records: Sequence[Record], path: str | os.PathLike[str], title: str = "UMCG Lab") -> Path:
@@ -148,14 +80,7 @@ def page(records: Sequence[Record], title: str = "UMCG Lab") -> str:
         _limits(records),
         _environment(records),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_CSS}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body><main>"
-        + "\n".join(body)
-        + f"</main><script>{_JS}</script></body></html>"
-    )
+    return webpage.document(title, body)
 
 
 def _anchors(records: Sequence[Record]) -> list[str]:
@@ -175,71 +100,6 @@ def _tcg(records: Sequence[Record]) -> str:
         f'<div class="warn"><p><strong>{TCG_WARNING}</strong> These runs were made in an emulated '
         "machine.</p></div>"
     )
-
-
-def _figure(plot: Callable[..., go.Figure], *args: object, **options: object) -> str:
-    """A figure with its words as text; why there is none, when there is none."""
-    try:
-        parts = plots.take_apart(plot(*args, **options))
-    except (MissingEvents, MissingSamples) as error:
-        return f'<p class="note">No figure: {html.escape(str(error))}.</p>'
-    drawn = plotly.io.to_html(
-        parts.figure,
-        full_html=False,
-        include_plotlyjs=False,
-        config={"responsive": True, "displaylogo": False},
-    )
-    notice = f'<p class="notice">{html.escape(parts.notice)}</p>' if parts.notice else ""
-    return (
-        f"<figure><h4>{html.escape(parts.title)}</h4>{notice}{drawn}"
-        f"<figcaption>{html.escape(parts.caption)}</figcaption></figure>"
-    )
-
-
-def _table(
-    table: pl.DataFrame, formats: Mapping[str, Callable[[object], str]] | None = None
-) -> str:
-    """A table in HTML; text is escaped unless its column has a format, which makes HTML."""
-    formats = formats or {}
-    numeric = [t.is_numeric() for t in table.dtypes]
-    head = "".join(
-        f'<th scope="col"{" class=n" if n else ""}>{html.escape(c.replace("_", " "))}</th>'
-        for c, n in zip(table.columns, numeric, strict=True)
-    )
-    rows = []
-    for row in table.iter_rows():
-        cells = (
-            f"<td{' class=n' if n else ''}>{formats.get(c, _cell)(value)}</td>"
-            for c, n, value in zip(table.columns, numeric, row, strict=True)
-        )
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    return (
-        f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "—"
-    if isinstance(value, float):
-        if value != value:
-            return "—"
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else html.escape(str(value))
-
-
-def _ns(value: object) -> str:
-    return duration(float(value)) if isinstance(value, int | float) else "—"
-
-
-def _share(value: object) -> str:
-    return f"{value:.1%}" if isinstance(value, float) else "—"
-
-
-def _pill(value: object) -> str:
-    look = {"better": "better", "worse": "worse"}.get(str(value), "same")
-    return f'<span class="pill {look}">{html.escape(str(value))}</span>'
 
 
 def _ratios(records: Sequence[Record]) -> str:
@@ -271,8 +131,11 @@ def _ratios(records: Sequence[Record]) -> str:
             "baseline_value",
             "n",
         )
-        formats = {"verdict": _pill, "ratio": lambda v: f"<strong>{_cell(v)}</strong>"}
-        parts.append(f"<h3>{html.escape(record.experiment)}</h3>" + _table(shown, formats))
+        formats = {
+            "verdict": webpage.pill,
+            "ratio": lambda v: f"<strong>{webpage.cell(v)}</strong>",
+        }
+        parts.append(f"<h3>{html.escape(record.experiment)}</h3>" + webpage.table(shown, formats))
     if none:
         parts.append("<p>No run has a series with a baseline: there is no ratio to show.</p>")
     return "".join(parts) + "</section>"
@@ -308,9 +171,9 @@ def _samples(record: Record) -> Iterable[str]:
     if record.samples.is_empty():
         return
     if analysis.df_ratio(record).height:
-        yield _figure(plots.plot_ratio, record)
+        yield webpage.figure(plots.plot_ratio, record)
     for unit in record.samples["unit"].unique(maintain_order=True):
-        yield _figure(plots.plot_comparison, record, unit)
+        yield webpage.figure(plots.plot_comparison, record, unit)
 
 
 def _events(record: Record) -> Iterable[str]:
@@ -324,12 +187,12 @@ def _events(record: Record) -> Iterable[str]:
     if "op" in kinds:
         yield "<h3>Latency of operations</h3>"
         table = analysis.df_latency(record)
-        yield _table(table, _ns_columns(table))
+        yield webpage.table(table, _ns_columns(table))
         for group in _groups(table["series"].to_list()):
-            yield _figure(plots.plot_latency, record, series=group)
+            yield webpage.figure(plots.plot_latency, record, series=group)
         yield "<h3>Throughput</h3>"
         for group in _groups(table["series"].to_list()):
-            yield _figure(plots.plot_throughput, record, series=group)
+            yield webpage.figure(plots.plot_throughput, record, series=group)
     for make, head in (
         (analysis.df_detection, "Block detection"),
         (analysis.df_wake, "Wake-up until running"),
@@ -340,13 +203,13 @@ def _events(record: Record) -> Iterable[str]:
         except MissingEvents:
             continue
         if table.height:
-            yield f"<h3>{head}</h3>" + _table(table, _ns_columns(table))
+            yield f"<h3>{head}</h3>" + webpage.table(table, _ns_columns(table))
     if kinds & set(STATE_KINDS):
-        shares = dict.fromkeys(("running", "idle", "listed", "blocked"), _share)
+        shares = dict.fromkeys(("running", "idle", "listed", "blocked"), webpage.share)
         occupancy = analysis.df_occupancy(record)
         yield (
             f"<details><summary>Where the time of {occupancy.height} tasks went</summary>"
-            + _table(occupancy.drop("tid"), shares | {"observed_ns": _ns})
+            + webpage.table(occupancy.drop("tid"), shares | {"observed_ns": webpage.ns})
             + "</details>"
         )
 
@@ -361,7 +224,7 @@ def _groups(series: Sequence[str]) -> list[list[str]]:
 
 
 def _ns_columns(table: pl.DataFrame) -> dict[str, Callable[[object], str]]:
-    return {c: _ns for c in table.columns if c.endswith("_ns")}
+    return {c: webpage.ns for c in table.columns if c.endswith("_ns")}
 
 
 def _timelines(record: Record) -> Iterable[str]:
@@ -376,13 +239,13 @@ def _timelines(record: Record) -> Iterable[str]:
         times = record.events.filter(
             pl.col("tid").is_in(tids.implode()) & pl.col("kind").is_in(STATE_KINDS)
         )["t"]
-        yield _figure(plots.plot_timeline, record, name)
+        yield webpage.figure(plots.plot_timeline, record, name)
         if times.len() > 2 * _CLOSE:
             # From the middle, where everything is warm and nothing ends yet.
             start = times.len() // 2
             t0, t1 = int(times[start]), int(times[start + _CLOSE]) + 1
             yield '<p class="note">The same, close: a few moments from the middle.</p>'
-            yield _figure(plots.plot_timeline, record, name, t0, t1)
+            yield webpage.figure(plots.plot_timeline, record, name, t0, t1)
     left = len(series) - len(chosen)
     if left > 0:
         yield f'<p class="note">{left} more series have timelines in the run\'s file.</p>'
@@ -400,7 +263,7 @@ def _probe(record: Record) -> str:
         "<h3>Probe effect</h3><p>Tracing made the work take up to "
         f"{worst['cost']:.2f} times as long ({html.escape(worst['series'])}). Timelines, latency "
         "distributions and throughput over time show traced work.</p>"
-        f"<details><summary>Cost of tracing by series</summary>{_table(table)}</details>"
+        f"<details><summary>Cost of tracing by series</summary>{webpage.table(table)}</details>"
     )
 
 
@@ -419,29 +282,19 @@ def _environment(records: Sequence[Record]) -> str:
     parts = ['<section id="environment"><h2>Environment</h2>']
     first = records[0].environment
     if all(not analysis.differences(first, r.environment) for r in records[1:]):
-        parts.append("<p>All runs were made in this environment.</p>" + _definitions(first))
+        parts.append("<p>All runs were made in this environment.</p>" + webpage.definitions(first))
     else:
         parts.append(
             '<div class="warn"><p>The runs were made in different environments: do not compare '
             "one with another.</p></div>"
         )
         parts += [
-            f"<h3>{html.escape(r.experiment)}</h3>{_definitions(r.environment)}" for r in records
+            f"<h3>{html.escape(r.experiment)}</h3>{webpage.definitions(r.environment)}"
+            for r in records
         ]
     for record in records:
         parts.append(
             f"<details><summary>What was asked of {html.escape(record.experiment)}</summary>"
-            f"{_definitions(record.spec)}</details>"
+            f"{webpage.definitions(record.spec)}</details>"
         )
     return "".join(parts) + "</section>"
-
-
-def _definitions(values: dict[str, object]) -> str:
-    rows = []
-    for key, value in values.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        if text:
-            rows.append(
-                f"<dt>{html.escape(key.replace('_', ' '))}</dt><dd>{html.escape(text)}</dd>"
-            )
-    return f"<dl>{''.join(rows)}</dl>"

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""preempt: how soon a worker that computes is off its server when user space says so."""
+
+from labkit.bench.suite import Bench, Contrast, Suite
+from labkit.experiments.common import latencies
+from labkit.native import bench as native
+from labkit.native import engine
+
+RUNAWAYS = 2
+SLICE_US = 1000.0
+SECONDS = 0.5
+SIGNALS = 300
+EVENTS = 20_000
+
+
+def measure(bench: Bench) -> None:
+    """Latencies in ns: `umcg` from the call to the server running, `signal` to the handler."""
+    if bench.client_cpu is None:
+        bench.note("one CPU only: nobody could preempt from beside")
+        return
+    for repetition, name in bench.rounds(["umcg", "signal"] if bench.umcg else ["signal"]):
+        if name == "signal":
+            late = native.interrupt(
+                cpu=bench.cpus[0],
+                sender_cpu=bench.client_cpu,
+                count=bench.count(SIGNALS, 10),
+                stop=bench.stop,
+            )
+            bench.latency(name, repetition, late)
+            continue
+        outcome = engine.load(
+            "spin",
+            umcg=True,
+            workers=RUNAWAYS,
+            servers=1,
+            cpus=bench.cpus[:1],
+            duration_s=SECONDS * bench.rigor.scale,
+            busy_us=100.0,
+            slice_us=SLICE_US,
+            events=EVENTS,
+            stop=bench.stop,
+        )
+        late = latencies(outcome, "preempt")
+        bench.latency(name, repetition, late[late > 0])
+
+
+SUITE = Suite(
+    name="preempt",
+    order=4,
+    title="Preemption",
+    question="How soon is a worker that computes taken off its server, from the call to the server "
+    "running again, beside what a signal takes to reach its handler?",
+    refuted_by="A median of several milliseconds, which is what waiting for a timer tick or the "
+    "end of a time slice would look like.",
+    measure=measure,
+    contrasts=[
+        Contrast(
+            f"umcg/{q}",
+            f"signal/{q}",
+            "ns",
+            f"Preempting a worker until its server runs, {words}",
+            "a signal until its handler runs",
+        )
+        for q, words in (("p50", "median"), ("p99", "99th percentile"))
+    ],
+    spec={"runaways": RUNAWAYS, "slice_us": SLICE_US, "seconds": SECONDS, "signals": SIGNALS},
+    help="Both start with an interrupt of the other CPU. A preemption then also switches to the "
+    "server, a signal only builds a frame on the stack.",
+)

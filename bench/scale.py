@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""scale: what a wait and a wake-up cost among 1 to 10 000 threads, over 1 to 4 servers."""
+
+from labkit.bench.suite import Bench, Contrast, Curve, Suite
+from labkit.native import bench as native
+
+WORKERS = (1, 10, 100, 1000, 10_000)
+SERVERS = (1, 2, 4)
+SECONDS = 0.1
+#: Making thousands of threads takes far longer than measuring them.
+CROWD, FEW = 10_000, 5
+
+
+def measure(bench: Bench) -> None:
+    """Samples `umcg/N over M` and `pthread/N on M` in ns/hop: time over hops of all tokens."""
+    most = len(bench.cpus)
+    series = {}
+    for workers in WORKERS:
+        for servers in SERVERS if bench.umcg else ():
+            series[f"umcg/{workers} over {servers}"] = (True, workers, servers)
+        for cpus in range(1, 1 + min(2, most)):
+            series[f"pthread/{workers} on {cpus}"] = (False, workers, cpus)
+
+    def once(repetition: int, name: str) -> None:
+        umcg, workers, places = series[name]
+        hops, ns = native.ring(
+            umcg=umcg,
+            workers=workers,
+            servers=places,
+            tokens=min(workers, 2 * places),
+            cpus=bench.cpus[:places],
+            duration_s=SECONDS * max(0.1, bench.rigor.scale),
+            stop=bench.stop,
+        )
+        if hops:
+            bench.sample(name, repetition, ns / hops, "ns/hop", hops)
+
+    crowds = [name for name, (_, workers, servers) in series.items() if workers == CROWD]
+    for repetition, name in bench.rounds([name for name in series if name not in crowds]):
+        once(repetition, name)
+    # No warm-up round: each of these makes its ten thousand threads anew.
+    if bench.rigor.scale < 0.1:
+        bench.note(f"{CROWD} threads were left out: this is a smoke test")
+        return
+    few = bench.rigor.repetitions if bench.rigor.name == "full" else FEW
+    for repetition, name in bench.rounds(crowds, repetitions=min(few, bench.rigor.repetitions)):
+        if repetition >= 0:
+            once(repetition, name)
+
+
+SUITE = Suite(
+    name="scale",
+    order=7,
+    title="Scaling",
+    question="Does a wait and a wake-up cost more among many threads than among few, and what do "
+    "more servers bring?",
+    refuted_by="A hop among 10 000 workers that costs more than ten times what it costs among ten, "
+    "while that of threads does not.",
+    measure=measure,
+    contrasts=[
+        Contrast(
+            f"umcg/{workers} over {places}",
+            f"pthread/{workers} on {places}",
+            "ns/hop",
+            f"A wait and a wake-up among {workers:,} worker{'s' if workers > 1 else ''} over "
+            f"{places} server{'s' if places > 1 else ''}",
+            f"futex wait and wake-up among as many threads on {places} "
+            f"CPU{'s' if places > 1 else ''}",
+        )
+        for places in (1, 2)
+        for workers in WORKERS
+    ]
+    + [
+        Contrast(
+            f"umcg/{workers} over {servers}",
+            f"umcg/{workers} over 1",
+            "ns/hop",
+            f"A wait and a wake-up among {workers:,} workers over {servers} servers",
+            "the same over one server",
+        )
+        for servers in (2, 4)
+        for workers in WORKERS[1:]
+    ]
+    + [
+        Contrast(
+            f"{crew}/10000 {word} 1",
+            f"{crew}/10 {word} 1",
+            "ns/hop",
+            f"A wait and a wake-up among 10,000 {name}",
+            f"the same among 10 {name}",
+        )
+        for crew, word, name in (("umcg", "over", "workers"), ("pthread", "on", "threads"))
+    ],
+    spec={"workers": list(WORKERS), "servers": list(SERVERS), "seconds": SECONDS},
+    curves=[
+        Curve(
+            "Time of a hop over the number of threads",
+            "ns/hop",
+            "threads in the ring",
+            {
+                f"UMCG, {s} server{'s' if s > 1 else ''}": {
+                    float(w): f"umcg/{w} over {s}" for w in WORKERS
+                }
+                for s in SERVERS
+            }
+            | {
+                f"threads, {c} CPU{'s' if c > 1 else ''}": {
+                    float(w): f"pthread/{w} on {c}" for w in WORKERS
+                }
+                for c in (1, 2)
+            },
+        )
+    ],
+    help="Servers beyond the CPUs there are only take turns. What many threads cost is their "
+    "memory going through the caches, and that is the same for both.",
+)

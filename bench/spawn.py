@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""spawn: what it costs to make a thread a worker and to end it."""
+
+from functools import partial
+
+from labkit.bench.suite import Bench, Contrast, Suite
+from labkit.native import bench as native
+
+CROWDS = (1, 64)
+
+
+def measure(bench: Bench) -> None:
+    """Samples `CREW/CROWD at once/N cpus` in ns/thread: made, registered, unregistered, joined."""
+    crews = ("umcg", "pthread") if bench.umcg else ("pthread",)
+    series = {
+        f"{crew}/{crowd} at once/{places} cpus": (crew == "umcg", crowd, bench.cpus[:places])
+        for places in range(1, 1 + min(2, len(bench.cpus)))
+        for crowd in CROWDS
+        for crew in crews
+    }
+
+    def once(name: str, crowds: int) -> int:
+        umcg, crowd, cpus = series[name]
+        return native.spawn(umcg=umcg, crowd=crowd, crowds=crowds, cpus=cpus, stop=bench.stop)
+
+    crowds = {name: bench.calibrate(name, partial(once, name), first=1) for name in series}
+    for repetition, name in bench.rounds(list(series), bench.rigor.slices):
+        threads = crowds[name] * series[name][1]
+        bench.sample(name, repetition, once(name, crowds[name]) / threads, "ns/thread", threads)
+
+
+SUITE = Suite(
+    name="spawn",
+    order=5,
+    title="Spawn and join",
+    question="What does it cost to make a thread, have it register as a worker and unregister, "
+    "and join it?",
+    refuted_by="Not a claim of UMCG but its price: workers that are cheaper to make than the "
+    "threads they are.",
+    measure=measure,
+    contrasts=[
+        Contrast(
+            f"umcg/{crowd} at once/{places} cpus",
+            f"pthread/{crowd} at once/{places} cpus",
+            "ns/thread",
+            f"Making and joining a worker, {crowd} at once, {places} CPU(s)",
+            "making and joining a plain thread",
+        )
+        for places in (1, 2)
+        for crowd in CROWDS
+    ],
+    spec={"crowds": list(CROWDS)},
+    help="A worker is a thread first: registration comes on top, two system calls and a turn of a "
+    "server. Make workers once and reuse them.",
+)

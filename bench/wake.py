@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""wake: how soon a woken thread runs, alone, in a crowd, and beside threads that compute."""
+
+import numpy as np
+
+from labkit.bench.suite import Bench, Contrast, Curve, Suite
+from labkit.experiments.common import latencies
+from labkit.native import bench as native
+from labkit.native import engine
+
+HOGS = (0, 2, 8)
+CROWD = 32
+GAP_US = 2000.0
+WAKE_UPS = 600
+
+
+def _beside(bench: Bench, umcg: bool, hogs: int) -> native.Answers:
+    """Wake-ups of one of four sleepers beside `hogs` threads that compute, all on one CPU."""
+    crew = native.Crew(
+        umcg=umcg, workers=4, servers=1, batch=hogs, slice_us=2000.0 if hogs else 0.0, urgent=True
+    )
+    count = bench.count(WAKE_UPS)
+    arrival = ((np.arange(count) + 1) * GAP_US * 1e3).astype(np.uint64)
+    return native.requests(
+        crew,
+        arrival_ns=arrival,
+        service_us=np.zeros(count),
+        cpus=bench.cpus[:1],
+        client_cpu=bench.client_cpu,
+        stop=bench.stop,
+    )
+
+
+def _storm(bench: Bench, how: str, servers: int) -> engine.Outcome:
+    """A crowd that is woken at once, over so many servers or on so many CPUs."""
+    umcg = how != "futex"
+    storms = bench.count(20, 2)
+    return engine.load(
+        "storm-wait" if how == "umcg wait" else "storm-futex",
+        umcg=umcg,
+        workers=CROWD,
+        servers=servers if umcg else 0,
+        cpus=bench.cpus[:servers],
+        max_ops=storms,
+        idle_us=300.0,
+        events=8 * (storms + 2) * CROWD,
+        stop=bench.stop,
+    )
+
+
+def measure(bench: Bench) -> None:
+    """Latencies in ns from the wake-up until the thread runs in user mode."""
+    crews = (True, False) if bench.umcg else (False,)
+    beside = {f"{'umcg' if u else 'cfs'}/{hogs} hogs": (u, hogs) for hogs in HOGS for u in crews}
+    hows = ("umcg wait", "umcg futex", "futex") if bench.umcg else ("futex",)
+    places = range(1, 1 + min(2, len(bench.cpus)))
+    storms = {f"{how}/storm on {n}": (how, n) for n in places for how in hows}
+    for repetition, name in bench.rounds([*beside, *storms]):
+        if name in beside:
+            answers = _beside(bench, *beside[name])
+            bench.latency(name, repetition, answers.latency_ns)
+            continue
+        late = latencies(_storm(bench, *storms[name]), "op")
+        full = late[: len(late) // CROWD * CROWD]
+        if len(full):
+            bench.latency(name, repetition, full)
+            last = float(np.median(full.reshape(-1, CROWD).max(axis=1)))
+            bench.sample(f"{name}/last", repetition, last, "ns", len(full) // CROWD)
+
+
+SUITE = Suite(
+    name="wake",
+    order=2,
+    title="Wake-up",
+    question="How soon does a woken thread run: on an idle CPU, beside threads that compute, and "
+    "as one of a crowd that is woken at once?",
+    refuted_by="Beside computing threads, a median or a 99th percentile of UMCG that is no shorter "
+    "than the fair scheduler's.",
+    measure=measure,
+    contrasts=[
+        Contrast(
+            f"umcg/{hogs} hogs/{q}",
+            f"cfs/{hogs} hogs/{q}",
+            "ns",
+            f"Waking a worker beside {hogs} that compute, {words}"
+            if hogs
+            else f"Waking a worker on an idle CPU, {words}",
+            "waking a thread under CFS",
+            expect="better" if hogs else "",
+        )
+        for hogs in HOGS
+        for q, words in (("p50", "median"), ("p99", "99th percentile"))
+    ]
+    + [
+        Contrast(
+            f"{how}/storm on {n}/{q}" if q != "last" else f"{how}/storm on {n}/last",
+            f"futex/storm on {n}/{q}" if q != "last" else f"futex/storm on {n}/last",
+            "ns",
+            f"Waking {CROWD} workers that wait in {how.partition(' ')[2]} on {n} server"
+            f"{'s' if n > 1 else ''}, {words}",
+            f"waking {CROWD} threads on as many CPUs",
+        )
+        for n in (1, 2)
+        for how in ("umcg wait", "umcg futex")
+        for q, words in (("p50", "median"), ("last", "until the last runs"))
+    ],
+    spec={"hogs": list(HOGS), "crowd": CROWD, "gap_us": GAP_US, "wake_ups": WAKE_UPS},
+    curves=[
+        Curve(
+            f"Wake-up latency beside computing threads, {words}",
+            "ns",
+            "threads that compute on the same CPU",
+            {
+                name: {float(h): f"{crew}/{h} hogs/{q}" for h in HOGS}
+                for name, crew in (("UMCG", "umcg"), ("CFS", "cfs"))
+            },
+            log=False,
+        )
+        for q, words in (("p50", "median"), ("p99", "99th percentile"))
+    ],
+    help="On an idle CPU a wake-up through a server is a wake-up of the server and then a switch: "
+    "more, not less. Beside others the server decides who runs; but a thread that only wakes up "
+    "now and then CFS prefers as well.",
+)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Two results files: did a ratio change? Absolute times of two boots are never compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from labkit.analysis.compare import COMPARED_KEYS, FEWEST, NotComparable
+from labkit.bench import icount, judge
+from labkit.bench.judge import Finding
+from labkit.bench.results import Results
+from labkit.bench.suite import Contrast, Suite
+
+#: What may differ: it is what one compares. Ratios are made within each boot.
+_MAY_DIFFER = ("kernel", "kernel_version")
+
+_RESAMPLES = 9999
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One contrast in both files.
+
+    Attributes:
+        suite: whose.
+        contrast: which.
+        a: its finding in the first file.
+        b: in the second.
+        change: ratio of b over ratio of a.
+        low: of the 95 % interval of that.
+        high: see `low`.
+        verdict: `better`, `worse` or `no difference shown`, of b against a.
+    """
+
+    suite: str
+    contrast: Contrast
+    a: Finding
+    b: Finding
+    change: float
+    low: float
+    high: float
+    verdict: str
+
+    @property
+    def contradicts(self) -> bool:
+        """The two files' own verdicts are not the same."""
+        return self.a.verdict != self.b.verdict
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two files have in common, and what they have not.
+
+    Attributes:
+        changes: one for each contrast that both have.
+        refused: suites that cannot be compared, with the reason.
+        notes: what differs and may.
+        moved: instruction counts that differ by more than `icount.TOLERANCE`.
+    """
+
+    changes: list[Change]
+    refused: dict[str, str]
+    notes: list[str]
+    moved: list[tuple[str, str, float | None, float | None]]
+
+
+def check(a: Results, b: Results) -> list[str]:
+    """What differs between the environments and may.
+
+    Raises:
+        NotComparable: something differs that may not; each difference is named.
+    """
+    keys = [key for key in COMPARED_KEYS if key not in _MAY_DIFFER]
+    unlike = [
+        f"{key}: {a.environment.get(key)!r} and {b.environment.get(key)!r}"
+        for key in keys
+        if a.environment.get(key) != b.environment.get(key)
+    ]
+    if unlike:
+        raise NotComparable(
+            "these results were made in different environments (" + "; ".join(unlike) + "); "
+            "measure both on one machine, with one configuration"
+        )
+    return [
+        f"{key}: {a.environment.get(key)} and {b.environment.get(key)}"
+        for key in (*_MAY_DIFFER, "build", "commit")
+        if a.environment.get(key) != b.environment.get(key)
+    ] + ([f"rigor: {a.rigor} and {b.rigor}"] if a.rigor != b.rigor else [])
+
+
+def change(a: tuple[Values, Values], b: tuple[Values, Values]) -> tuple[float, float, float]:
+    """Ratio of ratios of medians with its 95 % bootstrap interval.
+
+    Each of a and b is a pair of arrays whose values belong together one by one. The interval is
+    nan with too few values; the random numbers are fixed.
+    """
+    random = np.random.default_rng(0)
+
+    def draws(x: Values, y: Values) -> Values:
+        picked = random.integers(0, len(x), (_RESAMPLES, len(x)))
+        drawn: Values = np.median(x[picked], axis=1) / np.median(y[picked], axis=1)
+        return drawn
+
+    ratio = float(np.median(b[0]) / np.median(b[1]) / (np.median(a[0]) / np.median(a[1])))
+    if min(len(a[0]), len(b[0])) < FEWEST:
+        return ratio, float("nan"), float("nan")
+    low, high = np.quantile(draws(*b) / draws(*a), [0.025, 0.975])
+    return ratio, float(low), float(high)
+
+
+def compare(a: Results, b: Results, suites: Sequence[Suite]) -> Comparison:
+    """Everything that can be compared.
+
+    Raises:
+        NotComparable: the environments differ, or nothing can be compared.
+    """
+    notes = check(a, b)
+    clear = judge.margin(a.environment)
+    changes: list[Change] = []
+    refused: dict[str, str] = {}
+    for suite in suites:
+        x, y = a.suites.get(suite.name), b.suites.get(suite.name)
+        if x is None and y is None:
+            continue
+        if x is None or y is None:
+            refused[suite.name] = f"only the {'second' if x is None else 'first'} file has it"
+            continue
+        if x.spec != y.spec:
+            unlike = [k for k in sorted(x.spec.keys() | y.spec) if x.spec.get(k) != y.spec.get(k)]
+            refused[suite.name] = f"the workloads differ: {', '.join(unlike)}"
+            continue
+        of_b = {f.contrast: f for f in judge.judge(suite.contrasts, y, b.environment)}
+        for one in judge.judge(suite.contrasts, x, a.environment):
+            other = of_b.get(one.contrast)
+            if other is None:
+                continue
+            moved = change(judge.pairs(x, one.contrast), judge.pairs(y, one.contrast))
+            runs = min(one.n, other.n)
+            said = judge.verdict(moved[1], moved[2], runs, one.contrast.unit, clear)
+            changes.append(Change(suite.name, one.contrast, one, other, *moved, said))
+    moved_counts = []
+    if a.icount and b.icount and "patched" in a.icount and "patched" in b.icount:
+        known: dict[str, icount.Counts] = {
+            k: a.icount[k] for k in ("patched", "base") if k in a.icount
+        }
+        moved_counts = icount.moved(b.icount, known)
+    if not changes and not (a.icount and b.icount):
+        why = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+        raise NotComparable(f"the files have nothing in common that can be compared ({why or '-'})")
+    return Comparison(changes, refused, notes, moved_counts)

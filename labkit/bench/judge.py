@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""From samples to verdicts: ratios with intervals, and what they say of each claim.
+
+A verdict needs the whole 95 % interval to be clear of 1 by a margin: what is closer than that can
+be the machine's mood, and would be another verdict tomorrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labkit.analysis.compare import bootstrap_ratio
+from labkit.bench.results import Results, SuiteResult
+from labkit.bench.suite import Contrast, Suite
+
+#: The interval must be clear of 1 by so much; under TCG the host's other work is in every time.
+MARGINS = {"tcg": 0.10}
+MARGIN = 0.05
+
+#: Fewer runs give a ratio and an interval, but no verdict.
+FEWEST = 5
+
+MORE_IS_BETTER = ("op/s",)
+
+BETTER, WORSE, NONE, FEW = "better", "worse", "no difference shown", "too few runs"
+HOLDS, REFUTED, OPEN = "holds", "refuted", "not shown"
+
+#: How a ratio of these units is said; of all others, which are times, "as long as".
+SAID = {
+    "bytes/worker": "as much as",
+    "op/s": "as much as",
+    "cpu ns/op": "as much CPU time as",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one contrast.
+
+    Attributes:
+        contrast: what was set against what.
+        value: median of the first.
+        other: median of the second.
+        ratio: the first over the second.
+        low: of the 95 % interval; nan when there are too few runs for one.
+        high: see `low`.
+        n: runs, that is pairs of values of one repetition.
+        verdict: `better`, `worse`, `no difference shown` or `too few runs`.
+        claim: `holds`, `refuted` or `not shown`; "" when nothing is claimed.
+    """
+
+    contrast: Contrast
+    value: float
+    other: float
+    ratio: float
+    low: float
+    high: float
+    n: int
+    verdict: str
+    claim: str
+
+    def sentence(self) -> str:
+        """The finding in words, with its interval and the number of runs."""
+        c = self.contrast
+        return (
+            f"{c.what}: {self.ratio:.2f} times {SAID.get(c.unit, 'as long as')} {c.against} "
+            f"(95 % interval {self.low:.2f} to {self.high:.2f}, {self.n} runs)."
+        )
+
+
+def margin(environment: Mapping[str, Any]) -> float:
+    """How clear of 1 an interval must be in this environment."""
+    return MARGINS.get(str(environment.get("accelerator")), MARGIN)
+
+
+def verdict(low: float, high: float, n: int, unit: str, clear: float) -> str:
+    """What an interval says, with a margin `clear` around 1."""
+    if n < FEWEST or np.isnan(low):
+        return FEW
+    if high < 1 - clear:
+        return WORSE if unit in MORE_IS_BETTER else BETTER
+    if low > 1 + clear:
+        return BETTER if unit in MORE_IS_BETTER else WORSE
+    return NONE
+
+
+def claim(expect: str, said: str, low: float, high: float, unit: str, clear: float) -> str:
+    """What a verdict says of what was expected: `better`, `not worse`, or nothing."""
+    if not expect or said == FEW:
+        return OPEN if expect else ""
+    if said == WORSE:
+        return REFUTED
+    if said == BETTER:
+        return HOLDS
+    if expect == "not worse":
+        close = low >= 1 - clear if unit in MORE_IS_BETTER else high <= 1 + clear
+        return HOLDS if close else OPEN
+    return OPEN
+
+
+def _by_repetition(result: SuiteResult, series: str, unit: str) -> dict[int, float]:
+    return {r: v for s, r, v, u, _ in result.samples if s == series and u == unit}
+
+
+def pairs(result: SuiteResult, contrast: Contrast) -> tuple[Any, Any]:
+    """The values of both series in the repetitions that have both, as two arrays."""
+    a = _by_repetition(result, contrast.series, contrast.unit)
+    b = _by_repetition(result, contrast.baseline, contrast.unit)
+    both = [r for r in sorted(a.keys() & b.keys()) if b[r]]
+    return np.array([a[r] for r in both]), np.array([b[r] for r in both])
+
+
+def judge(
+    contrasts: Iterable[Contrast], result: SuiteResult, environment: Mapping[str, Any]
+) -> list[Finding]:
+    """What came of these contrasts; those without values are left out."""
+    clear = margin(environment)
+    found = []
+    for contrast in contrasts:
+        x, y = pairs(result, contrast)
+        if not len(x):
+            continue
+        ratio, low, high = bootstrap_ratio(x, y)
+        said = verdict(low, high, len(x), contrast.unit, clear)
+        held = claim(contrast.expect, said, low, high, contrast.unit, clear)
+        medians = float(np.median(x)), float(np.median(y))
+        found.append(Finding(contrast, *medians, ratio, low, high, len(x), said, held))
+    return found
+
+
+def judge_all(results: Results, suites: Sequence[Suite]) -> dict[str, list[Finding]]:
+    """The findings of every suite that the results have."""
+    return {
+        suite.name: judge(suite.contrasts, results.suites[suite.name], results.environment)
+        for suite in suites
+        if suite.name in results.suites
+    }
+
+
+def judge_peers(results: Results) -> list[Finding]:
+    """The patched kernel against the unpatched: one value a boot, one ratio a pair of boots."""
+    boots = (results.peers or {}).get("boots", [])
+    found = SuiteResult()
+    contrasts: dict[tuple[str, str], Contrast] = {}
+    for number, boot in enumerate(boots):
+        for kernel, programs in boot.items():
+            for program, units in programs.items():
+                for unit, values in units.items():
+                    series = f"{kernel}/{program}"
+                    median = float(np.median(values))
+                    found.samples.append((series, number, median, unit, len(values)))
+                    contrasts[program, unit] = Contrast(
+                        f"patched/{program}",
+                        f"base/{program}",
+                        unit,
+                        f"{program} on the patched kernel",
+                        "on the unpatched kernel",
+                        expect="not worse",
+                    )
+    return judge(contrasts.values(), found, results.environment)

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark's machinery: rounds, results file, verdicts, comparison, report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import synthetic
+
+from labkit.analysis.compare import NotComparable
+from labkit.bench import compare, guest, judge, report, results, suite
+from labkit.bench.results import Results, SuiteResult
+from labkit.bench.suite import Bench, Contrast, Curve, Distribution, Rigor, Suite, SuiteError
+from labkit.trace.errors import ForeignFile, NewerFormat, TruncatedFile
+
+RIGOR = Rigor("quick", repetitions=3, slices=2, slice_ms=1.0)
+SWAP = Contrast("umcg/a", "futex/a", "ns", "A swap", "a futex hand-off", expect="better")
+LOAD = Contrast("umcg/a", "futex/a", "op/s", "Work over UMCG", "plain threads", expect="not worse")
+ENVIRONMENT = synthetic.ENVIRONMENT | {"accelerator": "kvm", "build": "b1", "commit": "c1"}
+
+
+def a_suite(**changes):
+    made = Suite(
+        name="one",
+        order=1,
+        title="One",
+        question="Is it?",
+        refuted_by="It is not.",
+        measure=lambda bench: None,
+        contrasts=[SWAP, LOAD],
+        spec={"size": 3},
+        curves=[Curve("Over n", "ns", "n", {"UMCG": {1.0: "umcg/a"}, "none": {1.0: "gone"}})],
+        help="Because.",
+    )
+    return replace(made, **changes)
+
+
+def some_results(ratio=0.5, rate=1.0, runs=9, spread=0.01, **environment):
+    random = np.random.default_rng(5)
+
+    def around(value):
+        return [value * (1 + spread * x) for x in random.uniform(-1, 1, runs)]
+
+    samples = []
+    for unit, factor in (("ns", ratio), ("op/s", rate)):
+        for series, value in (("umcg/a", 100 * factor), ("futex/a", 100.0)):
+            samples += [(series, i, v, unit, 10) for i, v in enumerate(around(value))]
+    shape = Distribution.of(random.lognormal(5, 1, 3000))
+    kept = SuiteResult(
+        spec={"size": 3},
+        samples=samples,
+        distributions={"umcg/a": shape},
+        counters={"umcg/a:probe_cost": 1.1},
+        notes=["something was left out"],
+        seconds=1.5,
+    )
+    return Results("quick", ENVIRONMENT | environment, {"one": kept})
+
+
+def test_rounds_alternate_warm_up_and_take_the_median_of_slices():
+    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    seen = []
+    for turn, (repetition, name) in enumerate(bench.rounds(["a", "b"], slices=2)):
+        seen.append((repetition, name))
+        bench.sample(name, repetition, turn, "ns", 5)
+    assert [r for r, _ in seen] == [-1, -1] + [r for r in range(3) for _ in range(4)]
+    assert [n for _, n in seen[:6]] == ["a", "b", "b", "a", "a", "b"]
+    assert len(bench.samples) == 6
+    assert ("a", 0, 3.5, "ns", 10) in bench.samples
+    assert ("b", 0, 3.5, "ns", 10) in bench.samples
+
+
+def test_an_incomplete_repetition_leaves_no_sample():
+    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    for repetition, name in bench.rounds(["a"], slices=2):
+        if repetition == 1:
+            break
+        bench.sample(name, repetition, 1.0, "ns", 1)
+    assert [s[1] for s in bench.samples] == [0]
+
+
+def test_calibration_reaches_the_time_asked_for():
+    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    assert bench.calibrate("a", lambda n: 100 * n) == pytest.approx(11_000, rel=0.01)
+
+
+def test_quantiles_beyond_the_number_of_values_are_left_out():
+    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    for repetition, name in bench.rounds(["a"]):
+        bench.latency(name, repetition, np.arange(1, 201))
+    assert {s[0] for s in bench.samples} == {"a/p50", "a/p99"}
+    shape = bench.distributions()["a"]
+    assert shape.n == 600
+    assert shape.share[0] == 1 and shape.x[-1] == 200
+    assert all(x <= y for x, y in zip(shape.x, shape.x[1:], strict=False))
+
+
+def test_the_file_holds_everything_and_refuses_what_is_no_results_file(tmp_path):
+    made = some_results()
+    made.icount = {"patched": {"raw/futex": 1.0}, "repeats": True, "moved": [], "note": ""}
+    file = made.save(tmp_path / "r.json")
+    assert results.load(file) == made
+    document = json.loads(file.read_text())
+    for content, error in (
+        ("not json", ForeignFile),
+        (file.read_text()[:-50], ForeignFile),
+        ("{}", ForeignFile),
+        (json.dumps(document | {"format": 99}), NewerFormat),
+        (json.dumps(document | {"suites": {"one": {"samples": [[1]]}}}), TruncatedFile),
+        (json.dumps({k: v for k, v in document.items() if k != "rigor"}), TruncatedFile),
+    ):
+        file.write_text(content)
+        with pytest.raises(error, match=r"r\.json"):
+            results.load(file)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "unit", "said"),
+    [
+        (0.5, 0.6, 9, "ns", "better"),
+        (1.2, 1.3, 9, "ns", "worse"),
+        (1.2, 1.3, 9, "op/s", "better"),
+        (0.5, 0.6, 9, "op/s", "worse"),
+        (0.90, 0.96, 9, "ns", "no difference shown"),
+        (0.5, 1.5, 9, "ns", "no difference shown"),
+        (1.04, 1.3, 9, "ns", "no difference shown"),
+        (0.5, 0.6, 4, "ns", "too few runs"),
+        (float("nan"), float("nan"), 9, "ns", "too few runs"),
+    ],
+)
+def test_a_verdict_needs_the_interval_clear_of_one(low, high, n, unit, said):
+    assert judge.verdict(low, high, n, unit, 0.05) == said
+
+
+@pytest.mark.parametrize(
+    ("expect", "said", "low", "high", "unit", "outcome"),
+    [
+        ("better", "better", 0.5, 0.6, "ns", "holds"),
+        ("better", "worse", 1.5, 1.6, "ns", "refuted"),
+        ("better", "no difference shown", 0.9, 1.1, "ns", "not shown"),
+        ("not worse", "no difference shown", 0.9, 1.01, "ns", "holds"),
+        ("not worse", "no difference shown", 0.9, 1.2, "ns", "not shown"),
+        ("not worse", "no difference shown", 0.99, 1.2, "op/s", "holds"),
+        ("not worse", "worse", 1.5, 1.6, "ns", "refuted"),
+        ("", "worse", 1.5, 1.6, "ns", ""),
+        ("better", "too few runs", 0.5, 0.6, "ns", "not shown"),
+    ],
+)
+def test_what_a_verdict_says_of_a_claim(expect, said, low, high, unit, outcome):
+    assert judge.claim(expect, said, low, high, unit, 0.05) == outcome
+
+
+def test_findings_carry_interval_and_runs():
+    fast, same = judge.judge([SWAP, LOAD], some_results().suites["one"], ENVIRONMENT)
+    assert (fast.verdict, fast.claim, fast.n) == ("better", "holds", 9)
+    assert fast.low < fast.ratio < fast.high < 0.55
+    assert same.verdict == "no difference shown" and same.claim == "holds"
+    assert fast.sentence() == (
+        "A swap: 0.50 times as long as a futex hand-off (95 % interval "
+        f"{fast.low:.2f} to {fast.high:.2f}, 9 runs)."
+    )
+    gone = Contrast("umcg/b", "futex/a", "ns", "x", "y")
+    assert judge.judge([gone], some_results().suites["one"], ENVIRONMENT) == []
+
+
+def test_noise_of_a_busy_machine_gives_no_verdict():
+    """The same distribution on both sides, wildly spread: at most one in twenty errs."""
+    random = np.random.default_rng(8)
+    wrong = 0
+    for _ in range(60):
+        a, b = random.lognormal(0, 0.5, (2, 9))
+        kept = SuiteResult(
+            samples=[
+                (s, i, v, "ns", 1)
+                for s, values in (("umcg/a", a), ("futex/a", b))
+                for i, v in enumerate(values)
+            ]
+        )
+        found = judge.judge([SWAP], kept, {"accelerator": "tcg"})
+        wrong += found[0].verdict in ("better", "worse")
+    assert wrong <= 3
+
+
+def test_the_same_measured_twice_gives_the_same_verdicts():
+    made = compare.compare(some_results(), some_results(spread=0.02), [a_suite()])
+    assert [c.contradicts for c in made.changes] == [False, False]
+    assert [c.verdict for c in made.changes] == ["no difference shown"] * 2
+    assert made.notes == [] and made.refused == {}
+
+
+def test_a_ratio_that_changed_is_found():
+    made = compare.compare(some_results(), some_results(ratio=1.5, build="b2"), [a_suite()])
+    swap, load = made.changes
+    assert swap.change == pytest.approx(3, rel=0.05)
+    assert (swap.verdict, swap.contradicts) == ("worse", True)
+    assert load.verdict == "no difference shown"
+    assert made.notes == ["build: b1 and b2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("accelerator", "tcg"), ("cpus", [0]), ("cpu", "x"), ("config_digest", "y")]
+)
+def test_other_environments_are_refused_with_the_reason(key, value):
+    with pytest.raises(NotComparable, match=f"different environments.*{key}: "):
+        compare.compare(some_results(), some_results(**{key: value}), [a_suite()])
+
+
+def test_another_workload_is_refused_with_the_reason():
+    other = some_results()
+    other.suites["one"].spec = {"size": 4}
+    with pytest.raises(NotComparable, match="one: the workloads differ: size"):
+        compare.compare(some_results(), other, [a_suite()])
+    other.suites = {}
+    with pytest.raises(NotComparable, match="only the first file has it"):
+        compare.compare(some_results(), other, [a_suite()])
+
+
+def test_the_report_says_what_does_not_help_with_interval_and_runs(tmp_path):
+    made = some_results(ratio=1.5, spread=1e-6, accelerator="tcg")
+    made.peers = {
+        "boots": [
+            {k: {"hackbench": {"s": [v + i / 100]}} for k, v in (("patched", 1.0), ("base", 1.0))}
+            for i in range(5)
+        ],
+        "commands": {"hackbench": "hackbench -g 1"},
+        "missing": ["cyclictest"],
+        "failed": {},
+    }
+    made.icount = {
+        "patched": {"raw/futex": 100.0, "raw/umcg-swap": 80.0},
+        "base": {"raw/futex": 99.0},
+        "repeats": True,
+        "moved": [],
+        "note": "",
+    }
+    html, markdown = report.write(made, [a_suite()], tmp_path / "page.html")
+    for text in (html.read_text(), markdown.read_text()):
+        assert "A swap: 1.50 times as long as a futex hand-off (95 % interval 1.50" in text
+        assert "Because." in text and "9 runs" in text
+        assert "refuted" in text
+        assert "absolute times mean nothing" in text
+        assert "raw/umcg-swap" in text and "0.80" in text and "+1.01%" in text
+        assert "hackbench" in text and "cyclictest" in text
+        assert "SOSP 2021" in text and "labkit bench compare" in text
+    assert "http://" not in html.read_text().split("</script>")[-1]
+    assert html.read_text().count("Plotly.newPlot") == 3  # ratios, curve, distribution
+
+
+def test_the_report_of_a_failed_and_stopped_run(tmp_path):
+    made = some_results()
+    made.suites["one"] = SuiteResult(spec={"size": 3}, error="no <memory>", stopped=True)
+    html, markdown = report.write(made, [a_suite()], tmp_path / "page.html")
+    assert "no &lt;memory&gt;" in html.read_text()
+    assert "Not complete: one: interrupted." in markdown.read_text()
+    assert made.failures == ["one: no <memory>", "one: interrupted"]
+
+
+def test_a_suite_that_fails_does_not_take_the_others(tmp_path, monkeypatch):
+    def fails(bench):
+        raise OSError("the disk is gone")
+
+    def works(bench):
+        for repetition, name in bench.rounds(["umcg/a"]):
+            bench.sample(name, repetition, 1.0, "ns", 1)
+
+    suites = [a_suite(name="bad", measure=fails), a_suite(measure=works)]
+    monkeypatch.setattr(suite, "load", lambda names: suites)
+    file = tmp_path / "r.json"
+    made = guest.measure(file, "smoke", [])
+    assert made.failures == ["bad: the disk is gone"]
+    assert len(results.load(file).suites["one"].samples) == 1
+
+
+def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
+    def interrupted(bench):
+        for repetition, name in bench.rounds(["umcg/a"]):
+            if repetition == 4:
+                raise KeyboardInterrupt
+            bench.sample(name, repetition, 1.0, "ns", 1)
+
+    monkeypatch.setattr(suite, "load", lambda names: [a_suite(measure=interrupted)])
+    file = tmp_path / "r.json"
+    with pytest.raises(KeyboardInterrupt):
+        guest.measure(file, "quick", [])
+    kept = results.load(file).suites["one"]
+    assert kept.stopped and len(kept.samples) == 4
+
+
+def test_every_suite_is_complete_and_its_names_are_real(tmp_path):
+    suites = suite.load()
+    assert [s.name for s in suites] == [
+        "handoff", "wake", "block", "preempt", "spawn", "memory", "scale", "server", "mixed",
+    ]  # fmt: skip
+    for one in suites:
+        assert one.question.endswith("?") and one.refuted_by and one.help and one.spec
+        assert len(set(one.contrasts)) == len(one.contrasts)
+        assert {c.expect for c in one.contrasts} <= {"", "better", "not worse"}
+        json.dumps(dict(one.spec))
+    with pytest.raises(SuiteError, match="no suite 'handof'; choose from block, handoff"):
+        suite.load(["handof"])
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(SuiteError, match="defines no SUITE"):
+        suite.load(folder=tmp_path)

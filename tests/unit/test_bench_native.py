@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark's C workloads on plain threads; on UMCG see tests/guest."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from labkit import environment
+from labkit.native import bench, engine
+
+CPU = environment.cpus()[:1]
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_every_request_is_answered_after_its_arrival(workers):
+    service = np.full(60, 20.0)
+    service[7] = 2000.0
+    arrival = (np.arange(60) * 100_000).astype(np.uint64)
+    crew = bench.Crew(umcg=False, workers=workers)
+    answers = bench.requests(
+        crew, arrival_ns=arrival, service_us=service, cpus=CPU, client_cpu=None
+    )
+    assert len(answers.latency_ns) == 60
+    assert answers.latency_ns.min() > 0
+    assert answers.elapsed_ns >= arrival[-1]
+    assert answers.cpu_ns > 0
+
+
+def test_batch_works_beside_requests():
+    crew = bench.Crew(umcg=False, workers=2, batch=2)
+    answers = bench.requests(
+        crew,
+        arrival_ns=(np.arange(10) * 1_000_000).astype(np.uint64),
+        service_us=np.full(10, 10.0),
+        cpus=CPU,
+        client_cpu=None,
+        batch_us=10.0,
+    )
+    assert answers.batch_ops > 0
+
+
+def test_a_stop_ends_requests_that_have_not_come():
+    stop = threading.Event()
+    started = threading.Event()
+
+    def watch(progress):
+        started.set()
+        stop.set()
+
+    with pytest.raises(engine.Stopped):
+        bench.requests(
+            bench.Crew(umcg=False, workers=2),
+            arrival_ns=(np.arange(200_000) * 1_000_000).astype(np.uint64),
+            service_us=np.zeros(200_000),
+            cpus=CPU,
+            client_cpu=None,
+            stop=stop,
+            watch=watch,
+        )
+    assert started.is_set()
+
+
+def test_what_cannot_be_had_is_an_error_and_ends():
+    crew = bench.Crew(umcg=False, workers=1, cgroup=999)
+    with pytest.raises(engine.EngineError, match="nice, cgroup"):
+        bench.requests(
+            crew,
+            arrival_ns=np.zeros(1, np.uint64),
+            service_us=np.zeros(1),
+            cpus=CPU,
+            client_cpu=None,
+        )
+
+
+@pytest.mark.parametrize("crowd", [1, 16])
+def test_spawn(crowd):
+    assert bench.spawn(umcg=False, crowd=crowd, crowds=3, cpus=CPU) > 0
+
+
+def test_parked_threads_are_looked_at_once():
+    looks = []
+    bench.park(20, umcg=False, look=lambda: looks.append(threading.active_count()))
+    assert len(looks) == 1
+
+
+@pytest.mark.parametrize(("workers", "tokens"), [(1, 1), (2, 2), (50, 4)])
+def test_tokens_go_round(workers, tokens):
+    hops, ns = bench.ring(
+        umcg=False, workers=workers, servers=1, tokens=tokens, cpus=CPU, duration_s=0.02
+    )
+    assert hops > 0 and ns >= 20_000_000
+
+
+def test_interrupt():
+    cpus = environment.cpus()
+    late = bench.interrupt(cpu=cpus[0], sender_cpu=cpus[-1], count=5)
+    assert len(late) == 5 and late.min() > 0
+
+
+@pytest.mark.skipif(engine.enabled(), reason="needs a kernel without UMCG")
+def test_umcg_where_there_is_none():
+    for measure in (
+        lambda: bench.spawn(umcg=True, crowd=2, crowds=2),
+        lambda: bench.park(2, umcg=True, look=lambda: None),
+        lambda: bench.ring(umcg=True, workers=2, servers=1, tokens=1, cpus=CPU, duration_s=0.01),
+    ):
+        with pytest.raises(engine.EngineError, match="ENOSYS"):
+            measure()
