@@ -10,6 +10,8 @@
 #include "libraw.h"
 #include "libfault.h"
 
+#define PAGE	4096
+
 static int open_uffd(uint64_t features)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
@@ -26,10 +28,11 @@ void slow_page(struct slow_page *p)
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 
 	p->shared = false;
+	p->size = PAGE;
 	p->page = map_pages(1, 0);
 	p->fd = open_uffd(0);
 	reg.range.start = (uint64_t)p->page;
-	reg.range.len = 4096;
+	reg.range.len = PAGE;
 	CHECK_EQ(ioctl(p->fd, UFFDIO_REGISTER, &reg), 0);
 }
 
@@ -38,12 +41,53 @@ void slow_shared_page(struct slow_page *p)
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MINOR };
 
 	p->shared = true;
+	p->size = PAGE;
 	p->page = map_pages(1, MAP_SHARED);
-	memset(p->page, 0, 4096);	/* in the page cache: faults are minor from now on */
+	memset(p->page, 0, PAGE);	/* in the page cache: faults are minor from now on */
 	p->fd = open_uffd(UFFD_FEATURE_MINOR_SHMEM);
 	reg.range.start = (uint64_t)p->page;
-	reg.range.len = 4096;
+	reg.range.len = PAGE;
 	CHECK_EQ(ioctl(p->fd, UFFDIO_REGISTER, &reg), 0);
+}
+
+void slow_written_page(struct slow_page *p)
+{
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_WP };
+
+	p->shared = false;
+	p->size = 2 * PAGE;
+	p->page = map_pages(2, 0);
+	memset(p->page, 0, p->size);	/* only a page that is there can be protected */
+	p->fd = open_uffd(UFFD_FEATURE_PAGEFAULT_FLAG_WP);
+	reg.range.start = (uint64_t)p->page + PAGE;
+	reg.range.len = PAGE;
+	CHECK_EQ(ioctl(p->fd, UFFDIO_REGISTER, &reg), 0);
+}
+
+static void write_protect(struct slow_page *p, uint64_t mode)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { .start = (uint64_t)p->page + PAGE, .len = PAGE }, .mode = mode,
+	};
+
+	CHECK_EQ(ioctl(p->fd, UFFDIO_WRITEPROTECT, &wp), 0);
+}
+
+void slow_page_protect(struct slow_page *p)
+{
+	write_protect(p, UFFDIO_WRITEPROTECT_MODE_WP);
+}
+
+void slow_page_open(struct slow_page *p)
+{
+	write_protect(p, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);
+}
+
+void slow_page_resume(struct slow_page *p)
+{
+	struct uffdio_range range = { .start = (uint64_t)p->page + PAGE, .len = PAGE };
+
+	CHECK_EQ(ioctl(p->fd, UFFDIO_WAKE, &range), 0);
 }
 
 void slow_page_wait(struct slow_page *p)
@@ -58,18 +102,18 @@ void slow_page_wait(struct slow_page *p)
 
 void slow_page_resolve(struct slow_page *p)
 {
-	static char filled[4096] __attribute__((aligned(4096))) = { 'p', 'a', 'g', 'e' };
+	static char filled[PAGE] __attribute__((aligned(PAGE))) = { 'p', 'a', 'g', 'e' };
 
 	if (p->shared) {
 		struct uffdio_continue c = {
-			.range = { .start = (uint64_t)p->page, .len = 4096 },
+			.range = { .start = (uint64_t)p->page, .len = PAGE },
 		};
 
 		/* EEXIST: somebody else's fault has been answered already. */
 		CHECK(ioctl(p->fd, UFFDIO_CONTINUE, &c) == 0 || errno == EEXIST);
 	} else {
 		struct uffdio_copy c = {
-			.dst = (uint64_t)p->page, .src = (uint64_t)filled, .len = 4096,
+			.dst = (uint64_t)p->page, .src = (uint64_t)filled, .len = PAGE,
 		};
 
 		CHECK_EQ(ioctl(p->fd, UFFDIO_COPY, &c), 0);
@@ -78,6 +122,6 @@ void slow_page_resolve(struct slow_page *p)
 
 void slow_page_free(struct slow_page *p)
 {
-	munmap(p->page, 4096);
+	munmap(p->page, p->size);
 	close(p->fd);
 }
