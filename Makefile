@@ -6,30 +6,74 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+EXTRAS ?= dev,lab
+
+# JupyterLab wants to be told that root is meant.
+AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 
 # Debian packages and what they are for; `deps` installs those that are missing.
 KERNEL_PACKAGES := build-essential bc bison flex libelf-dev libssl-dev perl xz-utils linux-source-6.1
 GUEST_PACKAGES := qemu-system-x86 qemu-system-common busybox-static cpio
 DEB_PACKAGES := dpkg-dev rsync kmod
 PYTHON_PACKAGES := python3-venv python3-dev pkg-config
-PACKAGES := $(KERNEL_PACKAGES) $(GUEST_PACKAGES) $(DEB_PACKAGES) $(PYTHON_PACKAGES)
+MAN_PACKAGES := man-db
+BROWSER_PACKAGES := chromium
+BENCH_PACKAGES := linux-perf rt-tests
+VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-utils openssh-client \
+	mmdebstrap fakeroot fdisk e2fsprogs
+PACKAGES := $(KERNEL_PACKAGES) $(GUEST_PACKAGES) $(DEB_PACKAGES) $(PYTHON_PACKAGES) $(MAN_PACKAGES)
 
 demo: deps	## four experiments on the patched kernel against pthreads: a table and out/demo.html
+	@$(MAKE) -C kernel image
 	@$(BIN)/labkit demo
 
-lab: deps	## JupyterLab with the course
-	@$(BIN)/jupyter lab notebooks
+lab: deps	## JupyterLab with the course, its Python on the patched kernel
+	@$(MAKE) -C kernel image || echo "Without the patched kernel the notebooks show recorded runs."
+	@$(BIN)/labkit jupyter install || true
+	@$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/00-quickstart.ipynb notebooks
 
 bench: deps	## the benchmark suite: one results file, one report
+	@$(MAKE) packages PACKAGES='$(BENCH_PACKAGES)'
+	@$(MAKE) -C kernel image
+	@$(MAKE) -C kernel image BASE=1
 	@$(BIN)/labkit bench
 
 test: deps lint	## kernel image, conformance programs, libumcg, Python unit and guest tests
 	@$(BIN)/pytest -q tests/unit
+	@$(MAKE) -C kernel check-host
 	@$(MAKE) -C kernel check CPUS=2
-	@if [ -d tests/guest ]; then $(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/guest; fi
+	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/guest
+	@$(BIN)/pytest -q -m quick tests/vm
+
+test-vm: deps	## all tests of the microVM: Ctrl-C, panic, hang, out of memory; each boots a guest of its own
+	@$(MAKE) -C kernel image
+	@$(BIN)/pytest -q tests/vm
+
+test-jupyter: deps	## the Jupyter kernel: start, interrupt, restart, panic, two at once, shutdown
+	@$(MAKE) -C kernel image
+	@$(BIN)/pytest -q tests/jupyter
+
+# NOTEBOOK=notebooks/02-swap.ipynb chooses one.
+NOTEBOOK ?= notebooks
+EXECUTE = $(BIN)/pytest -q -p no:cacheprovider --timeout=3600 --nbmake --nbmake-timeout=900 $(NOTEBOOK)
+
+test-notebooks: deps	## every notebook, on plain Python with recorded runs and on the patched kernel
+	@$(MAKE) -C kernel image
+	@$(BIN)/labkit jupyter install
+	@$(EXECUTE) --nbmake-kernel=python3
+	@$(EXECUTE) --nbmake-kernel=python-umcg
+
+test-browser: deps	## JupyterLab in Chromium: notebook 02 on the patched kernel; pictures in out/browser
+	@$(MAKE) packages PACKAGES='$(BROWSER_PACKAGES)'
+	@$(MAKE) -C kernel image
+	@$(BIN)/pytest -q tests/browser
+
+test-vagrant: deps	## a real `vagrant up` from the Vagrantfile, and the whole life of that machine
+	@$(MAKE) packages PACKAGES='$(VAGRANT_PACKAGES)'
+	@$(BIN)/python tests/vagrant/run.py
 
 # Every run is made even if one before it has failed.
-test-debug: deps	## the conformance programs on 1, 2, 4 CPUs, all preemption models, debug kernels; hours
+test-debug: deps	## conformance programs and libumcg on 1, 2, 4 CPUs, all preemption models, debug kernels, sanitizers; hours
 	@failed=; \
 	run() { echo "== check $$*"; $(MAKE) -C kernel check "$$@" || failed="$$failed\n  check $$*"; }; \
 	for cpus in 1 2 4; do \
@@ -38,6 +82,7 @@ test-debug: deps	## the conformance programs on 1, 2, 4 CPUs, all preemption mod
 	for config in debug kasan kcsan; do \
 		for cpus in 1 2 4; do run CONFIG=$$config CPUS=$$cpus; done; \
 	done; \
+	for sanitizer in address thread; do run SANITIZE=$$sanitizer; done; \
 	run T=umcg_stress ARGS=10000000 TIMEOUT=7200; \
 	run T=umcg_fuzz ARGS=600 TIMEOUT=1200; \
 	[ -z "$$failed" ] || { printf "failed:$$failed\n"; exit 1; }
@@ -47,6 +92,7 @@ lint: deps	## ruff, mypy, shell syntax
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@MYPYPATH=kernel/boot $(BIN)/mypy --strict kernel/boot kernel/cost
+	@$(BIN)/mypy --strict bench
 	@for f in $$(git ls-files -co --exclude-standard '*.sh' kernel/boot/init kernel/cost/init .ci/run); do sh -n $$f || exit 1; done
 
 format: deps	## let ruff lay out the Python files
@@ -76,7 +122,7 @@ $(VENV)/installed: pyproject.toml setup.py $(wildcard labkit/native/*.[ch] labki
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than 3.11: give PYTHON=")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing labkit and what it needs into $(VENV)"
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev,lab]'
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
 clean:		## outputs of this folder (make -C kernel clean: the kernel's)
@@ -86,4 +132,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
 	@echo '  make -C kernel help: patch, build, boot, check the kernel alone'
 
-.PHONY: demo lab bench test test-debug lint format deps packages clean help
+.PHONY: demo lab bench test test-jupyter test-notebooks test-browser test-vm test-vagrant test-debug lint format deps packages clean help

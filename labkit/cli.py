@@ -15,17 +15,18 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, NoReturn, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 
 from labkit import console, demo, measure, vm
+from labkit.bench.command import app as bench_app
 from labkit.doctor import doctor as diagnose
 from labkit.environment import NO_UMCG
 from labkit.experiments import SPECS, Spec, SpecError
 from labkit.experiments import run as run_experiment
 from labkit.native import engine
-from labkit.report import write as write_page
 from labkit.run import Run, load
 from labkit.vm import VmOptions
 
@@ -38,11 +39,30 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 vm_app = typer.Typer(help="A microVM with the patched kernel on this machine's own files.")
-run_app = typer.Typer(help="Run one experiment. --help of each lists its options and their units.")
+
+
+class _Experiments(TyperGroup):
+    """`labkit run`: says which experiments there are when it is given none of them."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            names = ", ".join(self.commands)
+            console.fail(console.USAGE, f"there is no experiment {cmd_name!r}; choose from {names}")
+        return found
+
+
+run_app = typer.Typer(
+    cls=_Experiments,
+    help="Run one experiment. --help of each lists its options and their units.",
+)
+jupyter_app = typer.Typer(help="The kernel Python (UMCG) for JupyterLab.")
 trace_app = typer.Typer(help="Work with recorded runs.")
 app.add_typer(run_app, name="run", no_args_is_help=True)
 app.add_typer(vm_app, name="vm", no_args_is_help=True)
+app.add_typer(jupyter_app, name="jupyter", no_args_is_help=True)
 app.add_typer(trace_app, name="trace", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
@@ -194,6 +214,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML page about saved runs."""
+    from labkit.report import write as write_page
+
     with console.errors():
         runs = [load(file) for file in files]
         _check_output(output)
@@ -240,12 +262,23 @@ HangTimeout = Annotated[
 ]
 
 
+def _execute_here(argv: list[str]) -> NoReturn:
+    """Instead of a guest, where this kernel has UMCG already."""
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        console.err.print(f"labkit vm: {argv[0]}: {error.strerror}")
+        raise typer.Exit(127 if isinstance(error, FileNotFoundError) else 126) from None
+
+
 def _execute(argv: list[str], **options: Any) -> None:
     with console.errors():
         try:
             machine = VmOptions(**options)
         except ValueError as error:
             console.fail(console.USAGE, str(error))
+        if engine.enabled() and machine == VmOptions():
+            _execute_here(argv)
         try:
             with console.waiting() as say:
                 code = vm.execute(argv, machine, say=say)
@@ -326,6 +359,26 @@ def vm_status(as_json: Json = False) -> None:
             )
         if not running:
             print("running      none")
+
+
+@jupyter_app.command("install")
+def jupyter_install(as_json: Json = False) -> None:
+    """Install the kernel Python (UMCG) into this Python environment; code 125: it cannot start."""
+    with console.errors():
+        try:
+            from labkit.jupyter import DISPLAY_NAME, install
+        except ModuleNotFoundError as error:
+            console.fail(
+                console.USAGE, f"{error.name} is not installed; pip install 'labkit[lab]' has it"
+            )
+        where = install.install()
+        problem = install.problem()
+        if as_json:
+            console.print_json({"kernel": str(where), "problem": problem or None})
+        else:
+            print(f"{DISPLAY_NAME} is in {where}")
+        if problem:
+            console.fail(console.VM, f"{DISPLAY_NAME} cannot start here: {problem}")
 
 
 def main() -> None:

@@ -8,11 +8,21 @@ from collections.abc import Callable, Sequence
 
 from labkit.vm import accel, image
 from labkit.vm.errors import VmError
-from labkit.vm.machine import machine, running
+from labkit.vm.machine import machine, need_programs, running
 from labkit.vm.options import VmOptions
 from labkit.vm.session import Session
 
-__all__ = ["VmError", "VmOptions", "accel", "execute", "image", "running"]
+__all__ = ["VmError", "VmOptions", "accel", "check", "execute", "image", "running"]
+
+
+def check() -> None:
+    """Can a guest be started here? Takes milliseconds, starts none.
+
+    Raises:
+        VmError: no kernel image, no QEMU or no virtme-ng; says what to do.
+    """
+    need_programs()
+    image.find()
 
 
 def execute(
@@ -23,6 +33,8 @@ def execute(
     cwd: str | None = None,
     files: tuple[int, int, int] = (0, 1, 2),
     say: Callable[[str], None] = lambda text: None,
+    patient: bool = False,
+    owner: int | None = None,
 ) -> int:
     """Boot the patched kernel, run `argv` in it, end the machine.
 
@@ -36,6 +48,9 @@ def execute(
         cwd: the folder it runs in; None: the current one.
         files: descriptors to use as stdin, stdout, stderr.
         say: called with a line about what is being waited for, with "" when that is over.
+        patient: SIGINT is the command's alone; otherwise the third one, or one during the boot,
+            ends the machine.
+        owner: a process descriptor (`os.pidfd_open`); the machine ends when that process does.
 
     Returns:
         The exit code as a shell sees it: 128 + n after signal n, 127 no such command.
@@ -49,10 +64,17 @@ def execute(
     accelerator = accel.choose(options, say)
     say(f"booting the guest ({accelerator})")
     environment = dict(os.environ if env is None else env)
-    environment["LABKIT_ACCELERATOR"] = accelerator
+    environment["LABKIT_ACCELERATOR"] = "tcg icount" if options.icount else accelerator
     with machine(options, accelerator) as guest:
         session = Session(
-            guest, argv, env=environment, cwd=cwd or os.getcwd(), files=files, say=say
+            guest,
+            argv,
+            env=environment,
+            cwd=cwd or os.getcwd(),
+            files=files,
+            say=say,
+            patient=patient,
+            owner=owner,
         )
         try:
             return session.run()

@@ -33,9 +33,11 @@ def where() -> dict[str, str]:
     folder = kernel_folder()
     if folder is None:
         raise VmError("labkit is not in its project's folder; set LABKIT_KERNEL to a bzImage")
-    made = subprocess.run(
-        ["make", "-s", "-C", str(folder), "where"], capture_output=True, text=True, check=False
-    )
+    command = ["make", "-s", "-C", str(folder), "where"]
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise VmError("make is not installed: install your system's package make") from None
     if made.returncode:
         raise VmError(f"`make -C {folder} where` failed: {made.stderr.strip()}")
     return dict(line.split("=", 1) for line in made.stdout.splitlines() if "=" in line)

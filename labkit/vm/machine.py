@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """One microVM: started by virtme-ng, reached over one virtio serial port, always ended.
 
+Its TCP ports, if any are asked for, are reached through QEMU's user network: the machine's own
+sockets at the guest's end, the loopback at ours.
+
 Three things end the guest: `close()`; virtme-run's death, as QEMU asks to be killed with its
 parent; and this process' death, as virtme-run asks for the same. So nothing is left running,
 however this process ends.
@@ -12,6 +15,7 @@ import collections
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -23,7 +27,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.vm import agent, image
+from labkit.vm import agent, image, monitor
 from labkit.vm.errors import VmError
 from labkit.vm.options import Accelerator, VmOptions
 
@@ -31,6 +35,9 @@ QEMU = "qemu-system-x86_64"
 
 # What virtme-ng asks for, plus mmap: it makes shared writable mappings of files possible.
 _ROOT_FLAGS = "version=9p2000.L,trans=virtio,access=any,msize=524288,cache=mmap"
+
+_FROZEN_FLAGS = "version=9p2000.L,trans=virtio,msize=524288,cache=loose"
+_TAG = "labkit.frozen"
 
 _TROUBLE = ("Kernel panic", "BUG:", "Oops", "WARNING:", "Out of memory", "oom-kill:")
 
@@ -58,8 +65,8 @@ class Machine:
         self.options = options
         self.accelerator = accelerator
         self._lines: collections.deque[str] = collections.deque(maxlen=5000)
+        need_programs()
         kernel = image.find(str(options.image) if options.image else None)
-        _need_programs()
         runtime_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runtime_folder()))
         listener = socket.socket(socket.AF_UNIX)
@@ -121,6 +128,25 @@ class Machine:
         """Console lines that say the guest's kernel is unwell (panic, BUG, oops, OOM, warning)."""
         return [line for line in list(self._lines) if any(word in line for word in _TROUBLE)]
 
+    def killed(self) -> list[str]:
+        """Console lines about tasks that UMCG has killed for a breach of its contract."""
+        return [line for line in list(self._lines) if "umcg:" in line and "killing" in line]
+
+    def forward(self) -> None:
+        """Open the guest's ports on this machine's loopback; to be called when the guest is up.
+
+        Not sooner: until then a client must be refused, as by a program that does not listen yet,
+        and try again. A connection that QEMU takes for a guest without a network hangs for minutes.
+
+        Raises:
+            VmError: a port is taken here.
+        """
+        for port in self.options.ports:
+            rule = f"tcp:127.0.0.1:{port}-{agent.ADDRESS}:{port}"
+            said = monitor.command(self.folder / "monitor", f"hostfwd_add labkit {rule}")
+            if said:
+                raise VmError(f"port {port} of 127.0.0.1 cannot lead into the guest: {said}")
+
     def running(self) -> bool:
         """Is QEMU still there?"""
         return self._process.poll() is None
@@ -169,7 +195,12 @@ def running() -> list[dict[str, object]]:
     return sorted(found, key=lambda machine: machine["started"])
 
 
-def _need_programs() -> None:
+def need_programs() -> None:
+    """Is all there that starts a guest, but for the kernel?
+
+    Raises:
+        VmError: QEMU or virtme-ng is missing; says what installs it.
+    """
     if not shutil.which(QEMU):
         raise VmError(f"{QEMU} is not installed; `make deps` in the project's folder installs it")
     try:
@@ -181,19 +212,28 @@ def _need_programs() -> None:
         ) from None
 
 
+def _script(frozen: tuple[Path, ...]) -> str:
+    """What the guest's init runs: the agent, after mounting what needs not be asked for twice."""
+    lines = [
+        f"mount -t 9p -o ro,{_FROZEN_FLAGS} {_TAG}{number} {shlex.quote(str(path))}"
+        for number, path in enumerate(frozen)
+    ]
+    python = shlex.quote(os.path.realpath(sys.executable))
+    return "; ".join([*lines, f"exec {python} -I -S {shlex.quote(agent.__file__)}"])
+
+
 def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder: Path) -> list[str]:
     # QEMU's parent is virtme-run: a small script between the two makes it die with it.
     qemu = folder / QEMU
     qemu.write_text(f'#!/bin/sh\nexec setpriv --pdeathsig KILL {shutil.which(QEMU)} "$@"\n')
     qemu.chmod(0o700)
-    python = os.path.realpath(sys.executable)
     command = [
         *("setpriv", "--pdeathsig", "KILL"),
         *(sys.executable, "-m", "virtme.commands.run"),
         *("--kimg", str(kernel), "--mods", "none", "--qemu-bin", str(qemu)),
         *("--cpus", str(options.cpus), "--memory", f"{options.memory_mib}M"),
         *("--rw", "--force-9p", "--disable-microvm", "--show-boot-console"),
-        *("--script-sh", f"exec {python} -I -S {agent.__file__}"),
+        *("--script-sh", _script(options.frozen)),
         "--qemu-opt=-chardev",
         f"--qemu-opt=socket,id=labkit,path={folder / 'port'}",
         "--qemu-opt=-device",
@@ -201,8 +241,30 @@ def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder:
         "--qemu-opt=-device",
         f"--qemu-opt=virtserialport,bus=labkitbus.0,chardev=labkit,name={agent.PORT}",
     ]
+    for number, frozen in enumerate(options.frozen):
+        path = str(frozen).replace(",", ",,")  # how QEMU quotes a comma
+        command += [
+            "--qemu-opt=-fsdev",
+            f"--qemu-opt=local,id=frozen{number},path={path},security_model=none,readonly=on"
+            ",multidevs=remap",
+            "--qemu-opt=-device",
+            f"--qemu-opt=virtio-9p-pci,fsdev=frozen{number},mount_tag={_TAG}{number}",
+        ]
+    if options.ports:
+        command += [
+            "--qemu-opt=-netdev",
+            "--qemu-opt=user,id=labkit,restrict=on,ipv6=off",
+            "--qemu-opt=-device",
+            "--qemu-opt=virtio-net-pci,netdev=labkit,romfile=",
+            "--qemu-opt=-qmp",
+            f"--qemu-opt=unix:{folder / 'monitor'},server=on,wait=off",
+        ]
     words = [f"rootflags={_ROOT_FLAGS}", "loglevel=5", *options.kernel_args]
     if accelerator == "tcg":
-        command += ["--disable-kvm", "--qemu-opt=-accel", "--qemu-opt=tcg,thread=multi"]
-        words = ["clocksource=tsc", "tsc=reliable", *words]
+        threads = "single" if options.icount else "multi"
+        command += ["--disable-kvm", "--qemu-opt=-accel", f"--qemu-opt=tcg,thread={threads}"]
+        # On a busy host the boot-time check of the timer interrupt fails, and the guest panics.
+        words = ["clocksource=tsc", "tsc=reliable", "no_timer_check", *words]
+    if options.icount:
+        command += ["--qemu-opt=-icount", "--qemu-opt=shift=0,sleep=off,align=off"]
     return [*command, *(f"--kopt={word}" for word in words)]

@@ -35,7 +35,12 @@ GRACE_S = 10.0
 
 
 class Session:
-    """Relays between this process' files (0, 1, 2 unless others are given) and the guest."""
+    """Relays between this process' files (0, 1, 2 unless others are given) and the guest.
+
+    A third SIGINT, or one during the boot, ends the machine: somebody at a terminal is in a hurry.
+    A `patient` session only hands them to the command. When `owner`, a descriptor of a process
+    (`os.pidfd_open`), becomes readable, the session ends.
+    """
 
     def __init__(
         self,
@@ -46,6 +51,8 @@ class Session:
         cwd: str,
         files: tuple[int, int, int] = (0, 1, 2),
         say: Callable[[str], None] = lambda text: None,
+        patient: bool = False,
+        owner: int | None = None,
     ) -> None:
         self._guest = guest
         self._argv = list(argv)
@@ -55,6 +62,8 @@ class Session:
         self._say = say
         self._frames = agent.Frames()
         self._selector = selectors.DefaultSelector()
+        self._patient = patient
+        self._owner = owner
         self._interrupts = 0
         self._end_by: float | None = None
         self._failure: str | None = None
@@ -77,6 +86,8 @@ class Session:
             self._selector.register(self._guest.connection, selectors.EVENT_READ)
             if woken is not None:
                 self._selector.register(woken, selectors.EVENT_READ)
+            if self._owner is not None:
+                self._selector.register(self._owner, selectors.EVENT_READ)
             while True:
                 for key, _ in self._selector.select(1.0):
                     if key.fileobj is self._guest.connection:
@@ -90,6 +101,8 @@ class Session:
                         assert woken is not None
                         for number in os.read(woken, 64):
                             self._signal(number)
+                    elif key.fileobj == self._owner:
+                        raise SystemExit(128 + signal.SIGHUP)
                     else:
                         self._input()
                 self._check(alive)
@@ -107,6 +120,7 @@ class Session:
     def _handle(self, kind: bytes, payload: bytes) -> None:
         if kind == b"H" and not self.started:
             self.kernel = payload.decode()
+            self._guest.forward()
             self._start()
         elif kind == b"O":
             _write(self._files[1], payload)
@@ -164,8 +178,10 @@ class Session:
             return
         if number not in _FORWARDED:
             return
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and not self._patient:
             self._interrupts += 1
+        elif number == signal.SIGINT and not self.started:
+            return
         if not self.started or self._interrupts >= 3:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         if number in (signal.SIGTERM, signal.SIGHUP) and self._end_by is None:
@@ -192,6 +208,9 @@ class Session:
     def _done(self, code: int) -> int:
         if self._failure:
             _write(self._files[2], f"labkit vm: {self._failure}\n".encode())
+        if code == 128 + signal.SIGKILL:
+            for line in self._guest.killed()[-1:]:
+                _write(self._files[2], f"labkit vm: the kernel says: {line}\n".encode())
         trouble = self._guest.trouble()
         if code == 128 + signal.SIGKILL and any("Out of memory" in line for line in trouble):
             raise VmError(

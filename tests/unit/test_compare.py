@@ -37,10 +37,14 @@ def test_placements_are_never_mixed() -> None:
 
 
 def test_servers_stand_beside_as_many_cpus() -> None:
-    medians = {"umcg-futex/2 servers": 5.0, "futex/2 cpus": 9.0, "futex/1 cpus": 4.0}
+    over = ("2 servers", "4 servers on 2 cpus", "4 servers on 2 cpus/last")
+    medians = {f"umcg-futex/{name}": 5.0 for name in over}
+    medians |= {"futex/2 cpus": 9.0, "futex/2 cpus/last": 12.0, "futex/1 cpus": 4.0}
     run = synthetic.record(samples=synthetic.samples(medians))
     assert analysis.df_ratio(run).select("series", "baseline").rows() == [
-        ("umcg-futex/2 servers", "futex/2 cpus")
+        ("umcg-futex/2 servers", "futex/2 cpus"),
+        ("umcg-futex/4 servers on 2 cpus", "futex/2 cpus"),
+        ("umcg-futex/4 servers on 2 cpus/last", "futex/2 cpus/last"),
     ]
 
 

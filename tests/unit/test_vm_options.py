@@ -19,6 +19,7 @@ from labkit.vm.errors import VmError
         ({"memory_mib": 1 << 40}, "this machine allows 256 to"),
         ({"accelerator": "xen"}, "choose kvm or tcg"),
         ({"kernel_args": ("two words",)}, "no spaces"),
+        ({"ports": (8888, 70000)}, "port 70000: give numbers from 1 to 65535"),
         ({"boot_timeout_s": 0}, "boot_timeout_s is 0"),
     ],
 )

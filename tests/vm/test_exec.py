@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.vm
+
 EXEC = [sys.executable, "-m", "labkit.cli", "vm", "exec"]
 BOOT_S = 120
 
@@ -61,6 +63,7 @@ def state(pid):
         return "Z"
 
 
+@pytest.mark.quick
 def test_outputs_code_folder_and_environment(tmp_path):
     script = 'echo "$PWD $MARK"; echo err >&2; echo kept > made; uname -r; exit 7'
     done = guest("sh", "-c", script, cwd=tmp_path, env={**os.environ, "MARK": "two words"})
@@ -100,6 +103,7 @@ def start(*argv, options=(), **keywords):
 SLEEP = ("sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done")
 
 
+@pytest.mark.quick
 def test_control_c_reaches_the_command():
     process = start(*SLEEP)
     below = descendants(process.pid)
@@ -157,6 +161,7 @@ def test_a_hang_is_noticed_and_ended():
     assert gone(below)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("options", [("--cpus", "0"), ("--memory", "1"), ("--accelerator", "xen")])
 def test_bad_options_do_not_boot(options):
     done = guest("true", options=options)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""A JupyterLab with settings of its own on a copy of the notebooks, and a browser."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from labkit.jupyter import install
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "browser-test"
+
+#: Milliseconds that a guest without KVM on a busy machine may take for anything.
+PATIENCE_MS = 600_000
+
+
+class Lab:
+    """The server."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+        own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+        places = {f"JUPYTER_{name}": str(folder / name.lower()) for name in own}
+        self.log = (folder / "server.log").open("w")
+        self.process = subprocess.Popen(
+            [
+                *("setpriv", "--pdeathsig", "KILL"),  # it ends with us, however we end
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.port=0"),
+                *(f"--IdentityProvider.token={TOKEN}", "--allow-root", "--debug"),
+                str(folder / "notebooks"),
+            ],
+            env={**os.environ, **places, "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")},
+            stdin=subprocess.PIPE,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+        self.url = None
+
+    def wait(self):
+        """Wait until it answers."""
+        runtime = self.folder / "runtime_dir"
+        while self.process.poll() is None:
+            for file in runtime.glob("jpserver-*.json"):
+                try:
+                    self.url = json.loads(file.read_text())["url"]
+                    return
+                except ValueError:  # half written
+                    continue
+            try:
+                self.process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        raise AssertionError((self.folder / "server.log").read_text())
+
+    def page(self, notebook):
+        return f"{self.url}lab/tree/{notebook}?token={TOKEN}&reset"
+
+    def processes(self):
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def interrupt(self):
+        """Ctrl-C, and yes to its question."""
+        self.process.stdin.write(b"y\n")
+        self.process.stdin.close()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(120)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    install.install()
+    server = Lab(tmp_path)
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def page(lab):
+    """A page that may reach this machine alone; `page.strayed` has what it asked elsewhere."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        page.strayed = []
+
+        def only_here(route):
+            url = route.request.url
+            if url.startswith(lab.url) or url.startswith(("data:", "blob:")):
+                route.continue_()
+            else:
+                page.strayed.append(url)
+                route.abort()
+
+        page.route("**/*", only_here)
+        yield page
+        browser.close()
