@@ -84,6 +84,10 @@ fragments() {
 	for name; do echo "$kernel/config/$name.config"; done
 }
 
+# The version of the packages: two kernels of different patches or configuration never share one. What
+# follows the last hyphen becomes KBUILD_BUILD_VERSION, which is 1 in the image.
+package_version() { echo "1~$( (patches_id; cat $(fragments)) | digest)-1"; }
+
 compiler_id() { ${CC:-gcc} --version 2>/dev/null | head -n 1; }
 
 tree_dir() { echo "$cache/tree-$(source_id)"; }

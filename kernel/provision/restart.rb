@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# A Vagrant provisioner: restart the machine if one before it has asked for that (/run/reboot-required).
+#
+# Not the shell provisioner's `reboot: true`: that restarts at every `vagrant provision`, needed or not, and
+# leaves the guest behind Vagrant's back, so that with libvirt the forwarded port stays dead.
+module UmcgLab
+  class Restart < Vagrant.plugin("2", :provisioner)
+    def provision
+      return unless @machine.communicate.test("test -e /run/reboot-required")
+      @machine.ui.info("UMCG Lab: restarting the machine into the patched kernel")
+      # We are inside an action that holds the machine's lock; provisioners are ours to run, not its.
+      @machine.action(:reload, lock: false, provision_enabled: false)
+    end
+  end
+
+  class Plugin < Vagrant.plugin("2")
+    name "umcg-lab"
+    provisioner(:umcg_restart) { Restart }
+  end
+end

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""What the notebooks share: the opening line, live or recorded results, sentences made of data.
+
+    lab = course.begin("02-swap")                  # says where it runs
+    panel = lab.panel("swap", repetitions=5)       # or: run = lab.run("swap", repetitions=5)
+    run = lab.result(panel)
+    course.say(run, "umcg-swap/pinned", "futex/pinned", predicted=0.5)
+    course.check(run)
+
+On a kernel without UMCG every result comes from `notebooks/recorded`, and says so.
+"""
+
+from labkit.course.figures import close_up, ratios, table, tail, values, verdicts
+from labkit.course.lab import Lab, Missing, begin
+from labkit.course.sentences import Comparison, answer, check, claim, say, say_across
+from labkit.course.series import Patch, patches
+from labkit.course.traces import (
+    meanwhile,
+    pairs_in_order,
+    running_at_once,
+    transitions,
+    with_kernel,
+)
+
+__all__ = [
+    "Comparison",
+    "Lab",
+    "Missing",
+    "Patch",
+    "answer",
+    "begin",
+    "check",
+    "claim",
+    "close_up",
+    "meanwhile",
+    "pairs_in_order",
+    "patches",
+    "ratios",
+    "running_at_once",
+    "say",
+    "say_across",
+    "table",
+    "tail",
+    "transitions",
+    "values",
+    "verdicts",
+    "with_kernel",
+]

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""Sentences that say what the data say, and claims that must hold on every machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import EllipsisType
+
+import polars as pl
+
+from labkit.analysis.compare import bootstrap_ratio
+from labkit.analysis.needs import MissingSamples
+from labkit.model import invariants
+from labkit.record import Record
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One series over another, as a sentence.
+
+    Attributes:
+        series: what is set against `baseline`.
+        baseline: see there.
+        unit: of the values.
+        ratio: of the medians.
+        low: lower end of the ratio's 95 % bootstrap interval; nan: too few values.
+        high: its upper end.
+        n: repetitions.
+        predicted: what the reader wrote down, None: nothing yet; `...`: was not asked for.
+    """
+
+    series: str
+    baseline: str
+    unit: str
+    ratio: float
+    low: float
+    high: float
+    n: int
+    predicted: float | EllipsisType | None = ...
+
+    @property
+    def word(self) -> str:
+        """`faster`, `slower`, `more`, `less`, `not distinguishable` or `too few values`."""
+        if math.isnan(self.low):
+            return "too few values"
+        if self.low <= 1 <= self.high:
+            return "not distinguishable"
+        if self.unit.startswith("ns"):
+            return "slower" if self.ratio > 1 else "faster"
+        return "more" if self.ratio > 1 else "less"
+
+    def _against_prediction(self) -> str:
+        if self.predicted is ...:
+            return ""
+        if self.predicted is None:
+            return " You have not written down a prediction."
+        if self.low <= self.predicted <= self.high:
+            return f" You predicted {self.predicted:g}, within the interval."
+        if self.predicted <= 0:
+            return f" You predicted {self.predicted:g}; a ratio is above 0."
+        off = max(self.predicted / self.ratio, self.ratio / self.predicted)
+        return f" You predicted {self.predicted:g}, {off:.2f} times off."
+
+    def __str__(self) -> str:
+        return (
+            f"{self.series}: {self.ratio:.3g} times the {self.unit} of {self.baseline} (95 % "
+            f"interval {self.low:.3g} to {self.high:.3g}, {self.n} repetitions): {self.word}."
+            + self._against_prediction()
+        )
+
+    __repr__ = __str__
+
+    def _repr_markdown_(self) -> str:
+        return str(self).replace(f": {self.word}.", f": **{self.word}**.")
+
+
+def say(
+    run: Record,
+    series: str,
+    baseline: str,
+    *,
+    unit: str | None = None,
+    predicted: float | EllipsisType | None = ...,
+) -> Comparison:
+    """Compare two series of one run in a sentence that says what the data say.
+
+    Args:
+        run: samples that were taken in turn.
+        series: what is set against `baseline`.
+        baseline: see there.
+        unit: of the samples to take; None: the first that both have.
+        predicted: the ratio the reader wrote down, None: nothing yet.
+
+    Raises:
+        MissingSamples: the run does not have both series in one unit.
+    """
+    of = {
+        name: run.samples.filter(
+            (pl.col("series") == name) & (pl.col("unit") == unit if unit else pl.lit(True))
+        )
+        for name in (series, baseline)
+    }
+    pairs = of[series].join(
+        of[baseline], on=["unit", "repetition"], suffix="_b", maintain_order="left"
+    )
+    if pairs.is_empty():
+        known = ", ".join(run.samples["series"].unique(maintain_order=True))
+        raise MissingSamples(
+            f"{series!r} and {baseline!r} have no samples in {unit or 'a common unit'}; the run "
+            f"has {known}"
+        )
+    pairs = pairs.filter(pl.col("unit") == pairs["unit"][0])
+    ratio, low, high = bootstrap_ratio(pairs["value"].to_numpy(), pairs["value_b"].to_numpy())
+    return Comparison(series, baseline, pairs["unit"][0], ratio, low, high, pairs.height, predicted)
+
+
+def say_across(
+    run: Record,
+    baseline: Record,
+    series: str,
+    *,
+    unit: str | None = None,
+    predicted: float | EllipsisType | None = ...,
+) -> Comparison:
+    """Compare one series of two runs that differ in what was asked.
+
+    They were made one after the other, so a slow change of the machine looks like a difference.
+
+    Args:
+        run: one run.
+        baseline: the other.
+        series: of both.
+        unit: of the samples to take; None: the first of `run`.
+        predicted: the ratio the reader wrote down, None: nothing yet.
+
+    Raises:
+        MissingSamples: one of them does not have the series in this unit.
+    """
+    mine = run.samples.filter(pl.col("series") == series)
+    if unit is None:
+        unit = "" if mine.is_empty() else str(mine["unit"][0])
+    chosen = (pl.col("series") == series) & (pl.col("unit") == unit)
+    a, b = (one.samples.filter(chosen)["value"].to_numpy() for one in (run, baseline))
+    if not len(a) or not len(b):
+        raise MissingSamples(f"not both runs have samples of {series!r} in {unit or 'any unit'}")
+    ratio, low, high = bootstrap_ratio(a, b, paired=False)
+    keys = [k for k in run.spec if run.spec[k] != baseline.spec.get(k)]
+    asked = [", ".join(f"{key} {one.spec.get(key)}" for key in keys) for one in (run, baseline)]
+    names = [f"{series} ({words or 'again'})" for words in asked]
+    count = min(len(a), len(b))
+    return Comparison(names[0], names[1], unit, ratio, low, high, count, predicted)
+
+
+def answer(question: str, predicted: object, measured: object) -> None:
+    """Print what was measured beside what the reader wrote down (None: nothing)."""
+    told = "You have not written down a prediction."
+    if predicted is not None:
+        told = f"You predicted {predicted}{': right' if predicted == measured else ''}."
+    print(f"{question}: {measured}. {told}")
+
+
+def claim(text: str, holds: bool) -> None:
+    """Print `text` with a tick if it holds.
+
+    Raises:
+        AssertionError: it does not.
+    """
+    if not holds:
+        raise AssertionError(f"does not hold: {text}")
+    print(f"✓ {text}")
+
+
+def check(run: Record) -> None:
+    """Check the run's trace for every invariant of the protocol and list them.
+
+    Raises:
+        AssertionError: one is violated, and no event was lost that could explain it.
+    """
+    verdict = invariants.check(run.events, run.tasks, int(run.counters.get("lost", 0)))
+    if verdict.result == "FAILED":
+        raise AssertionError(f"{verdict}\n{verdict.violations.head(5)}")
+    broken = set(verdict.violations["invariant"])
+    for name, rule in invariants.INVARIANTS.items():
+        said = (rule.__doc__ or "").splitlines()[0].partition(": ")[2]
+        print(f"{'?' if name in broken else '✓'} {said}")
+    print(verdict)

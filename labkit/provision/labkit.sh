@@ -1,0 +1,18 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The project in the user's folder, with labkit in a virtual environment there.
+. "$(dirname "$0")/lib.sh"
+
+step "install Python"
+packages '$(PYTHON_PACKAGES)' gcc libc6-dev git
+
+if [ "$lab" != "$project" ]; then
+	step "copy the project to $lab"
+	as_user python3 "$project/labkit/provision/copy.py" "$project" "$lab"
+fi
+
+step "install labkit into $venv"
+as_user env LABKIT_LIBUMCG=/usr/local LABKIT_HEADERS=/usr/local make -s -C "$lab" .venv/installed EXTRAS=lab
+
+step "run labkit on this kernel"
+as_user "$venv/bin/labkit" doctor >/dev/null || die "$venv/bin/labkit doctor says that UMCG cannot be used"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""labkit/provision/copy.py: a working copy follows its source, but nobody's work is lost."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[2] / "labkit" / "provision" / "copy.py"
+_spec = importlib.util.spec_from_file_location("provision_copy", FILE)
+copy = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(copy)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "notebooks").mkdir(parents=True)
+    target.mkdir()
+    (source / "notebooks" / "a").write_text("one")
+    (source / "b").write_text("one")
+    assert copy.bring(source, target) == (2, [])
+    return source, target
+
+
+def test_second_time_changes_nothing(folders):
+    source, target = folders
+    before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+    assert copy.bring(source, target) == (0, [])
+    assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
+
+
+def test_what_is_untouched_follows(folders):
+    source, target = folders
+    (source / "b").write_text("two")
+    (source / "c").write_text("new")
+    assert copy.bring(source, target) == (2, [])
+    assert (target / "b").read_text() == "two"
+    (source / "c").unlink()
+    assert copy.bring(source, target) == (1, [])
+    assert not (target / "c").exists()
+
+
+def test_what_was_changed_stays_and_is_named_while_the_source_has_another(folders):
+    source, target = folders
+    (target / "b").write_text("mine")
+    assert copy.bring(source, target) == (0, [])
+    (source / "b").write_text("two")
+    for _ in range(2):
+        assert copy.bring(source, target) == (0, ["b"])
+    assert (target / "b").read_text() == "mine"
+    (target / "b").write_text("one")
+    assert copy.bring(source, target) == (1, [])
+    assert (target / "b").read_text() == "two"
+
+
+def test_what_was_changed_stays_when_the_source_drops_it(folders):
+    source, target = folders
+    (target / "b").write_text("mine")
+    (source / "b").unlink()
+    assert copy.bring(source, target) == (0, [])
+    assert (target / "b").read_text() == "mine"
+
+
+def test_own_files_and_lost_files(folders):
+    source, target = folders
+    (target / "own").write_text("mine")
+    (target / "notebooks" / "a").unlink()
+    assert copy.bring(source, target) == (1, [])
+    assert (target / "own").read_text() == "mine"
+    assert (target / "notebooks" / "a").read_text() == "one"
