@@ -49,6 +49,10 @@ test-vm: deps	## all tests of the microVM: Ctrl-C, panic, hang, out of memory; e
 	@$(MAKE) -C kernel image
 	@$(BIN)/pytest -q tests/vm
 
+test-bench: deps	## every suite of the benchmark once, at its smallest, on the patched kernel
+	@$(MAKE) -C kernel image
+	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/bench
+
 test-jupyter: deps	## the Jupyter kernel: start, interrupt, restart, panic, two at once, shutdown
 	@$(MAKE) -C kernel image
 	@$(BIN)/pytest -q tests/jupyter
@@ -132,4 +136,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
 	@echo '  make -C kernel help: patch, build, boot, check the kernel alone'
 
-.PHONY: demo lab bench test test-jupyter test-notebooks test-browser test-vm test-vagrant test-debug lint format deps packages clean help
+.PHONY: demo lab bench test test-bench test-jupyter test-notebooks test-browser test-vm test-vagrant test-debug lint format deps packages clean help

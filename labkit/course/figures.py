@@ -40,7 +40,6 @@ def close_up(
     part = times.slice(first, changes) - events["t"][0]
     view = Timeline(run, name)
     view.zoom(int(part[0]), int(part[-1]) + 1)
-    view._static.update(view.svg())
     return view
 
 

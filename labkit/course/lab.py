@@ -17,6 +17,7 @@ import polars as pl
 import labkit
 from labkit import environment
 from labkit.experiments import Update
+from labkit.jupyter import DISPLAY_NAME
 from labkit.native import engine
 from labkit.run import Run, load
 from labkit.trace.errors import TracingUnavailable
@@ -29,8 +30,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: Why not everything can be measured here, and what to do.
 NO_UMCG = (
-    "this Linux kernel has no UMCG; choose the Jupyter kernel “Python (UMCG)” (menu Kernel, Change "
-    "Kernel), or build the patched Linux kernel first: make -C kernel image"
+    f"this Linux kernel has no UMCG; choose the Jupyter kernel “{DISPLAY_NAME}” (menu Kernel, Change "
+    "Kernel)"
 )
 
 _ACCELERATORS = {
@@ -211,7 +212,7 @@ def _recorded(file: str) -> Path:
             return folder / file
     raise Missing(
         f"there is no recorded {file}: take the folder notebooks/recorded of the repository, or "
-        "choose the kernel “Python (UMCG)”"
+        f"choose the kernel “{DISPLAY_NAME}”"
     )
 
 

@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from labkit.trace.kernel import KernelTrace
 
 
-def running_at_once(run: Record, series: str) -> pl.DataFrame:
+def running_at_once(run: Record, series: str, role: str | None = None) -> pl.DataFrame:
     """How many tasks of a series were RUNNING at the same time.
+
+    Args:
+        run: with events.
+        series: whose.
+        role: count only these tasks, such as `worker`; None: all.
 
     Returns:
         Rows `running` (0, 1, ...), `share` of the time from the first to the last state change.
     """
-    tasks = run.tasks.filter(pl.col("series") == series)["tid"].implode()
+    chosen = (pl.col("series") == series) & (pl.lit(role is None) | (pl.col("role") == role))
+    tasks = run.tasks.filter(chosen)["tid"].implode()
     spans = state_intervals(run.events.filter(pl.col("tid").is_in(tasks)))
     running = spans.filter(pl.col("state") == "running")
     steps = pl.concat(

@@ -59,6 +59,19 @@ class Server:
             self._session.delete(f"{self.address}/api/kernels/{number}", timeout=120)
 
 
+def _message(frame: str | bytes) -> Any:
+    """A message. One with buffers, as widgets send them, comes as bytes, its JSON first.
+
+    Such a frame begins with the number of parts and each part's offset, big-endian 32-bit numbers.
+    """
+    if isinstance(frame, bytes):
+        count = int.from_bytes(frame[:4])
+        begin = int.from_bytes(frame[4:8])
+        end = int.from_bytes(frame[8:12]) if count > 1 else len(frame)
+        frame = frame[begin:end].decode()
+    return json.loads(frame)
+
+
 class Kernel:
     """A running kernel; its messages are those of the Jupyter protocol, as JSON."""
 
@@ -80,7 +93,7 @@ class Kernel:
         self._socket.send(json.dumps({**message, "channel": "shell", "buffers": []}))
         printed, error, replied, idle = "", "", False, False
         while not (replied and idle):
-            answer = json.loads(self._socket.recv())
+            answer = _message(self._socket.recv())
             if answer["parent_header"].get("msg_id") != number:
                 continue
             kind, content = answer["msg_type"], answer["content"]
