@@ -30,8 +30,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: Why not everything can be measured here, and what to do.
 NO_UMCG = (
-    f"this Linux kernel has no UMCG; choose the Jupyter kernel “{DISPLAY_NAME}” (menu Kernel, Change "
-    "Kernel)"
+    f"this Linux kernel has no UMCG; choose the Jupyter kernel “{DISPLAY_NAME}” (menu Kernel, "
+    "Change Kernel)"
 )
 
 _ACCELERATORS = {
