@@ -30,8 +30,10 @@ def running_at_once(run: Record, series: str, role: str | None = None) -> pl.Dat
     Returns:
         Rows `running` (0, 1, ...), `share` of the time from the first to the last state change.
     """
-    chosen = (pl.col("series") == series) & (pl.lit(role is None) | (pl.col("role") == role))
-    tasks = run.tasks.filter(chosen)["tid"].implode()
+    chosen = run.tasks.filter(pl.col("series") == series)
+    if role is not None:
+        chosen = chosen.filter(pl.col("role") == role)
+    tasks = chosen["tid"].implode()
     spans = state_intervals(run.events.filter(pl.col("tid").is_in(tasks)))
     running = spans.filter(pl.col("state") == "running")
     steps = pl.concat(

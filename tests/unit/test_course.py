@@ -168,6 +168,8 @@ def test_how_many_run_at_once():
     )
     table = course.running_at_once(run(events=both, tasks=TASKS), "umcg/x")
     assert table.rows() == [(0, 0.2), (1, 0.4), (2, 0.4)]
+    servers = course.running_at_once(run(events=EVENTS, tasks=TASKS), "umcg/x", role="server")
+    assert servers["running"].to_list() == [0, 1]
 
 
 def test_transitions_say_who_makes_them():
