@@ -44,7 +44,8 @@ def pip_settings() -> str:
         kept = [word for word in value.strip("'\"").split() if not word.startswith(("file:", "/"))]
         if name in _PIP and kept:
             lines.append(f"{name.removeprefix('default-')} = {' '.join(kept)}")
-    return "\n".join(dict.fromkeys(lines))
+    # Compiling thousands of files that nobody imports takes minutes under TCG.
+    return "\n".join([*dict.fromkeys(lines), "[install]", "no-compile = true"])
 
 
 @dataclass
