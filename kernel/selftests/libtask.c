@@ -216,10 +216,11 @@ struct worker *server_next(struct server *s)
 {
 	struct pool *p = s->pool;
 	struct worker *w;
-	bool mine;
-	int r = 0;
 
 	while (!(w = server_poll(s))) {
+		bool mine;
+		int r = 0;
+
 		if (!__atomic_load_n(&p->live, __ATOMIC_SEQ_CST))
 			return NULL;
 		set_next(&s->rec, 0);
