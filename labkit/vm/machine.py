@@ -265,6 +265,9 @@ def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder:
         command += ["--disable-kvm", "--qemu-opt=-accel", f"--qemu-opt=tcg,thread={threads}"]
         # On a busy host the boot-time check of the timer interrupt fails, and the guest panics.
         words = ["clocksource=tsc", "tsc=reliable", "no_timer_check", *words]
+        # QEMU 7.2 takes a gather by register 4 (vpgatherqq with ymm4 ...) for one without an index:
+        # wrong numbers, or a segmentation fault, in whatever is compiled for AVX2.
+        command += ["--qemu-opt=-cpu", "--qemu-opt=max,avx2=off"]
     if options.icount:
         command += ["--qemu-opt=-icount", "--qemu-opt=shift=0,sleep=off,align=off"]
     return [*command, *(f"--kopt={word}" for word in words)]
