@@ -11,8 +11,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from labkit.vm import image
 from labkit.vm.errors import VmError
-from labkit.vm.machine import QEMU, machine
+from labkit.vm.machine import QEMU, machine, need_programs
 from labkit.vm.options import Accelerator, VmOptions
 from labkit.vm.session import Session
 
@@ -54,6 +55,9 @@ def choose(options: VmOptions, say: Callable[[str], None] = lambda text: None) -
 
     The first call on a machine with /dev/kvm boots a guest to find out (seconds when KVM works,
     `PROOF_TIMEOUT_S` when it does not) and keeps the verdict.
+
+    Raises:
+        VmError: no kernel image, no QEMU, no virtme-ng: a lack that says nothing about KVM.
     """
     if options.accelerator:
         return options.accelerator
@@ -62,6 +66,8 @@ def choose(options: VmOptions, say: Callable[[str], None] = lambda text: None) -
     known = cached()
     if known:
         return known[0]
+    need_programs()
+    image.find(str(options.image) if options.image else None)
     say(f"trying whether KVM works here (once, at most {PROOF_TIMEOUT_S:.0f} s)")
     verdict, reason = _prove(options)
     cache_file().parent.mkdir(parents=True, exist_ok=True)
