@@ -241,8 +241,8 @@ class Server:
     def serve(self, workers: int) -> None:
         """Run workers of the group until `workers` of them have unregistered.
 
-        Workers that became ready go first, then preempted ones, each in order of arrival. For
-        several servers that serve together see `Group.serve`.
+        Workers that became ready, and those that were preempted, take turns in order of arrival.
+        For several servers that serve together see `Group.serve`.
 
         Raises:
             UmcgError: the group is broken.
@@ -266,13 +266,22 @@ class Server:
             if ffi.errno != errno.EINTR:
                 _raise(ffi.errno, "next idle worker")
 
+    def put_idle(self, worker: Task) -> None:
+        """Put a worker from `next_idle`, or a preempted one, back on the list, behind the others.
+
+        Raises:
+            UmcgError: `worker` is not in a server's hands, or not of this group.
+        """
+        _check(lib.umcg_put_idle_worker(worker.tid), "put a worker back on the idle list")
+
     def run(self, worker: Task) -> Task | None:
         """Lend this server's place to `worker` until it blocks, yields or is preempted.
 
         Returns:
             The worker that gave the place back (not always the one started: workers swap), or
             None when it unregistered. `state` says why: BLOCKED; IDLE and `in_wait` (it waits);
-            IDLE and `preempted`: it is on no list, run it again when it is its turn.
+            IDLE and `preempted`: it is on no list, run it again when it is its turn, or
+            `put_idle` it.
 
         Raises:
             UmcgError: the group has Python workers (see the module), or `worker` cannot run.

@@ -50,7 +50,6 @@ static inline bool queue_has_any(struct queue *queue)
  * A server that finds nothing may sleep though the queue fills later: who fills
  * it goes on to take from it.
  */
-umcg_tid next_worker(struct queue *preempted);
 bool is_preempted(uint64_t state);
 
 struct load {

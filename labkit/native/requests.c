@@ -241,7 +241,9 @@ static umcg_tid next_task(struct shop *shop)
 
 	if (task == UMCG_NONE)
 		task = queue_get(&shop->preempted);
-	return task != UMCG_NONE ? task : next_worker(&shop->batch);
+	if (task == UMCG_NONE)
+		task = queue_get(&shop->batch);
+	return task != UMCG_NONE ? task : umcg_get_idle_worker(true);
 }
 
 static bool serve_one(struct shop *shop, struct place *place)

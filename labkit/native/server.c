@@ -21,6 +21,12 @@
 #define TURN_BLOCKED	(1ULL << 40)
 #define TURN_TIME	(TURN_BLOCKED - 1)
 
+bool is_preempted(uint64_t state)
+{
+	return (state & UMCG_TASK_STATE_MASK) == UMCG_TASK_IDLE &&
+	       (state & UMCG_TF_PREEMPTED);
+}
+
 static bool note(struct load *load, struct lab_thread *worker, uint64_t turn,
 		 bool blocked, int64_t now)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Servers for workers of any making, such as Python threads; and the common policy. */
+/* Servers for workers of any making, such as Python threads. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 
@@ -8,28 +8,12 @@
 #include "load.h"
 
 struct lab_service {
-	struct queue preempted;
 	pthread_mutex_t lock;
 	uint32_t left;			/* workers that have not unregistered */
 	uint32_t nr_servers;
 	uint32_t room;
 	umcg_tid servers[];
 };
-
-bool is_preempted(uint64_t state)
-{
-	return (state & UMCG_TASK_STATE_MASK) == UMCG_TASK_IDLE &&
-	       (state & UMCG_TF_PREEMPTED);
-}
-
-umcg_tid next_worker(struct queue *preempted)
-{
-	umcg_tid task = umcg_get_idle_worker(false);
-
-	if (task == UMCG_NONE)
-		task = queue_get(preempted);
-	return task != UMCG_NONE ? task : umcg_get_idle_worker(true);
-}
 
 struct lab_service *lab_service_new(uint32_t workers, uint32_t servers)
 {
@@ -38,10 +22,6 @@ struct lab_service *lab_service_new(uint32_t workers, uint32_t servers)
 
 	if (!service)
 		return NULL;
-	if (queue_init(&service->preempted, workers + 1)) {
-		free(service);
-		return NULL;
-	}
 	pthread_mutex_init(&service->lock, NULL);
 	service->left = workers;
 	service->room = servers;
@@ -50,7 +30,6 @@ struct lab_service *lab_service_new(uint32_t workers, uint32_t servers)
 
 void lab_service_free(struct lab_service *service)
 {
-	queue_free(&service->preempted);
 	pthread_mutex_destroy(&service->lock);
 	free(service);
 }
@@ -112,7 +91,7 @@ static void one_left(struct lab_service *service, umcg_tid self)
 static int serve(struct lab_service *service, umcg_tid self)
 {
 	while (!all_left(service)) {
-		umcg_tid task = next_worker(&service->preempted), back;
+		umcg_tid task = umcg_get_idle_worker(true), back;
 
 		if (task == UMCG_NONE) {
 			if (errno == EINTR && all_left(service))
@@ -125,8 +104,9 @@ static int serve(struct lab_service *service, umcg_tid self)
 			if (errno)
 				return -1;
 			one_left(service, self);
-		} else if (is_preempted(umcg_get_task_state(back))) {
-			queue_put(&service->preempted, back);
+		} else if (is_preempted(umcg_get_task_state(back)) &&
+			   umcg_put_idle_worker(back)) {
+			return -1;
 		}
 	}
 	return 0;

@@ -132,7 +132,10 @@ def test_a_python_policy_runs_native_workers():
         left = 3
         while left:
             worker = server.next_idle()
-            back = server.run(worker)
+            server.put_idle(worker)
+            with pytest.raises(umcg.UmcgError, match="put a worker back"):
+                server.put_idle(worker)
+            back = server.run(server.next_idle())
             if back is None:
                 left -= 1
                 seen.add("left")

@@ -64,6 +64,7 @@ int umcg_wake(umcg_tid utid, bool wf_current_cpu);
 int umcg_swap(umcg_tid next, uint64_t abs_timeout);
 
 umcg_tid umcg_get_idle_worker(bool wait);
+int umcg_put_idle_worker(umcg_tid worker);
 umcg_tid umcg_run_worker(umcg_tid worker);
 int umcg_preempt_worker(umcg_tid worker);
 

@@ -21,6 +21,7 @@ static void not_registered(void)
 	CHECK_NONE(umcg_get_idle_worker(false), EINVAL);
 	CHECK_NONE(umcg_get_idle_worker(true), EINVAL);
 	CHECK_NONE(umcg_run_worker(self), EINVAL);
+	CHECK_CALL(umcg_put_idle_worker(self), EINVAL);
 	CHECK_CALL(umcg_preempt_worker(self), EINVAL);
 	CHECK_CALL(umcg_preempt_worker(UMCG_NONE), ESRCH);
 }
@@ -62,6 +63,7 @@ static void handles(void)
 		CHECK_CALL(umcg_swap(utid, 0), ESRCH);
 		CHECK_CALL(umcg_preempt_worker(utid), ESRCH);
 		CHECK_NONE(umcg_run_worker(utid), EINVAL);
+		CHECK_CALL(umcg_put_idle_worker(utid), EINVAL);
 		errno = 0;
 		CHECK(umcg_get_task_state(utid) == 0 && errno == ESRCH, "state");
 		errno = 0;
@@ -139,6 +141,10 @@ static void tasks(void)
 	CHECK_NONE(umcg_run_worker(foreign_utid), EINVAL);
 	CHECK_NONE(umcg_run_worker(basic_utid), EINVAL);
 	CHECK_NONE(umcg_run_worker(chief), EINVAL);
+	CHECK_CALL(umcg_put_idle_worker(worker_utid), EBUSY);
+	CHECK_CALL(umcg_put_idle_worker(foreign_utid), EINVAL);
+	CHECK_CALL(umcg_put_idle_worker(basic_utid), EINVAL);
+	CHECK_CALL(umcg_put_idle_worker(chief), EINVAL);
 	CHECK_CALL(umcg_swap(worker_utid, 0), EINVAL);
 	CHECK_CALL(umcg_preempt_worker(worker_utid), EAGAIN);
 	CHECK_CALL(umcg_preempt_worker(foreign_utid), EINVAL);
@@ -148,6 +154,7 @@ static void tasks(void)
 	CHECK(w == worker_utid, "got %lx", (long)w);
 	CHECK(umcg_run_worker(w) == w, "did not wait");
 	CHECK(umcg_get_task_state(w) == WAITS, "state %lx", (long)umcg_get_task_state(w));
+	CHECK_CALL(umcg_put_idle_worker(w), EBUSY);
 	CHECK_CALL(umcg_wake(w, false), 0);
 	CHECK_NONE(umcg_run_worker(w), EBUSY);
 	CHECK(umcg_get_idle_worker(false) == w, "not on the list");

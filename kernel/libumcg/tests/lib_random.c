@@ -173,9 +173,14 @@ static void *visitor(void *arg)
 				if (!w) {
 					CHECK(!errno, "umcg_run_worker");
 					place.alive--;
-				} else if (!(umcg_get_task_state(w) & UMCG_TF_PREEMPTED) ||
+					break;
+				}
+				if (!(umcg_get_task_state(w) & UMCG_TF_PREEMPTED) ||
 					   umcg_state_of(umcg_get_task_state(w)) !=
-						   UMCG_TASK_IDLE) {
+						   UMCG_TASK_IDLE)
+					break;
+				if (test_random(&seed) % 2) {
+					CHECK_CALL(umcg_put_idle_worker(w), 0);
 					break;
 				}
 			}
