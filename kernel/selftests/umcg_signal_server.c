@@ -242,6 +242,8 @@ static void while_it_runs_a_worker(void)
 		CHECK_EQ(syscall(SYS_tgkill, getpid(), s.tid, SIGUSR1), 0);
 		WAIT_FOR(handled == i);
 		CHECK_EQ(handled_by, s.tid);
+		/* Back in its wait, so that the next one finds it there. */
+		WAIT_FOR(eintr == i / 2 && asleep(s.tid));
 	}
 	CHECK_STATE(&w.rec, RUNNING);
 	CHECK_STATE(&s.rec, IDLE);
