@@ -201,6 +201,7 @@ void worker_start(struct worker *w, struct pool *p, void (*fn)(struct worker *),
 void worker_join(struct worker *w);
 bool worker_on_list(const struct worker *w);
 void worker_claim(struct worker *w);		/* IDLE -> RUNNING|LOCKED */
+void worker_nap(struct worker *w);	/* BLOCKED for a while */
 void worker_yield(struct worker *w);
 void worker_swap(struct worker *w, struct worker *to);
 /* To the next one in the server's queue, and to its end; false: it is empty. */

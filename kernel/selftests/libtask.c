@@ -420,6 +420,18 @@ static void give_up(struct worker *w)
 		CHECK_EQ(state_of(&w->rec) & UMCG_TASK_STATE_MASK, RUNNING);
 }
 
+/*
+ * Sleep, and be seen to. On a busy host a short sleep is over before it begins:
+ * then nobody has noticed, and the word is the same.
+ */
+void worker_nap(struct worker *w)
+{
+	uint64_t word = w->rec.state_ts;
+
+	while (__atomic_load_n(&w->rec.state_ts, __ATOMIC_SEQ_CST) == word)
+		nap(NS_PER_MS);
+}
+
 void worker_yield(struct worker *w)
 {
 	give_up(w);

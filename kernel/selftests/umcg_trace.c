@@ -26,7 +26,7 @@ static void control(const char *name, const char *value)
 static void steps(struct worker *self)
 {
 	worker_yield(self);
-	nap(NS_PER_MS);
+	worker_nap(self);
 	state_set(&self->rec, RUNNING, RUNNING | PREEMPTED);
 	sys_kick(0, self->tid);
 	CHECK_EQ(worker_park(self, NULL, now_ns(CLOCK_MONOTONIC) + NS_PER_MS), -ETIMEDOUT);

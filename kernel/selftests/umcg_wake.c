@@ -9,7 +9,7 @@ static struct worker w[4];
 static void sleeper(struct worker *self)
 {
 	while (self->count < (long)self->arg) {
-		nap(NS_PER_MS);
+		worker_nap(self);
 		self->count++;
 	}
 }
