@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 EXTRAS ?= dev,lab
+PIP := $(BIN)/pip
 
 # JupyterLab wants to be told that root is meant.
 AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
@@ -38,8 +39,10 @@ bench: deps	## the benchmark suite: one results file, one report
 	@$(MAKE) -C kernel image BASE=1
 	@$(BIN)/labkit bench
 
-test: deps lint	## kernel image, conformance programs, libumcg, Python unit and guest tests
+test: deps lint	## kernel image, conformance programs, libumcg, Python unit and guest tests, notebooks with recorded runs
 	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q -m 'not vm' tests/jupyter
+	@$(EXECUTE) --nbmake-kernel=python3 notebooks
 	@$(MAKE) -C kernel check-host
 	@$(MAKE) -C kernel check CPUS=2
 	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/guest
@@ -59,13 +62,13 @@ test-jupyter: deps	## the Jupyter kernel: start, interrupt, restart, panic, two 
 
 # NOTEBOOK=notebooks/02-swap.ipynb chooses one.
 NOTEBOOK ?= notebooks
-EXECUTE = $(BIN)/pytest -q -p no:cacheprovider --timeout=3600 --nbmake --nbmake-timeout=900 $(NOTEBOOK)
+EXECUTE = $(BIN)/pytest -q -p no:cacheprovider --timeout=3600 --nbmake --nbmake-timeout=900
 
 test-notebooks: deps	## every notebook, on plain Python with recorded runs and on the patched kernel
 	@$(MAKE) -C kernel image
 	@$(BIN)/labkit jupyter install
-	@$(EXECUTE) --nbmake-kernel=python3
-	@$(EXECUTE) --nbmake-kernel=python-umcg
+	@$(EXECUTE) --nbmake-kernel=python3 $(NOTEBOOK)
+	@$(EXECUTE) --nbmake-kernel=python-umcg $(NOTEBOOK)
 
 test-browser: deps	## JupyterLab in Chromium: notebook 02 on the patched kernel; pictures in out/browser
 	@$(MAKE) packages PACKAGES='$(BROWSER_PACKAGES)'
@@ -115,7 +118,7 @@ packages:
 	fi; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	echo "Installing Debian packages (to build the kernel, boot it in QEMU, set up Python):$$missing"; \
-	$$sudo apt-get -q update && \
+	{ [ -n "$$APT_LISTS_ARE_NEW" ] || $$sudo apt-get -q update; } && \
 	found=; for p in $$missing; do \
 		if apt-cache show $$p >/dev/null 2>&1; then found="$$found $$p"; \
 		else echo "$$p: this release does not have it; going on without"; fi; \
@@ -126,7 +129,7 @@ $(VENV)/installed: pyproject.toml setup.py $(wildcard labkit/native/*.[ch] labki
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than 3.11: give PYTHON=")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing labkit and what it needs into $(VENV)"
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[$(EXTRAS)]'
+	@$(PIP) install -q --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
 clean:		## outputs of this folder (make -C kernel clean: the kernel's)

@@ -11,4 +11,4 @@ printf '#include <libumcg.h>\nint main(void) { return umcg_enabled() ? 0 : 1; }\
 step "use UMCG"
 "$program" || die "umcg_enabled() is false on $(uname -r). If kernel.sh has run, restart the machine;
 if it has been restarted, look at the boot loader's choice (/etc/default/grub.d/umcg-lab.cfg)."
-echo "UMCG Lab: $(uname -r) has UMCG"
+echo "This machine runs $(uname -r), which has UMCG."

@@ -13,6 +13,18 @@ installed() {
 		sed -n "s/^ii  *$wanted linux-image-//p"
 }
 
+step "choose the kernel that boots"
+command -v update-grub >/dev/null ||
+	die "this machine does not boot with GRUB; install the package of \`make -C kernel deb\` yourself"
+menu=/boot/grub/grub.cfg
+default=/etc/default/grub.d/umcg-lab.cfg
+choose() {
+	[ "$(cat $default 2>/dev/null)" != "GRUB_DEFAULT='$1'" ] || return 0
+	changed
+	mkdir -p "${default%/*}"
+	echo "GRUB_DEFAULT='$1'" >$default
+}
+
 step "install the kernel, version $wanted"
 release=$(installed)
 if [ -z "$release" ]; then
@@ -27,6 +39,11 @@ if [ -z "$release" ]; then
 		step "install the kernel, version $wanted"
 	fi
 	changed
+	# The name that the kernel will have in GRUB's menu; the package makes the menu.
+	root=$(grub-probe --target=fs_uuid / || true)
+	release=${1##*/linux-image-}
+	release=${release%%_*}
+	choose "gnulinux-advanced-$root>gnulinux-$release-advanced-$root"
 	apt-get install -y --allow-downgrades "$(readlink -f "$1")"
 	release=$(installed)
 	[ -n "$release" ] || die "apt-get installed $1, but dpkg does not know it as installed"
@@ -34,22 +51,14 @@ if [ -z "$release" ]; then
 fi
 
 step "make $release the kernel that boots by default"
-command -v update-grub >/dev/null ||
-	die "this machine does not boot with GRUB; make $release the default of its boot loader yourself"
-menu=/boot/grub/grub.cfg
 id_of() { sed -n "s/^[[:space:]]*$1 .*menuentry_id_option '\($2\)'.*/\1/p" $menu | head -n 1; }
 [ -n "$(id_of menuentry "gnulinux-$release-advanced-[^']*")" ] || update-grub
 entry=$(id_of menuentry "gnulinux-$release-advanced-[^']*")
 [ -n "$entry" ] || die "update-grub has not put it into $menu"
 submenu=$(id_of submenu "gnulinux-advanced-[^']*")
-choice="GRUB_DEFAULT='${submenu:+$submenu>}$entry'"
-file=/etc/default/grub.d/umcg-lab.cfg
-if [ "$(cat $file 2>/dev/null)" != "$choice" ]; then
-	changed
-	mkdir -p /etc/default/grub.d
-	echo "$choice" >$file
-	update-grub
-fi
+choice=${submenu:+$submenu>}$entry
+choose "$choice"
+grep -qF "set default=\"$choice\"" $menu || update-grub
 
 [ "$(uname -r)" = "$release" ] || touch /run/reboot-required
 if [ -e /run/reboot-required ]; then

@@ -11,9 +11,12 @@ export APT_CONFIG="$project/kernel/provision/apt.conf"
 export UMCG_CACHE="${UMCG_CACHE:-/var/cache/umcg-lab}"
 UMCG_DEBS=${UMCG_DEBS:-$UMCG_CACHE/debs}
 
-# step TEXT: what is being done from here on; `changed` says that this run has changed something.
-step() { current=$*; }
-changed() { echo "UMCG Lab: $current"; }
+# step TEXT: what is being done from here on; `changed` says, once a step, that this run changes something.
+step() { current=$* said=; }
+changed() {
+	[ -n "$said" ] || echo "UMCG Lab: $current"
+	said=yes
+}
 die() { trap - EXIT; fail "$*"; exit 1; }
 fail() { echo "UMCG Lab, $(basename "$0"): could not $current: $*" >&2; }
 
@@ -23,11 +26,16 @@ trap 'code=$?; [ $code = 0 ] || fail "the command before this line failed (code 
 [ "$(id -u)" = 0 ] || die "this needs root: sudo $0"
 command -v apt-get >/dev/null || die "this script is for Debian and its children (no apt-get here)"
 
-# Debian packages by the names of the project's Makefile; asks the network only for those that are missing.
+# Debian packages by the names of the project's Makefile; asks the network only for those that are missing, and
+# what there is to be had not again within the hour.
 packages() {
+	asked=/run/umcg-lab-apt-lists
 	if ! command -v make >/dev/null; then
+		changed
 		apt-get update
-		apt-get install -y make
+		touch $asked
+		# Names that are variables of the Makefile have to wait for make.
+		apt-get install -y make $(printf '%s\n' "$@" | grep -v '[$]')
 	fi
-	make -s -C "$project" packages PACKAGES="$*"
+	APT_LISTS_ARE_NEW=$(find $asked -mmin -60 2>/dev/null) make -s -C "$project" packages PACKAGES="$*"
 }

@@ -5,7 +5,13 @@
 
 step "install the Jupyter kernel Python (UMCG)"
 [ -x "$venv/bin/jupyter" ] || die "$venv has no JupyterLab: run labkit.sh first"
-as_user "$venv/bin/labkit" jupyter install >/dev/null
+mark=$venv/share/jupyter/umcg-lab-installed
+source=$(cd "$lab/labkit/jupyter" && cat ./*.* | sha256sum)
+if [ "$(cat "$mark" 2>/dev/null)" != "$source" ]; then
+	changed
+	as_user "$venv/bin/labkit" jupyter install >/dev/null
+	echo "$source" | as_user tee "$mark" >/dev/null
+fi
 
 step "make JupyterLab's token"
 if [ ! -s $token ]; then

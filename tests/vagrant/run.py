@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import wheels
+
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 
@@ -82,6 +84,7 @@ def main() -> int:
     _say([*make, "deb"])
     where = dict(line.split("=", 1) for line in _say([*make, "where"]).splitlines())
     box = _say([str(HERE / "box.sh"), str(_cache() / "vagrant")]).strip()
+    index = wheels.fetch(PROJECT, _cache() / "vagrant")
 
     user = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
     with _scratch() as scratch:
@@ -102,6 +105,7 @@ def main() -> int:
             "LABTEST_SCRATCH": str(scratch),
             "LABTEST_BOX": box,
             "LABTEST_DEBS": where["DEBS"],
+            "LABTEST_WHEELS": str(index),
         }
         with subprocess.Popen(command, env=environment, cwd=PROJECT) as test:
             try:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
@@ -16,18 +17,19 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import requests  # noqa: E402
+import wheels  # noqa: E402
 from run import PROJECT  # noqa: E402
 from server import Server  # noqa: E402
 from world import World  # noqa: E402
 
 from labkit.vm import VmOptions, accel  # noqa: E402
 
-#: What a second `vagrant provision` must leave as it is: files, this boot, the running service.
+#: What a second `vagrant provision` must not even write again: files, this boot, the service.
 STATE = r"""
-sudo find /boot /etc /usr/local /var/lib/dpkg/status -xdev -type f -exec sha256sum {} + | sort -k 2
-cd umcg-lab
-find . .venv/etc .venv/share \( -path ./.venv -o -name __pycache__ \) -prune \
-    -o -type f -exec sha256sum {} + | sort -k 2
+show="-type f -printf %T@\t%s\t%m\t%u\t%p\n"
+sudo find /boot /etc /usr/local /var/lib/dpkg/status -xdev $show | sort -k 5
+find umcg-lab \( -path '*/site-packages/*' -o -name __pycache__ \) -prune -o $show | sort -k 5
+stat -c '%Y %n' umcg-lab/.venv/lib/python3*/site-packages
 cat /proc/sys/kernel/random/boot_id
 systemctl show -p MainPID -p ActiveEnterTimestampMonotonic umcg-lab
 """
@@ -42,8 +44,9 @@ def world() -> Iterator[World]:
         pytest.fail("this test needs a world of its own: make test-vagrant")
     # An ordinary user may use KVM where a boot has proved it; the user made for root may not.
     driver = "kvm" if os.geteuid() and accel.choose(VmOptions()) == "kvm" else "qemu"
-    world = World(Path(scratch), driver)
-    yield world
+    with wheels.served(Path(os.environ["LABTEST_WHEELS"])) as index:
+        world = World(Path(scratch), driver, index)
+        yield world
     for what, seconds in world.times:
         print(f"{seconds:6.0f} s  {what}")
 
@@ -53,6 +56,14 @@ def link(said: str, port: int) -> str:
     found = re.findall(rf"http://localhost:{port}/lab\?token=([0-9a-f]+)", said)
     assert len(found) == 1, "vagrant up did not print the link of JupyterLab"
     return str(found[0])
+
+
+def size(world: World) -> tuple[int, int]:
+    """CPUs and memory of the machine, in GiB, upwards: its kernel keeps some for itself."""
+    cpus, kib = world.guest(
+        "nproc; sed -n 's/MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo"
+    ).split()
+    return int(cpus), -(-int(kib) // 2**20)
 
 
 def run_notebook(world: World, server: Server) -> None:
@@ -71,16 +82,19 @@ def run_notebook(world: World, server: Server) -> None:
     world.times.append((NOTEBOOK, time.monotonic() - begun))
 
 
-@pytest.mark.timeout(14400)
+@pytest.mark.timeout(7200)
 def test_the_life_of_the_machine(world: World) -> None:
     world.add_box(Path(os.environ["LABTEST_BOX"]))
 
     token = link(world.vagrant("up"), world.port)
     server = Server(world.port, token)
     assert server.get("status")["kernels"] == 0
+    assert world.guest("stat -c '%a %U' /etc/umcg-lab/token").split() == ["600", "vagrant"]
+    server_process = "$(systemctl show -p MainPID --value umcg-lab)"
+    assert world.guest(f"ps -o user= -p {server_process}").strip() == "vagrant"
     refused = requests.get(f"{server.address}/api/status", timeout=60)
     assert refused.status_code == 403, "JupyterLab lets in whoever asks"
-    assert world.guest("nproc").strip() == "2"
+    assert size(world) == (2, 3)
     run_notebook(world, server)
 
     # In the machine the lab is local: nothing is missing because no microVM can be had.
@@ -90,24 +104,23 @@ def test_the_life_of_the_machine(world: World) -> None:
     assert nested.strip().endswith("-umcg")
 
     world.vagrant("halt")
-    said = world.vagrant("up")
+    said = world.vagrant("up", env={"UMCG_LAB_CPUS": "3"})
+    assert size(world) == (3, 3)
     assert link(said, world.port) == token
     assert server.get("status")["kernels"] == 0
 
     # What somebody has changed in the machine stays, what is as it was stays, too.
     world.guest(f"echo >>umcg-lab/notebooks/{NOTEBOOK}")
-    before = world.guest(STATE)
+    before = world.guest(STATE, show=False)
     said = world.vagrant("provision")
-    assert world.guest(STATE) == before
+    assert "UMCG Lab: " not in said, "a step that had nothing to do did something"
+    after = world.guest(STATE, show=False)
+    assert after == before, "\n".join(difflib.unified_diff(before.splitlines(), after.splitlines()))
     assert link(said, world.port) == token
 
     # A step that fails says which it was and what to do.
-    code, said = world.try_run(
-        "vagrant",
-        "ssh",
-        "-c",
-        "sudo UMCG_LAB_USER=nobody-of-that-name /vagrant/labkit/provision/jupyter.sh",
-    )
+    wrong = "sudo UMCG_LAB_USER=nobody-of-that-name /vagrant/labkit/provision/jupyter.sh"
+    code, said = world.try_guest(wrong)
     assert code and "jupyter.sh: could not" in said and "UMCG_LAB_USER" in said
 
     world.vagrant("destroy", "--force")

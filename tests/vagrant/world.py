@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,6 @@ from pathlib import Path
 from run import PROJECT, UID, USER
 
 HERE = Path(__file__).resolve().parent
-
-#: Certificate authorities that an administrator has added.
-_LOCAL_AUTHORITIES = Path("/usr/local/share/ca-certificates")
-_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-
-#: pip's settings that mean the same in the guest as here.
-_PIP = ("index-url", "extra-index-url", "trusted-host", "timeout", "default-timeout", "retries")
 
 
 def free_port() -> int:
@@ -32,34 +25,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def pip_settings() -> str:
-    """This machine's pip.conf for the guest: indices and certificates, but no local folders."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
-    )
-    lines = ["[global]", f"cert = {_BUNDLE}"]
-    for line in listed.stdout.splitlines():
-        key, _, value = line.partition("=")
-        name = key.rsplit(".", 1)[-1]
-        kept = [word for word in value.strip("'\"").split() if not word.startswith(("file:", "/"))]
-        if name in _PIP and kept:
-            lines.append(f"{name.removeprefix('default-')} = {' '.join(kept)}")
-    # Compiling thousands of files that nobody imports takes minutes under TCG.
-    return "\n".join([*dict.fromkeys(lines), "[install]", "no-compile = true"])
-
-
 @dataclass
 class World:
     """Folders, user and environment that `vagrant` runs with.
 
     Attributes:
         scratch: everything that is written lies below.
+        driver: libvirt's, kvm or qemu.
+        index: address of the guest's package index.
         port: JupyterLab's port on this machine.
         times: seconds that each step took, in order.
     """
 
     scratch: Path
     driver: str
+    index: str
     port: int = field(default_factory=free_port)
     times: list[tuple[str, float]] = field(default_factory=list)
 
@@ -71,9 +51,6 @@ class World:
             folder.mkdir(mode=0o700)
             self._give(folder)
         shutil.copy(HERE / "overlay.rb", settings / "Vagrantfile")
-        authorities = self.scratch / "authorities.crt"
-        added = sorted(_LOCAL_AUTHORITIES.glob("**/*.crt"))
-        authorities.write_text("".join(file.read_text() for file in added))
         debs = self.scratch / "debs"
         shutil.copytree(os.environ["LABTEST_DEBS"], debs)
         self.environment = {
@@ -91,11 +68,9 @@ class World:
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "LABTEST_DRIVER": self.driver,
             "LABTEST_SSH_PORT": str(free_port()),
-            "LABTEST_CA": str(authorities) if added else "",
-            "LABTEST_PIP": pip_settings(),
+            "LABTEST_INDEX": self.index,
             "UMCG_LAB_DEBS": str(debs),
             "UMCG_LAB_PORT": str(self.port),
-            "UMCG_LAB_CPUS": "2",
             "UMCG_LAB_MEMORY": "3072",
         }
 
@@ -109,22 +84,22 @@ class World:
         if self._ids:
             os.chown(path, UID, UID)
 
-    def run(self, *argv: str, timeout_s: float = 5400, env: dict[str, str] | None = None) -> str:
-        """Run a command as the user, show what it says and return it.
+    def run(self, *argv: str, env: dict[str, str] | None = None, show: bool = True) -> str:
+        """Run a command as the user, show what it says (or do not) and return it.
 
         Raises:
             AssertionError: its exit code is not 0; the output has been shown.
         """
-        code, text = self.try_run(*argv, timeout_s=timeout_s, env=env)
+        code, text = self.try_run(*argv, env=env, show=show)
         assert code == 0, f"{' '.join(argv)}: exit code {code}"
         return text
 
     def try_run(
-        self, *argv: str, timeout_s: float = 5400, env: dict[str, str] | None = None
+        self, *argv: str, env: dict[str, str] | None = None, show: bool = True
     ) -> tuple[int, str]:
         """Like `run`, for a command that may fail; its exit code and output."""
         begun = time.monotonic()
-        with subprocess.Popen(
+        with subprocess.Popen(  # type: ignore[call-overload]
             argv,
             cwd=PROJECT,
             env={**self.environment, **(env or {})},
@@ -133,31 +108,40 @@ class World:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            **self._ids,  # type: ignore[arg-type]
+            **self._ids,
         ) as process:
             said = []
             assert process.stdout
             for line in process.stdout:
-                if "Progress: " not in line:
+                if show and "Progress: " not in line:
                     print(f"  {time.monotonic() - begun:5.0f} s  {line}", end="", flush=True)
                 said.append(line)
-                if time.monotonic() - begun > timeout_s:
-                    process.kill()
-                    raise AssertionError(f"{' '.join(argv)}: not done after {timeout_s:.0f} s")
         return process.returncode, "".join(said)
 
-    def vagrant(self, *argv: str, **options: float) -> str:
+    def vagrant(self, *argv: str, env: dict[str, str] | None = None) -> str:
         """`vagrant ARG...` on the project; its time is noted."""
-        print(f"== vagrant {' '.join(argv)}", flush=True)
+        print(f"== {time.strftime('%H:%M:%S')} vagrant {' '.join(argv)}", flush=True)
         begun = time.monotonic()
         try:
-            return self.run("vagrant", *argv, "--no-color", **options)  # type: ignore[arg-type]
+            return self.run("vagrant", *argv, "--no-color", env=env)
         finally:
             self.times.append((f"vagrant {argv[0]}", time.monotonic() - begun))
 
-    def guest(self, script: str) -> str:
+    def guest(self, script: str, show: bool = True) -> str:
         """What a shell script says in the guest, run as the ordinary user there."""
-        return self.run("vagrant", "ssh", "--no-color", "-c", script)
+        return self.run(*self._ssh, script, show=show)
+
+    def try_guest(self, script: str) -> tuple[int, str]:
+        """Like `guest`, for a script that may fail; its exit code and output."""
+        return self.try_run(*self._ssh, script)
+
+    @functools.cached_property
+    def _ssh(self) -> tuple[str, ...]:
+        """`vagrant ssh` without the seconds and the words of Vagrant itself."""
+        said = self.run("vagrant", "ssh-config", "--no-color")
+        settings = self.home / "ssh-config"
+        settings.write_text(said[said.index("Host default") :])
+        return "ssh", "-q", "-F", str(settings), "default"
 
     def add_box(self, box: Path) -> None:
         """Make `box` known to Vagrant under the name that the project's Vagrantfile asks for."""
