@@ -80,6 +80,7 @@ class Lab:
         self.notebook = notebook
         self.environment = environment.collect()
         self.live = engine.enabled()
+        self._anywhere: list[Panel] = []
 
     def __str__(self) -> str:
         if self.live:
@@ -109,7 +110,10 @@ class Lab:
         """
         here = self.live or anywhere
         recorded = None if here else load(_recorded(self._file(name)))
-        return labkit.panel(experiment, recorded=recorded, **fields)
+        panel = labkit.panel(experiment, recorded=recorded, **fields)
+        if anywhere:
+            self._anywhere.append(panel)
+        return panel
 
     def result(self, panel: Panel, name: str = "") -> Run:
         """The panel's run: the recorded one it was given, else the one you made, else one made now.
@@ -123,7 +127,7 @@ class Lab:
             panel.wait()
         if panel.run is None:
             raise RuntimeError("the panel has no run: press Run and wait for the end of its bar")
-        return self._shown(panel.run, name)
+        return self._shown(panel.run, name, record=panel not in self._anywhere)
 
     def run(self, experiment: str, *, name: str = "", anywhere: bool = False, **fields: Any) -> Run:
         """The experiment's run, measured now; without UMCG the recorded one.
@@ -137,7 +141,7 @@ class Lab:
         if self.live or anywhere:
             with _Bar() as bar:
                 run: Run = getattr(labkit, experiment)(progress=bar, **fields)
-            return self._shown(run, name)
+            return self._shown(run, name, record=not anywhere)
         run = load(_recorded(self._file(name)))
         asked = {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
         unlike = [
@@ -164,7 +168,7 @@ class Lab:
         recorded: R = _read(_recorded(self._file(name)))
         return self._shown(recorded, name)
 
-    def _shown(self, result: R, name: str) -> R:
+    def _shown(self, result: R, name: str, *, record: bool = True) -> R:
         """Say where a result comes from; save it if `notebooks/record.py` runs this."""
         file = self._file(name)
         where = result.environment if isinstance(result, Run) else self.environment
@@ -175,7 +179,7 @@ class Lab:
         else:
             print(f"Recorded {str(where.get('time', '?'))[:10]}: {_where(where)}.")
         folder = os.environ.get(_SAVE_IN)
-        if folder and self.live:
+        if folder and self.live and record:
             _save(result, Path(folder) / file, where)
         return result
 

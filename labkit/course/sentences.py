@@ -146,10 +146,14 @@ def say_across(
         raise MissingSamples(f"not both runs have samples of {series!r} in {unit or 'any unit'}")
     ratio, low, high = bootstrap_ratio(a, b, paired=False)
     keys = [k for k in run.spec if run.spec[k] != baseline.spec.get(k)]
-    asked = [", ".join(f"{key} {one.spec.get(key)}" for key in keys) for one in (run, baseline)]
+    asked = [", ".join(f"{k} {_short(one.spec.get(k))}" for k in keys) for one in (run, baseline)]
     names = [f"{series} ({words or 'again'})" for words in asked]
     count = min(len(a), len(b))
     return Comparison(names[0], names[1], unit, ratio, low, high, count, predicted)
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def answer(question: str, predicted: object, measured: object) -> None:

@@ -20,7 +20,7 @@ _SPEC = {
     "display_name": DISPLAY_NAME,
     "language": "python",
     "interrupt_mode": "signal",
-    "metadata": {"debugger": True, "kernel_provisioner": {"provisioner_name": "labkit-vm"}},
+    "metadata": {"kernel_provisioner": {"provisioner_name": "labkit-vm"}},
 }
 
 # A notebook that names no kernel starts with the default one at once, and says that it waits for

@@ -1,72 +1,110 @@
 # SPDX-License-Identifier: MIT
-"""The notebook's interrupt button ends what a panel runs, also when no cell is executing.
+"""The notebook's interrupt button ends what a panel runs, wherever the interrupt arrives.
 
-An idle Jupyter kernel ignores the signal. While something runs that a panel has started, the
-signal's handler is this module's. While a cell executes the handler is the kernel's; that the cell
-was interrupted is seen when it is over.
+Python calls a signal's handler when the main thread comes to its next instruction. That may be
+late: an interrupt that arrives when a cell is about to sleep is seen after the sleep. And each
+message that a Jupyter kernel handles has a handler of its own. So a thread of ours listens to what
+Python writes at once, whichever handler is there (`signal.set_wakeup_fd`). An idle kernel has none,
+it ignores the signal: then we put one there that does nothing.
 """
 
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from IPython.core.getipython import get_ipython
 
+_watchers: list[Interrupts] = []
+
+#: Where Python writes the numbers of signals; None: nobody listens. The main thread's.
+_told: socket.socket | None = None
+
 
 class Interrupts:
-    """Calls `then` for every interrupt between `watch` and `leave`."""
+    """Calls `then` for every interrupt between `watch` and `leave`, in a thread of its own."""
 
     def __init__(self, then: Callable[[], None]) -> None:
-        self._then = then
-        self._before: Any = None
-        self._watching = False
+        self.then = then
 
     def watch(self) -> None:
         """From now on; from any thread. Does nothing outside of a Jupyter kernel."""
-        self._watching = True
-        self._in_main_thread(self._install)
-        if (shell := get_ipython()) is not None:
-            shell.events.register("post_run_cell", self._after_cell)
+        shell = get_ipython()
+        if shell is None or _loop() is None:
+            return
+        _watchers.append(self)
+        _listen()
+        _when_idle(_listen)
+        # While a cell awaits, the loop goes on with the cell's handler in place: again after it.
+        shell.events.register("post_run_cell", self._after_cell)
 
     def leave(self) -> None:
         """No longer; from any thread."""
-        self._watching = False
-        self._in_main_thread(self._restore)
-        if (shell := get_ipython()) is not None:
-            with suppress(ValueError):  # it was not registered
-                shell.events.unregister("post_run_cell", self._after_cell)
+        shell = get_ipython()
+        if shell is None or self not in _watchers:
+            return
+        _watchers.remove(self)
+        shell.events.unregister("post_run_cell", self._after_cell)
+        _when_idle(_listen_no_more)
 
-    def _in_main_thread(self, do: Callable[[], None]) -> None:
-        """Only the main thread may change handlers, and not while it handles a message.
+    def _after_cell(self, _: Any) -> None:
+        _when_idle(_listen)
 
-        Around each message the kernel sets a handler of its own and puts back what was there.
-        """
-        kernel = getattr(get_ipython(), "kernel", None)
-        loop = getattr(getattr(kernel, "io_loop", None), "asyncio_loop", None)
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(do)
 
-    def _install(self) -> None:
-        here = threading.current_thread() is threading.main_thread()
-        if here and self._watching and self._before is None:
-            self._before = signal.signal(signal.SIGINT, self._handle)
+def _listen() -> None:
+    """Only the main thread may change handlers."""
+    global _told
+    if not _watchers or threading.current_thread() is not threading.main_thread():
+        return
+    if _told is None:
+        heard, _told = socket.socketpair()
+        _told.setblocking(False)
+        before = signal.set_wakeup_fd(_told.fileno(), warn_on_full_buffer=False)
+        if before != -1:  # somebody listens already, and there can be only one
+            signal.set_wakeup_fd(before)
+        threading.Thread(target=_hear, args=(heard,), name="labkit-interrupts", daemon=True).start()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _nothing)
 
-    def _restore(self) -> None:
-        if self._before is not None and not self._watching:
-            if signal.getsignal(signal.SIGINT) == self._handle:
-                signal.signal(signal.SIGINT, self._before)
-            self._before = None
 
-    def _after_cell(self, result: Any) -> None:
-        if isinstance(result.error_in_exec, KeyboardInterrupt):
-            self._then()
+def _listen_no_more() -> None:
+    global _told
+    if _watchers or _told is None:
+        return
+    before = signal.set_wakeup_fd(-1)
+    if before != _told.fileno():
+        signal.set_wakeup_fd(before)
+    _told.close()  # ends the thread
+    _told = None
+    if signal.getsignal(signal.SIGINT) == _nothing:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self._then()
-        if callable(self._before):
-            self._before(number, frame)
+
+def _hear(heard: socket.socket) -> None:
+    with heard:
+        while numbers := heard.recv(64):
+            if signal.SIGINT in numbers:
+                for watcher in list(_watchers):
+                    watcher.then()
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Handle the signal in an idle kernel, as if it were ignored."""
+
+
+def _loop() -> Any:
+    """The event loop of the Jupyter kernel we are in, or None."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    loop = getattr(getattr(kernel, "io_loop", None), "asyncio_loop", None)
+    return None if loop is None or loop.is_closed() else loop
+
+
+def _when_idle(do: Callable[[], None]) -> None:
+    """Do it in the main thread, after the message that it handles now."""
+    loop = _loop()
+    if loop is not None:
+        loop.call_soon_threadsafe(do)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import threading
 import time
@@ -26,6 +27,10 @@ from labkit.run import Run, load
 
 #: Seconds between two updates of the page: each is a few messages, and a microVM may be slow.
 UPDATE_S = 0.4
+
+#: Seconds that `wait` sleeps at most. An interrupt that comes when it is about to sleep does not
+#: wake it; it then comes through after the sleep.
+_SLEEP_S = 0.2
 
 _NO_UMCG = (
     "This Linux kernel has no UMCG: Run measures the baselines only. For all of it choose the "
@@ -77,7 +82,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self.recorded = load(recorded) if isinstance(recorded, str | os.PathLike) else recorded
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._interrupts = Interrupts(lambda: self._stop.set())
+        self._over = threading.Lock()
+        self._interrupts = Interrupts(self.stop)
         self.controls = controls(self._spec, initial)
         self._make()
         super().__init__(self._layout())
@@ -166,13 +172,22 @@ class Panel(widgets.VBox):  # type: ignore[misc]
                 raise RuntimeError("the experiment is running already; stop it, or wait for it")
             spec = self.spec()
             self._stop = threading.Event()
-            self._thread = threading.Thread(
+            self._over = threading.Lock()
+            self._over.acquire()
+            thread = threading.Thread(
                 target=self._work, args=(spec, self._stop), name=f"labkit-{spec.experiment}",
                 daemon=True,
             )  # fmt: skip
-            self._busy(True)
-            self._interrupts.watch()
-            self._thread.start()
+            try:
+                self._thread = thread
+                self._busy(True)
+                self._interrupts.watch()
+                thread.start()
+            except BaseException:  # an interrupt, or there is no room for a thread
+                self._stop.set()
+                if not thread.is_alive():  # not yet: it will see that it is not wanted
+                    self._end(self._hint())
+                raise
 
     def stop(self) -> None:
         """End the run early: its threads stop, what was measured so far is shown."""
@@ -186,16 +201,29 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
         An interrupt of the kernel ends the wait and the run.
         """
-        thread = self._thread
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        thread, over = self._thread, self._over
         if thread is None:
             return True
         try:
-            thread.join(timeout)
+            # Not `thread.join`: Python 3.11 takes a thread whose join was interrupted for dead.
+            while self._runs(thread):
+                left = end - time.monotonic()
+                if left <= 0:
+                    return False
+                if over.acquire(timeout=min(left, _SLEEP_S)):
+                    over.release()  # for others who wait
+            if thread.is_alive():  # in its last line
+                thread.join()
         except KeyboardInterrupt:
             self.stop()
-            thread.join()
+            self.wait()
             raise
-        return not thread.is_alive()
+        return True
+
+    def _runs(self, thread: threading.Thread) -> bool:
+        with self._lock:
+            return self._thread is thread
 
     def compare(self) -> None:
         """Set the run beside the one before; see `labkit.compare`."""
@@ -230,6 +258,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
     def _work(self, spec: Spec, stop: threading.Event) -> None:
         """The thread of a run: whatever goes wrong is said in the panel, and all is as before."""
+        if not self._runs(threading.current_thread()):
+            return
         said, bad = "", False
         try:
             run = experiments.run(spec, self._watcher(), stop)
@@ -244,12 +274,16 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         except Exception as error:
             said, bad = _explain(error), True
         finally:
-            with self._lock:
-                self._thread = None
-                self._interrupts.leave()
-                self._live.value = ""
-                self._busy(False)
-                self._say(said or self._hint(), bad=bad)
+            self._end(said or self._hint(), bad=bad)
+
+    def _end(self, said: str, *, bad: bool = False) -> None:
+        with self._lock:
+            self._thread = None
+            self._interrupts.leave()
+            self._live.value = ""
+            self._busy(False)
+            self._say(said, bad=bad)
+            self._over.release()
 
     def _watcher(self, clock: Callable[[], float] = time.monotonic) -> Callable[[Update], None]:
         meter = Meter(clock)

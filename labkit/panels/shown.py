@@ -50,7 +50,7 @@ class Shown(widgets.VBox):  # type: ignore[misc]
             self.timeline.show(run)
         except MissingEvents as error:
             self.timeline.clear()
-            self.title.value += words_html(f"{caption(run)} No timeline: {error}.")
+            self.title.value += words_html(f"{caption(run)} No timeline: {_why(run, error)}.")
         self.table.value = samples_html(run)
         self._draw_latency()
         self.layout.display = None
@@ -66,7 +66,13 @@ class Shown(widgets.VBox):  # type: ignore[misc]
         try:
             self.latency.value = draw_latency(self._run, self.which.value)
         except MissingEvents as error:
-            self.latency.value = words_html(f"Nothing to draw: {error}.")
+            self.latency.value = words_html(f"Nothing to draw: {_why(self._run, error)}.")
+
+
+def _why(run: Record, error: MissingEvents) -> str:
+    if run.events.is_empty() and run.counters.get("stopped"):
+        return "the run was stopped before events were recorded"
+    return str(error)
 
 
 def _html(name: str) -> widgets.HTML:

@@ -113,5 +113,11 @@ def page(lab):
                 route.abort()
 
         page.route("**/*", only_here)
+
+        def socket(opened):
+            if not opened.url.startswith(lab.url.replace("http", "ws", 1)):
+                page.strayed.append(opened.url)
+
+        page.on("websocket", socket)
         yield page
         browser.close()

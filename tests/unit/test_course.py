@@ -261,6 +261,13 @@ def test_what_needs_no_umcg_is_measured_anywhere(stock, capsys):
     panel = lab.panel("swap", anywhere=True, **fields)
     assert lab.result(panel).samples.height
     assert capsys.readouterr().out.count("Measured here.") == 2
+
+
+def test_what_is_measured_anywhere_is_not_recorded(stock, monkeypatch):
+    lab = live(monkeypatch, stock)
+    fields = {"methods": ("futex",), "placements": ("pinned",), "value_ms": 1, "repetitions": 1}
+    lab.run("swap", anywhere=True, **fields)
+    lab.result(lab.panel("swap", anywhere=True, **fields))
     assert not list(stock.iterdir())
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -236,22 +238,58 @@ def test_closing_stops_the_threads() -> None:
     assert not panel.running
 
 
-def test_an_interrupted_wait_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_that_does_not_wake_the_wait_stops_the_run() -> None:
+    """As one that comes when the wait is about to sleep: it hits no system call of this thread."""
     panel = labkit.panel("block", **ENDLESS)
     panel.start()
-    thread = panel._thread
-    join, calls = thread.join, []
+    waiter = threading.get_ident()
 
-    def interrupted(timeout: float | None = None) -> None:
-        calls.append(timeout)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        join(timeout)
+    def waits() -> bool:
+        frame = sys._current_frames()[waiter]
+        while frame is not None and frame.f_code is not Panel.wait.__code__:
+            frame = frame.f_back
+        return frame is not None
 
-    monkeypatch.setattr(thread, "join", interrupted)
+    def interrupt() -> None:
+        while not waits():
+            os.sched_yield()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    helper = threading.Thread(target=interrupt)
+    helper.start()
     with pytest.raises(KeyboardInterrupt):
         panel.wait()
-    assert not panel.running
+    helper.join()
+    assert not panel.running and not threads()
+
+
+@pytest.mark.parametrize("where", ["_busy", "_interrupts.watch", "before", "after"])
+def test_an_interrupted_start_leaves_nothing_running(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    panel = labkit.panel("block", **ENDLESS)
+    start = threading.Thread.start
+
+    def interrupted(thread: Any, *_: Any) -> None:
+        if where == "after":
+            start(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if where in ("before", "after"):
+            patch.setattr(threading.Thread, "start", interrupted)
+        elif where == "_busy":
+            busy = panel._busy
+            patch.setattr(panel, "_busy", lambda yes: interrupted(None) if yes else busy(yes))
+        else:
+            patch.setattr(panel._interrupts, "watch", lambda: interrupted(None))
+        with pytest.raises(KeyboardInterrupt):
+            panel.start()
+        assert panel.wait(60) and not panel.running
+    assert not panel._button.disabled and panel._stopper.disabled
+    panel.start()
+    panel.stop()
+    assert panel.wait(60)
 
 
 def test_an_error_is_said_in_words_and_the_panel_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

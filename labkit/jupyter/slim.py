@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+"""Starts ipykernel without its debugger, whose modules are a quarter of what it loads.
+
+In a guest whose instructions are interpreted that is a quarter of the time until it answers.
+"""
+
+import sys
+
+if __name__ == "__main__":
+    # Not the notebook's folder, while our own modules are loaded; ipykernel puts it back.
+    sys.path.pop(0)
+
+    # For ipykernel there is no debugpy; for a cell that imports it there is.
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
+    import ipykernel.debugger
+
+    del sys.modules["debugpy"]
+    assert not ipykernel.debugger._is_debugpy_available
+
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
