@@ -142,6 +142,7 @@ struct server {
 	struct umcg_task rec;
 	struct pool	*pool;
 	pid_t		tid;
+	bool		seeks;		/* in server_next(), IDLE for want of work */
 	struct worker	*current;	/* runs, or ran last; workers change it in a swap */
 	struct worker	*first, *last;	/* taken from the idle list, oldest first */
 	unsigned long	blocks, yields, preempts, ends;	/* how runs came to an end */

@@ -224,6 +224,7 @@ struct worker *server_next(struct server *s)
 		if (!__atomic_load_n(&p->live, __ATOMIC_SEQ_CST))
 			return NULL;
 		set_next(&s->rec, 0);
+		__atomic_store_n(&s->seeks, true, __ATOMIC_SEQ_CST);
 		state_set(&s->rec, RUNNING, IDLE);
 		mine = slot_cas(p, 0, s->tid);
 		if (!__atomic_load_n(&p->head, __ATOMIC_SEQ_CST) &&
@@ -233,6 +234,7 @@ struct worker *server_next(struct server *s)
 		CHECK(r == 0 || r == -EINTR || (!mine && r == -ETIMEDOUT));
 		state_cas(&s->rec, IDLE, RUNNING);
 		CHECK_STATE(&s->rec, RUNNING);
+		__atomic_store_n(&s->seeks, false, __ATOMIC_SEQ_CST);
 		slot_cas(p, s->tid, 0);
 	}
 	return w;
@@ -479,13 +481,36 @@ bool worker_swap_next(struct worker *w)
 
 int worker_park(struct worker *w, struct worker **where, uint64_t abs_timeout)
 {
+	struct server *s;
+
 	give_up(w);
+	/* Once others know of us we may be unparked, and belong to another server. */
+	s = w->server;
+	set_next(&w->rec, s->tid);
 	state_set(&w->rec, IDLE | LOCKED, IDLE | LOCKED | PARKED);
 	if (where)
 		__atomic_store_n(where, w, __ATOMIC_SEQ_CST);
-	set_next(&w->rec, w->server->tid);
-	state_set(&w->server->rec, IDLE, RUNNING);
+	state_set(&s->rec, IDLE, RUNNING);
 	return sys_wait(abs_timeout ? MONOTONIC : 0, abs_timeout);
+}
+
+/*
+ * @s was in the slot and we have taken it out, so it is ours to wake if it sleeps
+ * for work, even if it has got up and lain down again since; not if it runs a
+ * worker. It seeks from before it is IDLE to after it is RUNNING: while the word
+ * stays the same, so does that.
+ */
+static bool take_from_search(struct server *s)
+{
+	uint64_t word;
+
+	do {
+		word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
+		if ((word & UMCG_TASK_STATE_MASK_FULL) != IDLE ||
+		    !__atomic_load_n(&s->seeks, __ATOMIC_SEQ_CST))
+			return false;
+	} while (!word_cas(&s->rec, word, RUNNING));
+	return true;
 }
 
 void worker_unpark(struct umcg_task *self, struct worker *w)
@@ -498,18 +523,14 @@ void worker_unpark(struct umcg_task *self, struct worker *w)
 	old = __atomic_exchange_n(&p->head, node, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&w->rec.idle_workers_ptr, old, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < 8 && p->servers[i]; i++) {
-		struct server *s = p->servers[i];
-		/* Read before its tid is taken: a late wake must find it changed. */
-		uint64_t word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
-
-		tid = s->tid;
-		if (!slot_cas(p, tid, 0))
-			continue;
-		if ((word & UMCG_TASK_STATE_MASK_FULL) == IDLE && word_cas(&s->rec, word, RUNNING)) {
-			set_next(self, tid);
-			CHECK_EQ(sys_wait(WAKE_ONLY, 0), 0);
+		tid = p->servers[i]->tid;
+		if (slot_cas(p, tid, 0)) {
+			if (take_from_search(p->servers[i])) {
+				set_next(self, tid);
+				CHECK_EQ(sys_wait(WAKE_ONLY, 0), 0);
+			}
+			return;
 		}
-		return;
 	}
 }
 

@@ -238,7 +238,15 @@ def test_closing_stops_the_threads() -> None:
     assert not panel.running
 
 
-def test_an_interrupt_that_does_not_wake_the_wait_stops_the_run() -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As in a terminal; a job in the background may have been started with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_that_does_not_wake_the_wait_stops_the_run(interruptible: None) -> None:
     """As one that comes when the wait is about to sleep: it hits no system call of this thread."""
     panel = labkit.panel("block", **ENDLESS)
     panel.start()
