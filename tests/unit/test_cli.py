@@ -95,6 +95,8 @@ def test_a_write_that_fails_leaves_the_earlier_run(tmp_path):
 def test_an_interrupted_run_ends_soon_and_writes_nothing(tmp_path):
     file = tmp_path / "run.parquet"
     words = [sys.executable, "-m", "labkit.cli", "run", "block", "--duration-s", "60"]
+    # As from a terminal: what a script starts in the background ignores interrupts.
+    words = ["env", "--default-signal=INT", *words]
     process = subprocess.Popen([*words, "-o", str(file)], stderr=subprocess.PIPE, text=True)
     while len(os.listdir(f"/proc/{process.pid}/task")) < 8:
         time.sleep(0.05)

@@ -17,7 +17,8 @@ import pytest
 
 pytestmark = pytest.mark.vm
 
-EXEC = [sys.executable, "-m", "labkit.cli", "vm", "exec"]
+# As from a terminal: what a script starts in the background ignores interrupts.
+EXEC = ["env", "--default-signal=INT", sys.executable, "-m", "labkit.cli", "vm", "exec"]
 BOOT_S = 120
 
 
@@ -116,7 +117,7 @@ def test_control_c_reaches_the_command():
 def test_control_c_on_a_terminal():
     pid, master = pty.fork()
     if pid == 0:
-        os.execv(EXEC[0], [*EXEC, "--", *SLEEP])
+        os.execvp(EXEC[0], [*EXEC, "--", *SLEEP])
     seen = b""
     while b"ready" not in seen:
         seen += os.read(master, 4096)
