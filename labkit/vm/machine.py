@@ -121,8 +121,13 @@ class Machine:
                 self._lines.append(text)
 
     def last_lines(self, count: int = 15) -> list[str]:
-        """The last `count` lines of the guest's console, oldest first."""
-        return list(self._lines)[-count:]
+        """The last `count` lines of the guest's console, oldest first.
+
+        After a panic also the lines before them that say why; a call trace may be longer.
+        """
+        lines = list(self._lines)
+        reasons = [line for line in lines[:-count] if "Kernel panic" in line]
+        return reasons + lines[-count:]
 
     def trouble(self) -> list[str]:
         """Console lines that say the guest's kernel is unwell (panic, BUG, oops, OOM, warning)."""
