@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 _BAD = re.compile(
     r"\bBUG\b|WARNING:|\bOops\b|\[#\d+\]|Call Trace:|Kernel panic|unable to handle"
@@ -14,6 +15,9 @@ _BAD = re.compile(
 )
 _KILLING = re.compile(r"umcg: .*killing")
 _RULE = re.compile(r"={20,}$")
+# A stack frame. The names of the reporting command and of the kernel have "umcg" in them, too.
+_UMCG_CODE = re.compile(r"(umcg|handoff)\w*\+0x")
+_REPORTER = "Reported by Kernel Concurrency Sanitizer"
 
 
 def findings(lines: list[str], killing: int | None) -> list[str]:
@@ -32,8 +36,9 @@ def findings(lines: list[str], killing: int | None) -> list[str]:
             end = index
             while end < len(lines) and not _RULE.search(lines[end]):
                 end += 1
-            if any("umcg" in text for text in lines[index - 1 : end]):
-                found += [line, *lines[index:end]]
+            stacks = list(takewhile(lambda text: _REPORTER not in text, lines[index - 1 : end]))
+            if any(map(_UMCG_CODE.search, stacks)):
+                found += lines[index - 1 : end]
             index = end
         elif _KILLING.search(line):
             kills += 1
