@@ -24,9 +24,13 @@ VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon libvirt-daemon-driver
 	mmdebstrap fakeroot fdisk e2fsprogs
 PACKAGES := $(KERNEL_PACKAGES) $(GUEST_PACKAGES) $(DEB_PACKAGES) $(PYTHON_PACKAGES) $(MAN_PACKAGES)
 
-demo: deps	## four experiments on the patched kernel against pthreads: a table and out/demo.html
-	@$(MAKE) -C kernel image
+# The packages of Python arrive while the kernel is compiled.
+demo: packages	## four experiments on the patched kernel against pthreads: a table and out/demo.html
+	@$(MAKE) -j2 $(VENV)/installed image
 	@$(BIN)/labkit demo
+
+image:
+	@$(MAKE) -C kernel image
 
 lab: deps	## JupyterLab with the course, its Python on the patched kernel
 	@$(MAKE) -C kernel image || echo "Without the patched kernel the notebooks show recorded runs."
@@ -139,4 +143,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
 	@echo '  make -C kernel help: patch, build, boot, check the kernel alone'
 
-.PHONY: demo lab bench test test-bench test-jupyter test-notebooks test-browser test-vm test-vagrant test-debug lint format deps packages clean help
+.PHONY: demo image lab bench test test-bench test-jupyter test-notebooks test-browser test-vm test-vagrant test-debug lint format deps packages clean help
