@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.environment import GET_UMCG
 from labkit.native import engine
 from labkit.native._engine import ffi, lib
 
@@ -83,7 +84,7 @@ def _check(result: int, call: str) -> None:
 
 def _raise(number: int, call: str) -> None:
     reasons = {
-        errno.ENOSYS: "this kernel has no UMCG; run under `labkit vm exec --`",
+        errno.ENOSYS: f"this kernel has no UMCG: {GET_UMCG}",
         errno.ETIMEDOUT: "the time is over",
         errno.EBUSY: "busy: it still has tasks, or the worker runs already",
         errno.ESRCH: "no such task",
@@ -274,14 +275,21 @@ class Server:
         """
         _check(lib.umcg_put_idle_worker(worker.tid), "put a worker back on the idle list")
 
+    def has_preempted(self, worker: Task) -> bool:
+        """Was `worker`, which `run` returned, preempted here? Call it from the server's thread.
+
+        Its `state` alone does not tell: after a block here it may have been preempted elsewhere.
+        """
+        return bool(lib.umcg_is_preempted(worker.tid))
+
     def run(self, worker: Task) -> Task | None:
         """Lend this server's place to `worker` until it blocks, yields or is preempted.
 
         Returns:
             The worker that gave the place back (not always the one started: workers swap), or
-            None when it unregistered. `state` says why: BLOCKED; IDLE and `in_wait` (it waits);
-            IDLE and `preempted`: it is on no list, run it again when it is its turn, or
-            `put_idle` it.
+            None when it unregistered. `state` says why: BLOCKED; IDLE and `in_wait` (it waits).
+            If `has_preempted` says so it was preempted: it is on no list, run it again when it
+            is its turn, or `put_idle` it.
 
         Raises:
             UmcgError: the group has Python workers (see the module), or `worker` cannot run.

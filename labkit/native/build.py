@@ -41,6 +41,7 @@ umcg_tid umcg_get_idle_worker(bool);
 umcg_tid umcg_run_worker(umcg_tid);
 int umcg_preempt_worker(umcg_tid);
 int umcg_put_idle_worker(umcg_tid);
+bool umcg_is_preempted(umcg_tid);
 uint64_t umcg_get_task_state(umcg_tid);
 uint64_t umcg_get_time_ns(void);
 """

@@ -43,15 +43,6 @@ static inline bool queue_has_any(struct queue *queue)
 	return atomic_load(&queue->length);
 }
 
-/*
- * The next worker to run, ready ones before the queue's; waits for one. UMCG_NONE
- * with errno: EINTR and worse.
- *
- * A server that finds nothing may sleep though the queue fills later: who fills
- * it goes on to take from it.
- */
-bool is_preempted(uint64_t state);
-
 struct load {
 	struct lab_load *spec;
 	struct lab_run *run;

@@ -277,7 +277,7 @@ static bool serve_one(struct shop *shop, struct place *place)
 		return worker && !errno;	/* without a tag: the farewell */
 	}
 	worker = (struct lab_thread *)umcg_get_task_tag(back);
-	if (!worker || !is_preempted(umcg_get_task_state(back)))
+	if (!worker || !umcg_is_preempted(back))
 		return true;
 	if (!worker->urgent) {
 		queue_put(&shop->batch, back);

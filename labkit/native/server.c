@@ -21,12 +21,6 @@
 #define TURN_BLOCKED	(1ULL << 40)
 #define TURN_TIME	(TURN_BLOCKED - 1)
 
-bool is_preempted(uint64_t state)
-{
-	return (state & UMCG_TASK_STATE_MASK) == UMCG_TASK_IDLE &&
-	       (state & UMCG_TF_PREEMPTED);
-}
-
 static bool note(struct load *load, struct lab_thread *worker, uint64_t turn,
 		 bool blocked, int64_t now)
 {
@@ -46,11 +40,12 @@ struct turn {
 };
 
 /*
- * Why is @worker back, whose word is @state? Emits its change of state and the
+ * Why is @worker back: @preempted, or else what its word, @state, says? Emits its change of state and the
  * server's; @server owns the ring.
  */
 static void came_back(struct load *load, struct lab_thread *server,
-		      struct lab_thread *worker, const struct turn *turn, uint64_t state)
+		      struct lab_thread *worker, const struct turn *turn,
+		      bool preempted, uint64_t state)
 {
 	/* It may be awake again and on the idle list; that it blocked is sure. */
 	enum lab_state new_state = LAB_BLOCKED;
@@ -63,7 +58,7 @@ static void came_back(struct load *load, struct lab_thread *server,
 	 * got first. When it did so in a later turn nobody knows.
 	 */
 	arg = arg > turn->since ? now - arg : 0;
-	if (is_preempted(state)) {
+	if (preempted) {
 		new_state = LAB_IDLE;
 		kind = LAB_PREEMPT;
 		arg = turn->asked ? now - turn->asked : 0;
@@ -148,6 +143,7 @@ static bool serve_one(struct load *load, struct lab_thread *self)
 	umcg_tid task = ready_next(load, self, place), back;
 	struct turn turn = { 0 };
 	struct lab_thread *worker;
+	bool preempted;
 	uint64_t state;
 
 	if (task == UMCG_NONE) {
@@ -182,11 +178,12 @@ static bool serve_one(struct load *load, struct lab_thread *self)
 	}
 	if (!worker)
 		return true;	/* the farewell blocked on its way out: it comes again */
+	preempted = umcg_is_preempted(back);
 	/* If it has ended by now, on another server, it has no state: it did block. */
 	state = umcg_get_task_state(back);
 	if (self->max_events)
-		came_back(load, self, worker, &turn, state);
-	if (is_preempted(state))
+		came_back(load, self, worker, &turn, preempted, state);
+	if (preempted)
 		ready_again(load, back);
 	return true;
 }

@@ -104,7 +104,7 @@ static int serve(struct lab_service *service, umcg_tid self)
 			if (errno)
 				return -1;
 			one_left(service, self);
-		} else if (is_preempted(umcg_get_task_state(back)) &&
+		} else if (umcg_is_preempted(back) &&
 			   umcg_put_idle_worker(back)) {
 			return -1;
 		}

@@ -5,6 +5,7 @@ import errno
 import signal
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -143,6 +144,42 @@ def test_a_python_policy_runs_native_workers():
                 seen.add("blocked")
                 assert back.state.state in (State.BLOCKED, State.IDLE, State.RUNNING)
     assert seen == {"left", "blocked"}
+
+
+def test_a_python_policy_preempts():
+    """Two that only compute take turns: each goes back on the list when it was preempted."""
+    turns: dict[umcg.Task, int] = {}
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(0.001):
+            for task in list(turns):
+                with suppress(umcg.UmcgError):  # it may have left
+                    task.preempt()
+
+    watchdog = threading.Thread(target=watch, daemon=True)
+    with (
+        umcg.Group(preemption=True) as group,
+        group.server() as server,
+        group.native_workers("spin", 2) as leave,
+    ):
+        watchdog.start()
+        left = 2
+        while left:
+            worker = server.next_idle()
+            turns[worker] = turns.get(worker, 0) + 1
+            if len(turns) == 2 and min(turns.values()) > 3:
+                leave.set()
+            back = server.run(worker)
+            if back is None:
+                left -= 1
+            elif server.has_preempted(back):
+                assert back.state.preempted and back.state.state == State.IDLE
+                server.put_idle(back)
+        assert not server.has_preempted(worker)
+        over.set()
+    finish(watchdog)
+    assert min(turns.values()) > 3
 
 
 def test_a_python_policy_refuses_python_workers():

@@ -101,7 +101,7 @@ int main(void)
 		if (!worker) {
 			check(errno, "umcg_run_worker");
 			left--;
-		} else if (umcg_get_task_state(worker) == (UMCG_TASK_IDLE | UMCG_TF_PREEMPTED)) {
+		} else if (umcg_is_preempted(worker)) {
 			/* Preempted: it is ours to run again, at the end of the queue. */
 			queue[queued++] = worker;
 			preemptions++;

@@ -66,6 +66,7 @@ int umcg_swap(umcg_tid next, uint64_t abs_timeout);
 umcg_tid umcg_get_idle_worker(bool wait);
 int umcg_put_idle_worker(umcg_tid worker);
 umcg_tid umcg_run_worker(umcg_tid worker);
+bool umcg_is_preempted(umcg_tid worker);
 int umcg_preempt_worker(umcg_tid worker);
 
 /* What a trace record tells; see umcg_trace_read(3). */

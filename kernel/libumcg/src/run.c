@@ -31,6 +31,18 @@ static int claim(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
 	}
 }
 
+/*
+ * Is @w in the hands of @self because it was preempted? The state alone does not
+ * tell: a worker that has blocked here may have been run by another server since,
+ * and be preempted there. Who runs it writes @server first, so what we see of it
+ * is at least as new as the state.
+ */
+static bool preempted_here(struct umcg_thread *self, struct umcg_thread *w)
+{
+	return (load_acquire(&w->rec.state_ts) & (STATE | PREEMPTED)) == (IDLE | PREEMPTED) &&
+	       load(&w->kind) == KIND_WORKER && load(&w->server) == self;
+}
+
 /* For the record: what has happened to @w, as far as one can see afterwards. */
 static COLD void trace_return(struct umcg_thread *self, struct umcg_thread *w)
 {
@@ -38,7 +50,7 @@ static COLD void trace_return(struct umcg_thread *self, struct umcg_thread *w)
 
 	if (!w || load(&self->yielded))
 		;	/* has recorded it itself, or is long gone */
-	else if ((s & (STATE | PREEMPTED)) == (IDLE | PREEMPTED))
+	else if (preempted_here(self, w))
 		umcg_trace(w, UMCG_TRACE_PREEMPTED, RUNNING | PREEMPTED, s & FLAGS,
 			   self->tid, s);
 	else if ((s & STATE) == NONE)
@@ -48,6 +60,13 @@ static COLD void trace_return(struct umcg_thread *self, struct umcg_thread *w)
 			   (s & STATE) == BLOCKED ? s : 0);
 	umcg_trace(self, UMCG_TRACE_RETURN, IDLE, RUNNING, umcg_tid_of(w),
 		   load(&self->rec.state_ts));
+}
+
+EXPORT bool umcg_is_preempted(umcg_tid worker)
+{
+	struct umcg_thread *self = umcg_caller(), *w = umcg_find(worker);
+
+	return self && w && self->kind == KIND_SERVER && preempted_here(self, w);
 }
 
 EXPORT umcg_tid umcg_run_worker(umcg_tid worker)

@@ -64,6 +64,7 @@ static void handles(void)
 		CHECK_CALL(umcg_preempt_worker(utid), ESRCH);
 		CHECK_NONE(umcg_run_worker(utid), EINVAL);
 		CHECK_CALL(umcg_put_idle_worker(utid), EINVAL);
+		CHECK(!umcg_is_preempted(utid), "preempted");
 		errno = 0;
 		CHECK(umcg_get_task_state(utid) == 0 && errno == ESRCH, "state");
 		errno = 0;

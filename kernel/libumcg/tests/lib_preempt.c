@@ -102,11 +102,9 @@ static void *fair_server(void *arg)
 		if (!w) {
 			CHECK(!errno, "umcg_run_worker");
 			place.alive--;
-		} else if (umcg_get_task_state(w) & UMCG_TF_PREEMPTED) {
-			if (umcg_state_of(umcg_get_task_state(w)) == UMCG_TASK_IDLE) {
-				queue[queued++] = w;
-				place.preempted++;
-			}
+		} else if (umcg_is_preempted(w)) {
+			queue[queued++] = w;
+			place.preempted++;
 		}
 	}
 	CHECK_CALL(umcg_unregister_task(), 0);

@@ -19,16 +19,21 @@ static void *leaver(void *arg)
 	return NULL;
 }
 
-static void *spinner(void *arg)
+static void *spin(void)
 {
-	(void)arg;
-	utid = umcg_get_utid();
-	test_task(umcg_register_worker(group, 0));
 	while (!stop)
 		;
 	CHECK_CALL(umcg_unregister_task(), 0);
 	gone++;
 	return NULL;
+}
+
+static void *spinner(void *arg)
+{
+	(void)arg;
+	utid = umcg_get_utid();
+	test_task(umcg_register_worker(group, 0));
+	return spin();
 }
 
 /* Takes one worker from its sleep and runs it to its end. */
@@ -113,6 +118,7 @@ static void leaves(void)
 	CHECK(umcg_run_worker(w) == w, "did not come back");
 	CHECK(umcg_get_task_state(w) == (UMCG_TASK_IDLE | UMCG_TF_PREEMPTED), "state %lx",
 	      (long)umcg_get_task_state(w));
+	CHECK(umcg_is_preempted(w), "not preempted here");
 	test_join(watchdog);
 	CHECK_CALL(umcg_put_idle_worker(w), 0);
 	CHECK(umcg_get_task_state(w) == UMCG_TASK_IDLE, "state %lx",
@@ -121,6 +127,68 @@ static void leaves(void)
 	server = test_spawn(second, NULL);
 	test_join(server);
 	test_join(worker);
+}
+
+static int pipe_ends[2];
+static atomic_bool held, asked;
+
+static void *reader(void *arg)
+{
+	char byte;
+
+	(void)arg;
+	test_task(umcg_register_worker(group, 0));
+	CHECK(read(pipe_ends[0], &byte, 1) == 1, "read");
+	return spin();
+}
+
+static void *holder(void *arg)
+{
+	umcg_tid w;
+
+	(void)arg;
+	test_task(umcg_register_server(group, 0));
+	w = umcg_get_idle_worker(true);
+	CHECK(umcg_run_worker(w) == w, "did not come back");
+	CHECK(umcg_is_preempted(w), "not preempted here");
+	held = true;
+	while (!asked)
+		test_nap(MS / 10);
+	stop = true;
+	CHECK(!umcg_run_worker(w) && !errno, "did not leave");
+	CHECK_CALL(umcg_unregister_task(), 0);
+	return NULL;
+}
+
+/* Blocked under one server, preempted under another: in the hands of that alone. */
+static void elsewhere(void)
+{
+	pthread_t server, worker;
+	umcg_tid w;
+
+	stop = held = asked = false;
+	CHECK(!pipe(pipe_ends), "pipe");
+	test_task(umcg_register_server(group, 0));
+	worker = test_spawn(reader, NULL);
+	w = umcg_get_idle_worker(true);
+	CHECK(umcg_run_worker(w) == w, "did not come back");
+	CHECK(!umcg_is_preempted(w), "it has blocked");
+	CHECK(write(pipe_ends[1], "", 1) == 1, "write");
+	server = test_spawn(holder, NULL);
+	while (!held) {
+		if (umcg_preempt_worker(w))
+			CHECK(errno == EAGAIN, "umcg_preempt_worker");
+		test_nap(MS / 10);
+	}
+	CHECK(umcg_get_task_state(w) == (UMCG_TASK_IDLE | UMCG_TF_PREEMPTED), "state %lx",
+	      (long)umcg_get_task_state(w));
+	CHECK(!umcg_is_preempted(w), "it is another server's");
+	asked = true;
+	test_join(server);
+	test_join(worker);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+	CHECK_CALL(umcg_unregister_task(), 0);
 }
 
 int main(int argc, char **argv)
@@ -132,7 +200,8 @@ int main(int argc, char **argv)
 		order();
 		wakes();
 		leaves();
-		CHECK(gone == 5, "%d workers have ended", gone);
+		elsewhere();
+		CHECK(gone == 6, "%d workers have ended", gone);
 		CHECK_CALL(umcg_destroy_group(group), 0);
 	}
 	return 0;

@@ -175,9 +175,7 @@ static void *visitor(void *arg)
 					place.alive--;
 					break;
 				}
-				if (!(umcg_get_task_state(w) & UMCG_TF_PREEMPTED) ||
-					   umcg_state_of(umcg_get_task_state(w)) !=
-						   UMCG_TASK_IDLE)
+				if (!umcg_is_preempted(w))
 					break;
 				if (test_random(&seed) % 2) {
 					CHECK_CALL(umcg_put_idle_worker(w), 0);

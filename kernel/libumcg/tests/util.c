@@ -232,7 +232,7 @@ void place_serve(struct place *p)
 			}
 			state = umcg_get_task_state(r);
 			w = UMCG_NONE;
-			if (state & UMCG_TF_PREEMPTED && umcg_state_of(state) == UMCG_TASK_IDLE) {
+			if (umcg_is_preempted(r)) {
 				/* One goes on at once, the next takes its turn. */
 				if (atomic_fetch_add(&p->preempted, 1) % 2)
 					CHECK_CALL(umcg_put_idle_worker(r), 0);
