@@ -43,7 +43,7 @@ bench: deps	## the benchmark suite: one results file, one report
 	@$(MAKE) -C kernel image BASE=1
 	@$(BIN)/labkit bench
 
-test: deps lint	## kernel image, conformance programs, libumcg, Python unit and guest tests, notebooks with recorded runs
+test: deps lint	## kernel image, conformance programs, libumcg, Python unit and guest tests, notebooks with recorded runs, Vagrant
 	@$(BIN)/pytest -q tests/unit
 	@$(BIN)/pytest -q -m 'not vm' tests/jupyter
 	@$(EXECUTE) --nbmake-kernel=python3 notebooks
@@ -51,6 +51,7 @@ test: deps lint	## kernel image, conformance programs, libumcg, Python unit and 
 	@$(MAKE) -C kernel check CPUS=2
 	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/guest
 	@$(BIN)/pytest -q -m quick tests/vm
+	@$(MAKE) test-vagrant
 
 test-vm: deps	## all tests of the microVM: Ctrl-C, panic, hang, out of memory; each boots a guest of its own
 	@$(MAKE) -C kernel image
