@@ -162,11 +162,12 @@ static void workers(void)
 	is_state(p.server[0], UMCG_TASK_IDLE | QUEUED);
 	step = 2;
 	test_await(&step, 3);
+	/* It is consumed when the server next sleeps for work, as the worker naps. */
+	test_await(&p.interrupted, 1);
 	CHECK_CALL(umcg_wake(worker_utid, false), 0);
 	step = 4;
 	test_join(thread);
 	test_join(server);
-	/* And consumed when the server next slept for work. */
 	CHECK(p.interrupted == 1, "the server was woken %d times", p.interrupted);
 	place_end(&p);
 	CHECK_CALL(umcg_unregister_task(), 0);
