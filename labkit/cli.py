@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The `labkit` command.
+"""UMCG Lab: scheduling experiments on User-Managed Concurrency Groups.
+
+`labkit doctor` says what works here, `labkit demo` shows everything once.
 
 Exit codes: 0 done; 1 a measurement failed; 2 wrong usage or a value that is not allowed; 3 not
 possible on this kernel; 4 a file cannot be read or written; 125 the microVM failed; 130
@@ -20,6 +22,7 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 import typer
 from typer.core import TyperGroup
 
+import labkit
 from labkit import console, demo, measure, vm
 from labkit.bench.command import app as bench_app
 from labkit.doctor import doctor as diagnose
@@ -28,6 +31,7 @@ from labkit.experiments import SPECS, Spec, SpecError
 from labkit.experiments import run as run_experiment
 from labkit.native import engine
 from labkit.run import Run, load
+from labkit.trace.files import check_target
 from labkit.vm import VmOptions
 
 app = typer.Typer(
@@ -64,19 +68,37 @@ app.add_typer(jupyter_app, name="jupyter", no_args_is_help=True)
 app.add_typer(trace_app, name="trace", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"labkit {labkit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    pass
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Say what this machine can do for the lab; code 3 when it cannot run UMCG at all."""
-    diagnosis = diagnose()
-    if as_json:
-        console.print_json(diagnosis.to_dict())
-    else:
-        print(diagnosis)
-    if not diagnosis.can_run_umcg:
-        raise typer.Exit(console.UNAVAILABLE)
+    """Say what this machine can do for the lab. Code 3: it cannot run UMCG at all."""
+    with console.errors():
+        diagnosis = diagnose()
+        if as_json:
+            console.print_json(diagnosis.to_dict())
+        else:
+            print(diagnosis, flush=True)
+        if not diagnosis.can_run_umcg:
+            raise typer.Exit(console.UNAVAILABLE)
 
 
 def _field_help(spec: type[Spec]) -> dict[str, str]:
@@ -111,9 +133,9 @@ def _show(run: Run, file: Path | None, as_json: bool) -> None:
         return
     demo.show_table(run)
     if run.environment["umcg_missing"]:
-        console.err.print(f"note: {NO_UMCG}")
+        console.note(f"note: {NO_UMCG}")
     if file:
-        console.err.print(f"saved {file}")
+        console.note(f"saved {file}")
 
 
 def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
@@ -160,7 +182,9 @@ def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
                 run.save(output)
             _show(run, output, as_json)
 
-    command.__doc__ = (inspect.getmodule(spec).__doc__ or "").strip()
+    # "swap: the price of ..."
+    text = (inspect.getmodule(spec).__doc__ or "").strip().partition(": ")[2]
+    command.__doc__ = text[:1].upper() + text[1:]
     command.__name__ = name
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return command
@@ -168,8 +192,7 @@ def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
 
 def _check_output(path: Path) -> None:
     """Before minutes of measuring: can it be written at all?"""
-    if path.is_dir():
-        console.fail(console.FILE, f"{path} is a folder; give a file name")
+    check_target(path)
     if not path.absolute().parent.is_dir():
         console.fail(console.FILE, f"{path.absolute().parent}: no such folder")
     if not os.access(path.absolute().parent, os.W_OK):
@@ -177,7 +200,9 @@ def _check_output(path: Path) -> None:
 
 
 for _name, _spec in SPECS.items():
-    run_app.command(_name)(_run_command(_name, _spec))
+    _command = _run_command(_name, _spec)
+    _short = re.split("[,;.]", _command.__doc__ or "")[0]
+    run_app.command(_name, short_help=_short)(_command)
 
 
 @app.command("demo")
@@ -187,24 +212,32 @@ def demo_command(
     ),
     as_json: Json = False,
 ) -> None:
-    """Run the four experiments, print ratios, write one page; boots the microVM if need be."""
+    """Run the four experiments and write one page. Boots the microVM if need be."""
     with console.errors():
         folder = output.absolute().parent
         folder.mkdir(parents=True, exist_ok=True)
+        _check_output(output)
         if engine.enabled():
             measure.measure(folder)
         else:
             with console.waiting() as say:
                 code = vm.execute([sys.executable, "-m", "labkit.measure", str(folder)], say=say)
             if code:
-                console.err.print("labkit: the measurements in the guest did not end well")
+                console.note("labkit: the measurements in the guest did not end well")
                 raise typer.Exit(code)
         runs = demo.present(folder, output, quiet=as_json)
         if as_json:
-            ratios = {run.experiment: run.ratios().to_dicts() for run in runs}
-            console.print_json({"file": str(output), "ratios": ratios})
+            from labkit.analysis import df_probe
+
+            document = {
+                "file": str(output),
+                "environment": runs[0].environment,
+                "ratios": {run.experiment: run.ratios().to_dicts() for run in runs},
+                "probe_cost": {run.experiment: df_probe(run).to_dicts() for run in runs},
+            }
+            console.print_json(document)
         else:
-            console.err.print(f"wrote {output}")
+            console.note(f"wrote {output}")
 
 
 @app.command()
@@ -223,7 +256,7 @@ def report(
         if as_json:
             console.print_json({"file": str(output), "runs": len(runs)})
         else:
-            console.err.print(f"wrote {output}")
+            console.note(f"wrote {output}")
 
 
 @trace_app.command("export")
@@ -240,7 +273,7 @@ def trace_export(
         if as_json:
             console.print_json({"file": str(output), "events": run.events.height})
         else:
-            console.err.print(f"wrote {output}: {run.events.height} events")
+            console.note(f"wrote {output}: {run.events.height} events")
 
 
 _DEFAULTS = VmOptions()  # allowed on any machine
@@ -267,7 +300,7 @@ def _execute_here(argv: list[str]) -> NoReturn:
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
-        console.err.print(f"labkit vm: {argv[0]}: {error.strerror}")
+        console.note(f"labkit vm: {argv[0]}: {error.strerror}")
         raise typer.Exit(127 if isinstance(error, FileNotFoundError) else 126) from None
 
 
@@ -301,7 +334,7 @@ def vm_exec(
     boot_timeout: BootTimeout = _DEFAULTS.boot_timeout_s,
     hang_timeout: HangTimeout = _DEFAULTS.hang_timeout_s,
 ) -> None:
-    """Run a command in a fresh guest: same files, same folder, its own exit code."""
+    """Run a command in a fresh guest. Same files, same folder, its own exit code."""
     _execute(
         command,
         cpus=cpus,
@@ -328,7 +361,7 @@ def vm_shell(
 
 @vm_app.command("status")
 def vm_status(as_json: Json = False) -> None:
-    """Say which kernel and accelerator a guest would get, and which guests run."""
+    """Say what a guest would get and which guests run."""
     with console.errors():
         try:
             image = str(vm.image.find())
@@ -363,7 +396,7 @@ def vm_status(as_json: Json = False) -> None:
 
 @jupyter_app.command("install")
 def jupyter_install(as_json: Json = False) -> None:
-    """Install the kernel Python (UMCG) into this Python environment; code 125: it cannot start."""
+    """Install the kernel Python (UMCG). Into this Python environment; 125: it cannot start."""
     with console.errors():
         try:
             from labkit.jupyter import DISPLAY_NAME, install

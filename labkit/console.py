@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -31,10 +32,15 @@ def fail(code: int, message: str) -> NoReturn:
     raise typer.Exit(code)
 
 
+def note(message: str) -> None:
+    """Print a remark on stderr, as it is: a path may have brackets, and must not be broken."""
+    print(message, file=sys.stderr)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
     json.dump(value, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    print(flush=True)
 
 
 @contextmanager
@@ -56,10 +62,12 @@ def errors() -> Iterator[None]:
         fail(VM, str(error))
     except FileNotFoundError as error:
         fail(FILE, f"{error.filename}: no such file")
-    except IsADirectoryError as error:
-        fail(FILE, f"{error.filename}: a folder, not a file")
-    except PermissionError as error:
-        fail(FILE, f"{error.filename}: no permission")
+    except OSError as error:
+        # Nobody reads the output: no fault of anybody, and Typer ends quietly.
+        if error.errno == errno.EPIPE:
+            raise
+        named = f"{error.filename}: " if error.filename else ""
+        fail(FILE, f"{named}{error.strerror or error}")
     except KeyboardInterrupt:
         fail(INTERRUPTED, "interrupted; all threads were stopped, nothing was written")
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 
 import polars as pl
@@ -54,8 +55,17 @@ def show_ratios(runs: list[Run]) -> None:
                 row["baseline"],
                 row["unit"],
                 f"{row['ratio']:.2f}",
-                f"{row['low']:.2f} to {row['high']:.2f}",
+                "" if isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}",
                 row["verdict"],
             )
         if table.row_count:
             console.out.print(table)
+        show_origin(run)
+
+
+def show_origin(run: Run) -> None:
+    """Print what every figure carries: where it was made, and what tracing costs there."""
+    from labkit import analysis, plots
+
+    for text in (plots.caption(run), analysis.probe_sentence(run)):
+        console.out.print(text, style="dim", markup=False)

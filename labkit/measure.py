@@ -15,7 +15,7 @@ from labkit.experiments import BlockSpec, PreemptSpec, Spec, SwapSpec, Update, W
 
 #: What the demo measures: shorter than the defaults, so that it ends in seconds under TCG.
 SPECS: tuple[Spec, ...] = (
-    SwapSpec(repetitions=5),
+    SwapSpec(repetitions=5, value_ms=100.0),
     WakeSpec(servers=(1, 2), storms=10, repetitions=5),
     BlockSpec(works=("sleep", "pipe")),
     PreemptSpec(repetitions=5, duration_s=0.3),

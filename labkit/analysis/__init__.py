@@ -8,6 +8,7 @@ from labkit.analysis.compare import (
     df_ratio,
     df_samples,
     differences,
+    probe_sentence,
     warnings,
 )
 from labkit.analysis.latency import df_detection, df_latency, df_preemption, df_wake
@@ -31,5 +32,6 @@ __all__ = [
     "df_throughput",
     "df_wake",
     "differences",
+    "probe_sentence",
     "warnings",
 ]

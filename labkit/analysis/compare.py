@@ -171,7 +171,10 @@ def df_ratio(record: Record, baseline: str | None = None) -> pl.DataFrame:
 
 
 def df_samples(record: Record) -> pl.DataFrame:
-    """By series and unit: median, quartiles, `n`, `spread` (interquartile range over median)."""
+    """By series and unit: median, quartiles, `n`, `spread` (interquartile range over median).
+
+    One value alone has no spread: it is null.
+    """
     value = pl.col("value")
     return (
         record.samples.group_by("series", "unit", maintain_order=True)
@@ -182,7 +185,7 @@ def df_samples(record: Record) -> pl.DataFrame:
             high=value.quantile(0.75, "linear"),
         )
         .with_columns(
-            spread=pl.when(pl.col("median") != 0).then(
+            spread=pl.when((pl.col("median") != 0) & (pl.col("n") > 1)).then(
                 (pl.col("high") - pl.col("low")) / pl.col("median").abs()
             )
         )
@@ -310,3 +313,14 @@ def df_probe(record: Record) -> pl.DataFrame:
         if name.endswith(":probe_cost")
     ]
     return pl.DataFrame(rows, schema={"series": pl.String, "cost": pl.Float64}, orient="row")
+
+
+def probe_sentence(record: Record) -> str:
+    """What tracing costs, in one sentence."""
+    table = df_probe(record)
+    if table.is_empty():
+        return "The cost of tracing was not measured: how much it slowed the work down is unknown."
+    worst = table.sort("cost", descending=True).row(0, named=True)
+    return (
+        f"Tracing made the work take up to {worst['cost']:.2f} times as long ({worst['series']})."
+    )

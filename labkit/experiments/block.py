@@ -24,6 +24,7 @@ from labkit.experiments.common import (
 )
 from labkit.native import engine
 from labkit.run import Run
+from labkit.trace.errors import WriteFailed
 
 WORKS = ("sleep", "pipe", "socketpair", "lock", "fault", "mixed")
 _PAGE = 4096
@@ -73,11 +74,22 @@ class BlockSpec(Spec):
 
 @contextmanager
 def _pages(count: int) -> Iterator[int]:
-    """A file of `count` pages on the disk, not only in memory."""
+    """A file of `count` pages on the disk, not only in memory.
+
+    Raises:
+        WriteFailed: there is no room for it.
+    """
     with tempfile.TemporaryFile() as file:
-        file.write(os.urandom(count * _PAGE))
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            file.write(os.urandom(count * _PAGE))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise WriteFailed(
+                error.errno,
+                f"cannot write {count * _PAGE >> 10} KiB of pages to fault on in "
+                f"{tempfile.gettempdir()}: {error.strerror}; free space or set TMPDIR",
+            ) from error
         yield file.fileno()
 
 
@@ -97,6 +109,7 @@ def run(
 
     Raises:
         EngineError: a system call failed.
+        WriteFailed: no room for the file whose pages fault.
     """
     backends = ("umcg", "pthread") if engine.enabled() else ("pthread",)
     series = {f"{b}/{work}": (b == "umcg", work) for work in spec.works for b in backends}

@@ -14,8 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-
-
 #define LAB_MAX_CPUS 64
 
 /* The rest, down to the end mark, is also what cffi reads: plain C only. */

@@ -93,9 +93,13 @@ def save(record: Record, path: str | os.PathLike[str]) -> Path:
 def write_atomically(target: Path, data: bytes | memoryview) -> None:
     """Give `target` the content `data`, or leave it as it was.
 
+    Through a symbolic link its file is written, and the link stays.
+
     Raises:
         WriteFailed: the operating system refused, with the reason and what to do.
     """
+    target = Path(os.path.realpath(target))
+    check_target(target)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -115,6 +119,19 @@ def write_atomically(target: Path, data: bytes | memoryview) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_target(target: Path) -> None:
+    """Refuse to replace what is no regular file: for root, /dev/null would become one.
+
+    Raises:
+        WriteFailed: a folder, a device, a pipe or a socket has this name.
+    """
+    # Not Path.is_dir, which raises where an ordinary user may not even look.
+    if os.path.isdir(target):
+        raise WriteFailed(errno.EISDIR, f"{target} is a folder: give a file name")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise WriteFailed(errno.EINVAL, f"{target} is no regular file: give another name")
+
+
 def _why_not_written(target: Path, error: OSError) -> str:
     advice = {
         errno.ENOSPC: "the disk is full: free space or save elsewhere",
@@ -123,7 +140,6 @@ def _why_not_written(target: Path, error: OSError) -> str:
         errno.ENOENT: f"the folder {target.parent} does not exist: create it first",
         errno.EACCES: f"no permission to write in {target.parent}: save elsewhere",
         errno.EROFS: f"{target.parent} is read-only: save elsewhere",
-        errno.EISDIR: "this is a folder: give a file name",
     }.get(error.errno or 0, error.strerror or str(error))
     return f"cannot write {target}: {advice}. Earlier results are untouched"
 

@@ -2,7 +2,7 @@
 """Export to a Perfetto trace: open it at ui.perfetto.dev or query it with trace_processor.
 
 A process for the run, a track for each task with a slice for each state and an instant for each
-event, a track for each CPU, and flow arrows from whoever ran, woke, blocked or gave back to whom
+event, tracks for each CPU, and flow arrows from whoever ran, woke, blocked or gave back to whom
 it started. Times are the event table's, ns of CLOCK_MONOTONIC. Source: Perfetto's documentation,
 "Writing TrackEvent protos".
 """
@@ -46,6 +46,8 @@ def to_bytes(record: Record) -> bytes:
     buffer = io.BytesIO()
     writer = _Writer(buffer)
     writer.describe(record)
+    cpus = _cpu_lanes(record)
+    writer.describe_cpus(cpus)
     # trace_processor sorts by time and keeps the file's order among equal times: an arrow's start
     # must stand before its end, a slice's end before the next one's beginning, an event after both.
     events = fold(record.events)
@@ -60,11 +62,27 @@ def to_bytes(record: Record) -> bytes:
         name = state.upper() + (" on the list" if listed else "") + _flag_names(flags)
         writer.slice(_TASK_TRACK + tid, t0, t1, name, flows.pop((tid, t0), None))
     writer.instants(events, record.tasks)
-    cpus, _ = cpu_intervals(events, record.tasks)
     names = dict(record.tasks.select("tid", "name").iter_rows())
-    for cpu, t0, t1, tid in cpus.select("cpu", "t0", "t1", "tid").iter_rows():
-        writer.slice(_CPU_TRACK + cpu, t0, t1, names.get(tid, str(tid)))
+    for track, _, t0, t1, tid in cpus:
+        writer.slice(track, t0, t1, names[tid])
     return buffer.getvalue()
+
+
+def _cpu_lanes(record: Record) -> list[tuple[int, int, int, int, int]]:
+    """Who was on each CPU: (track, CPU, t0, t1, tid), on tracks where no two overlap.
+
+    Without `sched_switch` two tasks can be RUNNING on one CPU. Slices of one track that overlap
+    would be taken for calls within calls, and ends for those of others.
+    """
+    spans, _ = cpu_intervals(record.events, record.tasks)
+    ends: dict[int, list[int]] = {}
+    found = []
+    for cpu, t0, t1, tid in spans.select("cpu", "t0", "t1", "tid").sort("t0", "t1").iter_rows():
+        lanes = ends.setdefault(cpu, [])
+        lane = next((i for i, end in enumerate(lanes) if end <= t0), len(lanes))
+        lanes[lane : lane + 1] = [t1]
+        found.append((_CPU_TRACK + (lane << 16) + cpu, cpu, t0, t1, tid))
+    return found
 
 
 def _flag_names(flags: int) -> str:
@@ -99,7 +117,7 @@ class _Writer:
         return packet
 
     def describe(self, record: Record) -> None:
-        """The tracks: the run as a process, its tasks as threads, the CPUs."""
+        """The tracks of the run, as a process, and of its tasks, as threads."""
         packet = self._packet()
         packet.sequence_flags = TracePacket.SEQ_INCREMENTAL_STATE_CLEARED
         packet.track_descriptor.uuid = _PROCESS
@@ -120,9 +138,12 @@ class _Writer:
             track.thread.thread_name = f"{name} [{series}]" if series else name
             track.sibling_order_rank = order[role]
             self._out.write_packet(packet)
-        for cpu in sorted(set(record.events["cpu"].unique()) - {-1}):
+
+    def describe_cpus(self, spans: list[tuple[int, int, int, int, int]]) -> None:
+        """The CPUs' tracks; Perfetto shows those of one name as one."""
+        for track, cpu in sorted({span[:2] for span in spans}):
             packet = self._packet()
-            packet.track_descriptor.uuid = _CPU_TRACK + cpu
+            packet.track_descriptor.uuid = track
             packet.track_descriptor.name = f"CPU {cpu}"
             self._out.write_packet(packet)
 

@@ -3,17 +3,24 @@
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import labkit
+from labkit import measure
 from labkit.cli import app
+from labkit.experiments import BlockSpec, SwapSpec
 from labkit.native import engine
 
+LABKIT = [sys.executable, "-m", "labkit.cli"]
 SMALL = ["run", "swap", "--methods", "futex", "--value-ms", "1", "--repetitions", "3"]
 
 
@@ -29,6 +36,70 @@ def test_json_is_all_there_is_on_stdout(tmp_path):
     assert document["spec"]["experiment"] == "swap"
     assert {row["series"] for row in document["samples"]} == {"futex/pinned", "futex/unpinned"}
     assert document["file"] == str(file) and file.exists()
+
+
+def test_tables_say_where_they_were_made_and_what_tracing_costs():
+    done = call(*SMALL)
+    assert done.exit_code == 0, done.output
+    words = " ".join(done.stdout.split())
+    assert f"swap: kernel {os.uname().release}," in words
+    assert re.search(r"Tracing made the work take up to \d+\.\d\d times as long", words)
+
+
+def test_one_value_has_no_spread_and_no_interval():
+    done = call(*SMALL[:2], "--methods", "futex,pipe", "--value-ms", "1", "--repetitions", "1")
+    assert "too few values" in done.stdout
+    assert "0%" not in done.stdout and "nan" not in done.stdout
+
+
+def test_without_a_terminal_it_is_quiet(tmp_path):
+    file = tmp_path / "run.parquet"
+    words = [*LABKIT, *SMALL, "-o", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("note: ")]
+    assert said == [f"saved {file}"]
+    assert "\x1b" not in done.stdout
+
+
+def test_on_a_terminal_it_shows_progress_and_stdout_stays_json():
+    ours, theirs = pty.openpty()
+    words = [*LABKIT, *SMALL, "--value-ms", "100", "--json"]
+    environment = os.environ | {"TERM": "xterm"}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    try:
+        while data := os.read(ours, 4096):
+            seen += data
+    except OSError:  # EIO: the last one to hold the terminal closed it
+        pass
+    os.close(ours)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(out)["counters"]
+    assert b"swap" in seen and re.search(rb"[0-8]/8", seen)
+
+
+def test_a_demo_gives_ratios_with_their_environment_and_a_page(tmp_path, monkeypatch):
+    specs = (
+        SwapSpec(methods=("futex", "pipe"), value_ms=1, repetitions=3),
+        BlockSpec(works=("sleep",), workers=2, duration_s=0.05, repetitions=3),
+    )
+    monkeypatch.setattr(measure, "SPECS", specs)
+    # In place of a guest: here.
+    monkeypatch.setattr("labkit.vm.execute", lambda argv, **_: measure.measure(Path(argv[-1])) or 0)
+    page = tmp_path / "out" / "demo.html"
+    done = call("demo", "-o", page, "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["environment"]["kernel"] == os.uname().release
+    assert {"swap", "block"} == set(document["ratios"]) == set(document["probe_cost"])
+    assert document["ratios"]["swap"][0]["baseline"].startswith("futex/")
+    assert "pthread/sleep" in page.read_text()
+
+
+def test_version():
+    assert call("--version").stdout == f"labkit {labkit.__version__}\n"
 
 
 def test_report_and_export(tmp_path):
@@ -53,6 +124,10 @@ def test_report_and_export(tmp_path):
         (["report", "/no/such/file.parquet", "-o", "x.html"], 4, "no such file"),
         (["report", "/etc/passwd", "-o", "x.html"], 4, "not a Parquet file"),
         (["trace", "export", "/etc", "-o", "x"], 4, "folder"),
+        (["run", "swap", "-o", "/etc"], 4, "is a folder"),
+        (["run", "swap", "-o", "/dev/null"], 4, "no regular file"),
+        (["demo", "-o", "/etc"], 4, "is a folder"),
+        (["demo", "-o", "/etc/passwd/page.html"], 4, "/etc/passwd"),
         (["vm", "exec", "--cpus", "0", "--", "true"], 2, "cpus is 0"),
         (["vm", "exec", "--image", "/no/such", "--", "true"], 125, "no such kernel image"),
     ],
@@ -84,7 +159,7 @@ def test_a_write_that_fails_leaves_the_earlier_run(tmp_path):
     file = tmp_path / "run.parquet"
     assert call(*SMALL, "-o", file).exit_code == 0
     before = file.read_bytes()
-    words = [sys.executable, "-m", "labkit.cli", *SMALL, "-o", str(file)]
+    words = [*LABKIT, *SMALL, "-o", str(file)]
     limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *words]
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
@@ -92,15 +167,54 @@ def test_a_write_that_fails_leaves_the_earlier_run(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_no_room_for_the_pages_that_fault():
+    words = ["run", "block", "--works", "fault", "--duration-s", "0.01", "--repetitions", "1"]
+    limited = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", *LABKIT, *words]
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert re.fullmatch(r"labkit: cannot write .* pages .*set TMPDIR\n", done.stderr)
+
+
+@pytest.mark.parametrize("words", [[*SMALL, "--json"], SMALL, ["vm", "status"]])
+def test_a_full_disk_behind_stdout(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*LABKIT, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 4
+    assert done.stderr == "labkit: No space left on device\n"
+
+
+def threads(process):
+    return len(os.listdir(f"/proc/{process.pid}/task"))
+
+
+def until_it_measures(process):
+    while threads(process) < 8:
+        time.sleep(0.05)
+        assert process.poll() is None
+
+
+def test_a_killed_run_leaves_the_earlier_one(tmp_path):
+    file = tmp_path / "run.parquet"
+    assert call(*SMALL, "-o", file).exit_code == 0
+    before = file.read_bytes()
+    words = ["run", "block", "--duration-s", "60", "-o", str(file)]
+    process = subprocess.Popen([*LABKIT, *words])
+    until_it_measures(process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert file.read_bytes() == before
+    assert os.listdir(tmp_path) == ["run.parquet"]
+
+
 def test_an_interrupted_run_ends_soon_and_writes_nothing(tmp_path):
     file = tmp_path / "run.parquet"
-    words = [sys.executable, "-m", "labkit.cli", "run", "block", "--duration-s", "60"]
+    words = [*LABKIT, "run", "block", "--duration-s", "60"]
     # As from a terminal: what a script starts in the background ignores interrupts.
     words = ["env", "--default-signal=INT", *words]
     process = subprocess.Popen([*words, "-o", str(file)], stderr=subprocess.PIPE, text=True)
-    while len(os.listdir(f"/proc/{process.pid}/task")) < 8:
-        time.sleep(0.05)
-        assert process.poll() is None
+    until_it_measures(process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import labkit
-from labkit import experiments
+from labkit import experiments, umcg
 from labkit.experiments import BlockSpec, PreemptSpec, SpecError, SwapSpec, WakeSpec
 from labkit.experiments.preempt import jain
 from labkit.native import engine
@@ -91,6 +91,13 @@ def test_a_stopped_run_is_what_was_measured_so_far(name):
 def test_only_umcg_without_umcg():
     with pytest.raises(experiments.NoUmcgError, match="make -C kernel image"):
         SwapSpec(methods=("umcg-swap",))
+
+
+@pytest.mark.skipif(engine.enabled(), reason="needs a kernel without UMCG")
+@pytest.mark.parametrize("call", [umcg.Group, umcg.wait, umcg.basic_task().__enter__])
+def test_python_tasks_without_umcg(call):
+    with pytest.raises(umcg.UmcgError, match=r"make -C kernel image.*labkit vm exec"):
+        call()
 
 
 def test_a_run_shows_itself():

@@ -114,6 +114,25 @@ def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert os.listdir(tmp_path) == ["run.parquet"]
 
 
+def test_what_is_no_regular_file_stays(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WriteFailed, match="no regular file"):
+        files.save(synthetic.record(), tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(WriteFailed, match="is a folder"):
+        files.save(synthetic.record(), tmp_path)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    link, target = tmp_path / "run.parquet", tmp_path / "far" / "run.parquet"
+    link.symlink_to(target)
+    files.save(synthetic.record(), link)
+    assert link.is_symlink()
+    assert files.load(target).events.height
+
+
 def test_no_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match="does not exist: create it first"):
         files.save(synthetic.record(), tmp_path / "none" / "run.parquet")
@@ -137,11 +156,13 @@ def test_a_killed_writer_leaves_the_earlier_run(tmp_path: Path) -> None:
 def test_a_million_events(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     events, tasks = synthetic.million()
     shuffled = events.sample(fraction=1, shuffle=True, seed=1)
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     run = synthetic.record(events=files.schema.sort(shuffled), tasks=tasks)
     files.save(run, tmp_path / "run.parquet")
     back = files.load(tmp_path / "run.parquet")
-    # Not judged: a busy machine is no failure. The figure goes to the report of the tests.
-    record_property("sort_save_load_s", time.perf_counter() - start)
+    # Computing is judged, as a busy machine, or disk, is no failure: on a quiet one it takes no
+    # longer than this. The time by the clock goes to the report of the tests.
+    record_property("sort_save_load_s", time.perf_counter() - start[0])
+    assert time.process_time() - start[1] < 2
     assert back.events.height >= 1_000_000
     assert back.events["t"].equals(events["t"])
