@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* umcg_ctl: every row of its table, every error. */
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "libraw.h"
@@ -198,6 +199,36 @@ static void worker(void)
 	server_unregister(&s);
 }
 
+static atomic_bool stop;
+
+static void *change_our_bits(void *arg)
+{
+	struct umcg_task *t = arg;
+
+	for (uint32_t i = 0; !stop; i++) {
+		uint32_t state = state_of(t);
+
+		state_cas(t, state, (state & ~USER_BITS) | (i << 13 & USER_BITS));
+	}
+	return NULL;
+}
+
+/* Others may know the thread already: the bits that are ours change meanwhile. */
+static void beside_changes(void)
+{
+	pthread_t thread;
+
+	stop = false;
+	rec_init(&rec, RUNNING);
+	thread = spawn(change_our_bits, &rec);
+	for (int i = 0; i < 5000; i++) {
+		CHECK_EQ(sys_ctl(REGISTER, &rec), 0);
+		CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+	}
+	stop = true;
+	join(thread);
+}
+
 int main(void)
 {
 	raw_start();
@@ -207,5 +238,6 @@ int main(void)
 	RUN(server);
 	RUN(bad_worker);
 	RUN(worker);
+	RUN(beside_changes);
 	return 0;
 }
