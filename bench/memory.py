@@ -59,7 +59,7 @@ SUITE = Suite(
             "bytes/worker",
             f"Memory of a waiting worker{words}",
             "that of a waiting thread",
-            expect="not worse" if not part else "",
+            limit=1.1 if not part else 0.0,
         )
         for part, words in (("", ""), ("/user", ", in user space"), ("/kernel", ", in the kernel"))
     ],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from labkit.bench.judge import BETTER, WORSE, Finding
+from labkit.bench.judge import BETTER, SAME, WORSE, Finding, margin
 from labkit.bench.suite import Curve, Distribution
 from labkit.plots.style import (
     SERIES_COLOURS,
@@ -21,18 +21,23 @@ from labkit.plots.style import (
 from labkit.record import Record
 
 _VERDICTS = {
-    BETTER: ("UMCG better", SERIES_COLOURS[2], "circle"),
-    WORSE: ("UMCG worse", SERIES_COLOURS[1], "diamond"),
-    "": ("no difference shown", SERIES_COLOURS[6], "circle-open"),
+    BETTER: (BETTER, SERIES_COLOURS[2], "circle"),
+    WORSE: (WORSE, SERIES_COLOURS[1], "diamond"),
+    SAME: (SAME, SERIES_COLOURS[0], "square"),
+    "": ("undecided", SERIES_COLOURS[6], "circle-open"),
 }
 
 
+def _label(finding: Finding) -> str:
+    c = finding.contrast
+    head, _, rest = c.baseline.partition("/")
+    short = head if rest == c.series.partition("/")[2] else c.baseline
+    return f"{c.series} : {short} ({c.unit})"
+
+
 def plot_findings(record: Record, findings: Sequence[Finding]) -> go.Figure:
-    """Each ratio with its 95 % interval; 1 is "the same"."""
-    labels = [
-        f"{f.contrast.series} : {f.contrast.baseline.partition('/')[0]} ({f.contrast.unit})"
-        for f in findings
-    ]
+    """Each ratio with its 95 % interval; grey: where no difference is shown."""
+    labels = [_label(f) for f in findings]
     fig = go.Figure()
     for key, (name, colour, symbol) in _VERDICTS.items():
         mine = [
@@ -58,11 +63,13 @@ def plot_findings(record: Record, findings: Sequence[Finding]) -> go.Figure:
             customdata=[f.sentence() for _, f in mine],
             hovertemplate="%{customdata}<extra></extra>",
         )
+    clear = margin(record.environment)
+    fig.add_vrect(1 - clear, 1 + clear, fillcolor="#5b6673", opacity=0.12, line_width=0)
     fig.add_vline(1, line={"width": 1.5, "color": "#1d2733", "dash": "dash"})
     ends = np.array([(f.ratio, f.low, f.high) for f in findings])
     ends = ends[np.isfinite(ends) & (ends > 0)]
     ticks = log_ticks(min(0.9, ends.min()), max(1.1, ends.max()), "{:g}".format)
-    fig.update_xaxes(type="log", title="ratio (log; 1: the same)", **ticks)
+    fig.update_xaxes(type="log", title=f"ratio (log; grey: within {clear:.0%} of 1)", **ticks)
     fig.update_yaxes(
         type="category",
         categoryorder="array",

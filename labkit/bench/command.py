@@ -144,13 +144,21 @@ def _save(kept: Results, file: Path) -> None:
 
 
 def _measure_suites(file: Path, rigor: str, names: list[str]) -> int:
-    """Here, where this kernel has UMCG, else in a microVM; the exit code."""
+    """Here, where this kernel has UMCG, else in microVMs, one after the other; the exit code."""
     virtual = rigor == suite.VIRTUAL.name
     if engine.enabled() and not virtual:
         return 1 if guest.measure(file, rigor, names).failures else 0
-    words = [sys.executable, "-m", "labkit.bench.guest", str(file.absolute()), rigor, *names]
-    with console.waiting() as say:
-        return vm.execute(words, VIRTUAL_GUEST if virtual else None, say=say)
+    words = [sys.executable, "-m", "labkit.bench.guest", str(file.absolute()), rigor]
+    boots, code = RIGORS[rigor].boots, 0
+    for boot in map(str, range(boots)):
+        with console.waiting() as say:
+            ended = vm.execute(
+                [*words, boot, str(boots), *names], VIRTUAL_GUEST if virtual else None, say=say
+            )
+        code = code or ended
+        if ended == console.INTERRUPTED or not file.exists():
+            return ended
+    return code
 
 
 def _guarded(measure: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
@@ -222,7 +230,7 @@ def _print_findings(title: str, findings: list[Finding]) -> None:
             f.contrast.baseline,
             f.contrast.unit,
             f"{f.ratio:.2f}",
-            f"{f.low:.2f} to {f.high:.2f}",
+            f.interval,
             str(f.n),
             f.verdict,
             marks.get(f.claim, f.claim),
@@ -304,8 +312,8 @@ def compare_command(
         _print_changes(made.changes)
         if made.moved:
             _print_moved(made.moved)
-        same = sum(not change.contradicts for change in made.changes)
-        console.out.print(f"{same} of {len(made.changes)} verdicts are the same in both files")
+        for line in compare.summary(made.changes):
+            console.out.print(line, markup=False)
 
 
 def _as_json(made: Any) -> dict[str, Any]:
@@ -320,7 +328,8 @@ def _as_json(made: Any) -> dict[str, Any]:
                 "change": c.change,
                 "interval": [None if x != x else x for x in (c.low, c.high)],
                 "verdict": c.verdict,
-                "same_verdict": not c.contradicts,
+                "same_verdict": c.agrees,
+                "contradicts": c.contradicts,
             }
             for c in made.changes
         ],
@@ -334,7 +343,7 @@ def _print_changes(changes: list[Any]) -> None:
     for head in ("suite", "series", "unit", *right, "B is", "verdicts"):
         table.add_column(head, justify="right" if head in right else "left", overflow="fold")
     for c in changes:
-        verdicts = f"{c.a.verdict} → {c.b.verdict}" if c.contradicts else c.a.verdict
+        verdicts = c.a.verdict if c.agrees else f"{c.a.verdict} → {c.b.verdict}"
         table.add_row(
             c.suite,
             c.contrast.series,
@@ -342,7 +351,7 @@ def _print_changes(changes: list[Any]) -> None:
             f"{c.a.ratio:.2f}",
             f"{c.b.ratio:.2f}",
             f"{c.change:.2f}",
-            f"{c.low:.2f} to {c.high:.2f}",
+            "—" if c.low != c.low else f"{c.low:.2f} to {c.high:.2f}",
             c.verdict,
             verdicts,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labkit.analysis.compare import COMPARED_KEYS, FEWEST, NotComparable
+from labkit.analysis.compare import COMPARED_KEYS, NotComparable, bootstrap_ratio
 from labkit.bench import icount, judge
 from labkit.bench.judge import Finding
 from labkit.bench.results import Results
@@ -17,8 +17,6 @@ from labkit.bench.suite import Contrast, Suite
 
 #: What may differ: it is what one compares. Ratios are made within each boot.
 _MAY_DIFFER = ("kernel", "kernel_version")
-
-_RESAMPLES = 9999
 
 Values = npt.NDArray[np.float64]
 
@@ -35,7 +33,7 @@ class Change:
         change: ratio of b over ratio of a.
         low: of the 95 % interval of that.
         high: see `low`.
-        verdict: `better`, `worse` or `no difference shown`, of b against a.
+        verdict: of b against a; see `labkit.bench.judge`.
     """
 
     suite: str
@@ -48,9 +46,15 @@ class Change:
     verdict: str
 
     @property
+    def agrees(self) -> bool:
+        """The two files' own verdicts are the same."""
+        return self.a.verdict == self.b.verdict
+
+    @property
     def contradicts(self) -> bool:
-        """The two files' own verdicts are not the same."""
-        return self.a.verdict != self.b.verdict
+        """Both files have a verdict, and another one."""
+        decided = self.a.verdict in judge.DECIDED and self.b.verdict in judge.DECIDED
+        return decided and not self.agrees
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def check(a: Results, b: Results) -> list[str]:
     Raises:
         NotComparable: something differs that may not; each difference is named.
     """
-    keys = [key for key in COMPARED_KEYS if key not in _MAY_DIFFER]
+    keys = [key for key in (*COMPARED_KEYS, "boot_options") if key not in _MAY_DIFFER]
     unlike = [
         f"{key}: {a.environment.get(key)!r} and {b.environment.get(key)!r}"
         for key in keys
@@ -89,29 +93,42 @@ def check(a: Results, b: Results) -> list[str]:
         )
     return [
         f"{key}: {a.environment.get(key)} and {b.environment.get(key)}"
-        for key in (*_MAY_DIFFER, "build", "commit")
+        for key in (*_MAY_DIFFER, "build", "commit", "boots")
         if a.environment.get(key) != b.environment.get(key)
     ] + ([f"rigor: {a.rigor} and {b.rigor}"] if a.rigor != b.rigor else [])
 
 
 def change(a: tuple[Values, Values], b: tuple[Values, Values]) -> tuple[float, float, float]:
-    """Ratio of ratios of medians with its 95 % bootstrap interval.
+    """Ratio of the two files' ratios (see `judge.Finding`) with its 95 % bootstrap interval.
 
     Each of a and b is a pair of arrays whose values belong together one by one. The interval is
     nan with too few values; the random numbers are fixed.
     """
-    random = np.random.default_rng(0)
+    of_a, of_b = a[0] / a[1], b[0] / b[1]
+    ratio, low, high = bootstrap_ratio(of_b, of_a, paired=False)
+    return ratio, low, high
 
-    def draws(x: Values, y: Values) -> Values:
-        picked = random.integers(0, len(x), (_RESAMPLES, len(x)))
-        drawn: Values = np.median(x[picked], axis=1) / np.median(y[picked], axis=1)
-        return drawn
 
-    ratio = float(np.median(b[0]) / np.median(b[1]) / (np.median(a[0]) / np.median(a[1])))
-    if min(len(a[0]), len(b[0])) < FEWEST:
-        return ratio, float("nan"), float("nan")
-    low, high = np.quantile(draws(*b) / draws(*a), [0.025, 0.975])
-    return ratio, float(low), float(high)
+def summary(changes: Sequence[Change]) -> list[str]:
+    """Do the two files' own verdicts agree: one sentence, and two for each contradiction."""
+    same = sum(change.agrees and change.a.verdict in judge.DECIDED for change in changes)
+    neither = sum(
+        change.a.verdict not in judge.DECIDED and change.b.verdict not in judge.DECIDED
+        for change in changes
+    )
+    against = [change for change in changes if change.contradicts]
+    said = [
+        f"Of {len(changes)} contrasts {same} have the same verdict in both files, "
+        f"{len(against)} verdicts that contradict each other, "
+        f"{len(changes) - same - neither - len(against)} a verdict in one file only, "
+        f"{neither} in neither."
+    ]
+    for change in against:
+        said += [
+            f"{change.suite}: {change.a.verdict}: {change.a.sentence()}",
+            f"{change.suite}: {change.b.verdict}: {change.b.sentence()}",
+        ]
+    return said
 
 
 def compare(a: Results, b: Results, suites: Sequence[Suite]) -> Comparison:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """From samples to verdicts: ratios with intervals, and what they say of each claim.
 
-A verdict needs the whole 95 % interval to be clear of 1 by a margin: what is closer than that can
-be the machine's mood, and would be another verdict tomorrow.
+A difference is one when the whole 95 % interval is clear of 1 by a margin; there is none to speak
+of when the whole interval lies within half that margin. All else is undecided: more runs or a
+quieter machine may tell. Two measurements of one kernel may leave different contrasts undecided;
+to decide one differently its ratio must move by more than the half margin between the two verdicts,
+and by more than it does among the boots that the runs are spread over.
 """
 
 from __future__ import annotations
@@ -26,7 +29,10 @@ FEWEST = 5
 
 MORE_IS_BETTER = ("op/s",)
 
-BETTER, WORSE, NONE, FEW = "better", "worse", "no difference shown", "too few runs"
+BETTER, WORSE, SAME = "better", "worse", "no difference"
+UNDECIDED, FEW = "undecided", "too few runs"
+#: The verdicts that say something; two different ones contradict each other.
+DECIDED = (BETTER, WORSE, SAME)
 HOLDS, REFUTED, OPEN = "holds", "refuted", "not shown"
 
 #: How a ratio of these units is said; of all others, which are times, "as long as".
@@ -45,11 +51,12 @@ class Finding:
         contrast: what was set against what.
         value: median of the first.
         other: median of the second.
-        ratio: the first over the second.
+        ratio: median over the runs of the first over the second. What slows a whole repetition
+            down is in both, and so in neither this nor its interval.
         low: of the 95 % interval; nan when there are too few runs for one.
         high: see `low`.
         n: runs, that is pairs of values of one repetition.
-        verdict: `better`, `worse`, `no difference shown` or `too few runs`.
+        verdict: `better`, `worse`, `no difference`, `undecided` or `too few runs`.
         claim: `holds`, `refuted` or `not shown`; "" when nothing is claimed.
     """
 
@@ -66,10 +73,31 @@ class Finding:
     def sentence(self) -> str:
         """The finding in words, with its interval and the number of runs."""
         c = self.contrast
+        runs = f"{self.n} run{'s' if self.n != 1 else ''}"
+        sure = "no interval" if np.isnan(self.low) else f"95 % interval {self.interval}"
         return (
             f"{c.what}: {self.ratio:.2f} times {SAID.get(c.unit, 'as long as')} {c.against} "
-            f"(95 % interval {self.low:.2f} to {self.high:.2f}, {self.n} runs)."
+            f"({sure}, {runs})."
         )
+
+    @property
+    def claimed(self) -> str:
+        """What was claimed before measuring, in words; "" when nothing was."""
+        c = self.contrast
+        if not c.limit:
+            return c.expect
+        return f"a ratio of at {'least' if c.unit in MORE_IS_BETTER else 'most'} {c.limit:g}"
+
+    @property
+    def interval(self) -> str:
+        """The 95 % interval; a dash where there is none."""
+        return "—" if np.isnan(self.low) else f"{self.low:.2f} to {self.high:.2f}"
+
+    @property
+    def about_umcg(self) -> bool:
+        """UMCG against something else, and not one use of it, or of threads, against another."""
+        c = self.contrast
+        return c.series.startswith("umcg") and not c.baseline.startswith("umcg")
 
 
 def margin(environment: Mapping[str, Any]) -> float:
@@ -85,21 +113,29 @@ def verdict(low: float, high: float, n: int, unit: str, clear: float) -> str:
         return WORSE if unit in MORE_IS_BETTER else BETTER
     if low > 1 + clear:
         return BETTER if unit in MORE_IS_BETTER else WORSE
-    return NONE
+    if 1 - clear / 2 <= low and high <= 1 + clear / 2:
+        return SAME
+    return UNDECIDED
 
 
-def claim(expect: str, said: str, low: float, high: float, unit: str, clear: float) -> str:
-    """What a verdict says of what was expected: `better`, `not worse`, or nothing."""
-    if not expect or said == FEW:
-        return OPEN if expect else ""
-    if said == WORSE:
-        return REFUTED
-    if said == BETTER:
-        return HOLDS
-    if expect == "not worse":
-        close = low >= 1 - clear if unit in MORE_IS_BETTER else high <= 1 + clear
-        return HOLDS if close else OPEN
-    return OPEN
+def claim(contrast: Contrast, said: str, low: float, high: float, clear: float) -> str:
+    """What an interval, and the verdict `said`, say of what was expected; "": nothing was.
+
+    A limit is held by an interval that does not cross it. Better is claimed to be so by the margin.
+    """
+    if not contrast.expect and not contrast.limit:
+        return ""
+    if said == FEW:
+        return OPEN
+    if contrast.limit or contrast.expect == "not worse":
+        more = contrast.unit in MORE_IS_BETTER
+        limit = contrast.limit or (1 - clear if more else 1 + clear)
+        if low > limit:
+            return HOLDS if more else REFUTED
+        if high < limit:
+            return REFUTED if more else HOLDS
+        return OPEN
+    return {BETTER: HOLDS, WORSE: REFUTED, SAME: REFUTED}.get(said, OPEN)
 
 
 def _by_repetition(result: SuiteResult, series: str, unit: str) -> dict[int, float]:
@@ -124,9 +160,9 @@ def judge(
         x, y = pairs(result, contrast)
         if not len(x):
             continue
-        ratio, low, high = bootstrap_ratio(x, y)
+        ratio, low, high = bootstrap_ratio(x / y, np.ones_like(y))
         said = verdict(low, high, len(x), contrast.unit, clear)
-        held = claim(contrast.expect, said, low, high, contrast.unit, clear)
+        held = claim(contrast, said, low, high, clear)
         medians = float(np.median(x)), float(np.median(y))
         found.append(Finding(contrast, *medians, ratio, low, high, len(x), said, held))
     return found

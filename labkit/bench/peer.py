@@ -6,6 +6,7 @@ A script of its own, standard library only, as it runs on the unpatched kernel, 
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -40,7 +41,9 @@ def _cyclictest(scale: float) -> tuple[list[str], Callable[[str], dict[str, floa
     def parse(out: str) -> dict[str, float]:
         # One line for each microsecond: how many wake-ups were so late.
         late = [(int(us), int(n)) for us, n in re.findall(r"^(\d+)\s+(\d+)$", out, re.MULTILINE)]
-        total, seen, quantiles = sum(n for _, n in late), 0, {}
+        # Those beyond the histogram count, too: a quantile among them is not there.
+        beyond = re.findall(r"Histogram Overflows: *(\d+)", out)
+        total, seen, quantiles = sum(n for _, n in late) + sum(map(int, beyond)), 0, {}
         for us, n in late:
             seen += n
             for name, share in (("µs p50", 0.5), ("µs p99", 0.99)):
@@ -60,8 +63,9 @@ PROGRAMS = {
 
 
 def main(repetitions: int, scale: float) -> dict[str, Any]:
-    """Values by program and unit, `missing` programs, `failed` ones with why."""
+    """Values by program and unit, `missing` programs, `failed` ones with why, the `kernel`."""
     found: dict[str, Any] = {"values": {}, "commands": {}, "missing": [], "failed": {}}
+    found["kernel"] = f"{os.uname().release} {os.uname().version}"
     for repetition in range(-1, repetitions):  # the first one warms up
         for name, make in PROGRAMS.items():
             command, parse = make(scale)

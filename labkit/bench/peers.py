@@ -38,9 +38,9 @@ class Effort:
 
 EFFORTS = {
     "smoke": Effort(1, 1, 0.1),
-    "virtual": Effort(5, 1, 0.5),
-    "quick": Effort(5, 1, 0.5),
-    "full": Effort(9, 3, 2.0),
+    "virtual": Effort(5, 3, 0.5),
+    "quick": Effort(5, 3, 0.5),
+    "full": Effort(9, 5, 2.0),
 }
 
 
@@ -72,7 +72,7 @@ def _boot(kernel: Path, effort: Effort, say: Say) -> dict[str, Any]:
 def measure(
     rigor: str, kept: dict[str, Any], saved: Callable[[], None], say: Say = lambda text: None
 ) -> None:
-    """Fill `kept` pair by pair: `boots` ({patched, base} each), `commands`, `missing`, `failed`.
+    """Fill `kept` pair by pair: `boots` ({patched, base} each), `commands`, `kernels` and so on.
 
     Raises:
         PeerError: there is no unpatched image, or a guest failed.
@@ -85,7 +85,7 @@ def measure(
             "no unpatched image to compare with: `make -C kernel image BASE=1` builds it"
         )
     kernels = {"patched": vm.image.find(), "base": base}
-    kept.update({"boots": [], "commands": {}, "missing": [], "failed": {}})
+    kept.update({"boots": [], "commands": {}, "kernels": {}, "missing": [], "failed": {}})
     for pair in range(effort.pairs):
         values = {}
         for name in sorted(kernels, reverse=pair % 2 == 0):
@@ -93,6 +93,7 @@ def measure(
             found = _boot(kernels[name], effort, say)
             values[name] = found["values"]
             kept["commands"].update(found["commands"])
+            kept["kernels"][name] = found["kernel"]
             kept["failed"].update(found["failed"])
             kept["missing"] = found["missing"]
         kept["boots"].append(values)

@@ -23,7 +23,10 @@ _GHOST = (
     'J. T. Humphries and others, "ghOSt: Fast & Flexible User-Space Delegation of Linux '
     'Scheduling", SOSP 2021'
 )
-_BOOST = "Boost.Context, performance section of its documentation"
+_BOOST = (
+    "Boost.Context 1.87, performance section of its documentation "
+    "(boost.org/doc/libs/1_87_0/libs/context/doc/html/context/performance.html)"
+)
 _GO = "often quoted for Go; no single source is known to us"
 
 PUBLISHED = (

@@ -6,6 +6,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -14,7 +15,9 @@ from labkit.bench import charts
 from labkit.bench.judge import (
     BETTER,
     HOLDS,
+    OPEN,
     REFUTED,
+    SAME,
     WORSE,
     Finding,
     judge_all,
@@ -30,16 +33,34 @@ from labkit.trace.files import write_atomically
 
 #: Said once, for all figures.
 METHOD = (
-    "Series that are set against each other ran alternately in one boot, on the same CPUs, doing "
-    "the same work in C. A value is the median of short slices that alternate, too; the first "
-    "round is thrown away. A ratio is median over median; its 95 % interval is a bootstrap over "
-    "runs, that is over pairs of values of one repetition. A verdict needs the whole interval to "
-    "be clear of 1 by {margin:.0%}; the rest is “no difference shown”, which is not “the same”."
+    "Series that are set against each other ran alternately in the same boot, on the same CPUs, "
+    "doing the same work in C. A value is the median of short slices that alternate, too; the "
+    "first round is thrown away. A run is a pair of values of one repetition. A ratio is the "
+    "median of the runs' ratios, so that what disturbs a whole repetition is not in it; its 95 % "
+    "interval is a bootstrap over runs. “Better” and “worse” need the whole interval to be clear "
+    "of 1 by {margin:.1%}; “no difference” needs the whole interval within {half:.1%} of 1; "
+    "everything else is “undecided”. Of a hundred such intervals about five miss the true ratio: "
+    "that is what the margins are for. {boots} A claim of “better” is refuted by “worse” and by "
+    "“no difference”."
 )
 #: Of results whose clock counted instructions.
 VIRTUAL = (
     "Times are guest instructions, one a nanosecond, on one CPU: what the host did meanwhile is in "
     "none of them, nor are caches, pipelines and other CPUs."
+)
+
+NOTHING_WORSE = "Nothing was shown to be worse over UMCG in these results."
+
+#: What the instruction counts are.
+COUNTED = (
+    "Guest instructions of a round trip (two switches) or one call, on one CPU under QEMU's "
+    "-icount. Each image was counted twice; "
+)
+#: What the field's own programs are for.
+PEERS = (
+    "The field's own programs, unmodified, on the patched and the unpatched kernel: has anything "
+    "else become slower? Two kernels need two boots, so pairs of boots alternate, and each pair is "
+    "one run."
 )
 
 #: How to make these figures again.
@@ -69,29 +90,53 @@ def write(results: Results, suites: Sequence[Suite], page: Path) -> tuple[Path, 
 # What both forms say.
 
 
+def method(results: Results) -> str:
+    """How a figure is made and what a verdict takes, in these results' environment."""
+    clear = margin(results.environment)
+    count = results.environment.get("boots", 1)
+    boots = (
+        f"The runs are spread over {count} boots, so that what a boot changes is in the intervals."
+        if count > 1
+        else "All runs were made in one boot: what another one changes is in no interval."
+    )
+    return METHOD.format(margin=clear, half=clear / 2, boots=boots)
+
+
 def summary(results: Results, suites: Sequence[Suite]) -> list[str]:
     """The first things to know, a sentence each."""
     findings = [f for group in judge_all(results, suites).values() for f in group]
-    claims = [f for f in findings if f.claim]
-    held = sum(f.claim == HOLDS for f in claims)
+    mine = [f for f in findings if f.about_umcg]
+    made = [f for f in findings if f.claim]
+    count = {what: sum(f.verdict == what for f in mine) for what in (BETTER, WORSE, SAME)}
     said = [
-        f"{len(findings)} contrasts in {len(results.suites)} suite(s): UMCG better in "
-        f"{sum(f.verdict == BETTER for f in findings)}, worse in "
-        f"{sum(f.verdict == WORSE for f in findings)}, no difference shown in "
-        f"{sum(f.verdict not in (BETTER, WORSE) for f in findings)}.",
-        f"Of {len(claims)} claims made before measuring {held} hold, "
-        f"{sum(f.claim == REFUTED for f in claims)} are refuted, "
-        f"{len(claims) - held - sum(f.claim == REFUTED for f in claims)} could not be shown.",
+        f"{len(mine)} contrasts of UMCG with something else, in {len(results.suites)} "
+        f"suite{'s' if len(results.suites) != 1 else ''}: better in {count[BETTER]}, worse in "
+        f"{count[WORSE]}, no difference in {count[SAME]}, undecided in "
+        f"{len(mine) - sum(count.values())}.",
+        f"Of {len(made)} claims made before measuring {sum(f.claim == HOLDS for f in made)} hold, "
+        f"{sum(f.claim == REFUTED for f in made)} are refuted, "
+        f"{sum(f.claim == OPEN for f in made)} could not be shown.",
     ]
     peers = judge_peers(results)
     if peers:
         worse = [f.contrast.what for f in peers if f.verdict == WORSE]
+        close = sum(f.claim == HOLDS for f in peers)
         said.append(
             f"{len(peers)} measures of the field's own programs, patched against unpatched: "
-            + (f"slower: {', '.join(worse)}." if worse else "none shown to be slower.")
+            + (f"slower: {', '.join(worse)}; " if worse else "none shown to be slower; ")
+            + f"{close} shown not to be."
         )
     said += [f"Not complete: {failure}." for failure in results.failures]
     return said
+
+
+def claims(results: Results, suites: Sequence[Suite]) -> list[Finding]:
+    """What was claimed before measuring, with what came of it."""
+    return [f for group in judge_all(results, suites).values() for f in group if f.claim]
+
+
+def _claim_said(finding: Finding) -> str:
+    return f"{finding.sentence()} Claimed: {finding.claimed}."
 
 
 def unhelpful(results: Results, suites: Sequence[Suite]) -> list[tuple[Suite, list[Finding]]]:
@@ -99,7 +144,8 @@ def unhelpful(results: Results, suites: Sequence[Suite]) -> list[tuple[Suite, li
     judged = judge_all(results, suites)
     found = []
     for suite in suites:
-        worse = [f for f in judged.get(suite.name, []) if f.verdict == WORSE]
+        group = judged.get(suite.name, [])
+        worse = [f for f in group if f.verdict == WORSE and f.about_umcg]
         if worse:
             found.append((suite, sorted(worse, key=_badness, reverse=True)))
     return found
@@ -109,10 +155,14 @@ def _badness(finding: Finding) -> float:
     return max(finding.ratio, 1 / finding.ratio) if finding.ratio > 0 else 0.0
 
 
-def indifferent(results: Results, suites: Sequence[Suite]) -> list[Finding]:
-    """What UMCG was not shown to change."""
+def indifferent(results: Results, suites: Sequence[Suite]) -> dict[str, list[Finding]]:
+    """What UMCG does not change, and what stayed undecided; each may be empty."""
     judged = judge_all(results, suites)
-    return [f for group in judged.values() for f in group if f.verdict not in (BETTER, WORSE)]
+    mine = [f for group in judged.values() for f in group if f.about_umcg]
+    return {
+        "No difference": [f for f in mine if f.verdict == SAME],
+        "Undecided": [f for f in mine if f.verdict not in (BETTER, WORSE, SAME)],
+    }
 
 
 def findings_table(findings: Iterable[Finding]) -> pl.DataFrame:
@@ -123,7 +173,7 @@ def findings_table(findings: Iterable[Finding]) -> pl.DataFrame:
             f.contrast.baseline,
             f.contrast.unit,
             f"{f.ratio:.2f}",
-            f"{f.low:.2f} to {f.high:.2f}" if f.low == f.low else "—",
+            f.interval,
             f.n,
             f.verdict,
             f.claim or "—",
@@ -133,8 +183,18 @@ def findings_table(findings: Iterable[Finding]) -> pl.DataFrame:
         for f in findings
     ]
     columns = ["series", "baseline", "unit", "ratio", "95 % interval", "runs", "verdict"]
-    columns += ["claim", "value", "against"]
+    columns += ["claim", "median", "baseline_median"]
     return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _peers_table(findings: Iterable[Finding]) -> pl.DataFrame:
+    """The same, where all are of the patched kernel over the unpatched."""
+    return (
+        findings_table(findings)
+        .drop("baseline")
+        .with_columns(pl.col("series").str.strip_prefix("patched/"))
+        .rename({"series": "program", "median": "patched", "baseline_median": "unpatched"})
+    )
 
 
 def counts_table(results: Results) -> pl.DataFrame:
@@ -160,10 +220,11 @@ def counts_table(results: Results) -> pl.DataFrame:
 
 
 def _doubts(results: Results, name: str, result: SuiteResult) -> list[str]:
+    said = [*([f"failed: {result.error}"] if result.error else []), *result.notes]
     if not result.samples:
-        return []
+        return said
     record = result.record(name, results.environment)
-    return [w for w in analysis.warnings(record) if not w.startswith("under TCG")]
+    return said + [w for w in analysis.warnings(record) if not w.startswith("under TCG")]
 
 
 # HTML
@@ -210,13 +271,13 @@ def _tcg(results: Results) -> str:
 
 
 def _summary(results: Results, suites: Sequence[Suite]) -> str:
-    claims = [f for group in judge_all(results, suites).values() for f in group if f.claim]
-    items = "".join(f"<li>{_claim(f.claim)} {html.escape(f.sentence())}</li>" for f in claims)
+    made = claims(results, suites)
+    items = "".join(f"<li>{_claim(f.claim)} {html.escape(_claim_said(f))}</li>" for f in made)
     return (
         '<section id="summary"><h2>Summary</h2>'
         + _list(summary(results, suites))
-        + f"<p>{html.escape(METHOD.format(margin=margin(results.environment)))}</p>"
-        + (f"<h3>Claims made before measuring</h3><ul>{items}</ul>" if claims else "")
+        + (f"<h3>Claims made before measuring</h3><ul>{items}</ul>" if made else "")
+        + f"<h3>How to read this</h3><p>{html.escape(method(results))}</p>"
         + "</section>"
     )
 
@@ -232,19 +293,19 @@ def _unhelpful(results: Results, suites: Sequence[Suite]) -> str:
     parts = ['<section id="unhelpful"><h2>What UMCG does not help</h2>']
     worse = unhelpful(results, suites)
     if not worse:
-        parts.append("<p>Nothing was shown to be worse over UMCG in these results.</p>")
+        parts.append(f"<p>{NOTHING_WORSE}</p>")
     for suite, findings in worse:
         parts.append(
             f"<h3>{html.escape(suite.title)}</h3><p>{html.escape(suite.help)}</p>"
             + _list(f.sentence() for f in findings)
         )
-    same = indifferent(results, suites)
-    if same:
-        parts.append(
-            f"<details><summary>No difference was shown in {len(same)} contrasts</summary>"
-            + _list(f.sentence() for f in same)
-            + "</details>"
-        )
+    for what, findings in indifferent(results, suites).items():
+        if findings:
+            parts.append(
+                f"<details><summary>{what}: {len(findings)} contrasts</summary>"
+                + _list(f.sentence() for f in findings)
+                + "</details>"
+            )
     return "".join(parts) + "</section>"
 
 
@@ -257,8 +318,7 @@ def _suite(results: Results, suite: Suite) -> str:
         f'<p class="lead">{html.escape(suite.question)}</p>'
         f"<p>Refuted by: {html.escape(suite.refuted_by)}</p>"
     ]
-    said = [*([f"failed: {result.error}"] if result.error else []), *result.notes]
-    said += _doubts(results, suite.name, result)
+    said = _doubts(results, suite.name, result)
     if said:
         parts.append(
             f'<details class="warn"><summary>{len(said)} reason{"s" if len(said) > 1 else ""} to '
@@ -313,37 +373,32 @@ def _icount(results: Results) -> str:
     if not counted or "patched" not in counted:
         why = (counted or {}).get("error", "they were not counted in this run")
         return f"{parts[0]}<p>No counts: {html.escape(str(why))}.</p></section>"
-    parts.append(
-        "<p>Guest instructions of a round trip (two switches) or one call, on one CPU under QEMU's "
-        "-icount. Each image was counted twice; "
-        + (
-            "both counts agree to the digit.</p>"
-            if counted["repeats"]
-            else f"these differ: {html.escape(', '.join(counted['moved']))}.</p>"
-        )
-    )
+    parts.append(f"<p>{html.escape(COUNTED + _repeats(counted))}</p>")
     if counted.get("note"):
         parts.append(f'<p class="note">{html.escape(counted["note"])}</p>')
     parts.append(webpage.table(counts_table(results)))
     return "".join(parts) + "</section>"
 
 
+def _repeats(counted: dict[str, Any]) -> str:
+    if counted["repeats"]:
+        return "both counts agree to the digit."
+    return f"these differ: {', '.join(counted['moved'])}."
+
+
 def _peers(results: Results) -> str:
     parts = ['<section id="peers"><h2>Peers</h2>']
-    parts.append(
-        "<p>The field's own programs, unmodified, on the patched and the unpatched kernel: has "
-        "anything else become slower? Two kernels need two boots, so pairs of boots alternate, and "
-        "each pair is one run.</p>"
-    )
+    parts.append(f"<p>{PEERS}</p>")
     peers = results.peers or {}
     findings = judge_peers(results)
     for problem in _peer_problems(peers):
         parts.append(f'<p class="note">{html.escape(problem)}</p>')
     if findings:
-        shown = findings_table(findings)
+        shown = _peers_table(findings)
         parts.append(webpage.table(shown, {"verdict": webpage.pill, "claim": _claim}))
-        commands = (f"{name}: {command}" for name, command in peers["commands"].items())
-        parts.append(f"<details><summary>Commands</summary>{_list(commands)}</details>")
+        kernels = {f"{name} kernel": said for name, said in peers.get("kernels", {}).items()}
+        commands = [f"{name}: {said}" for name, said in (peers["commands"] | kernels).items()]
+        parts.append(f"<details><summary>Commands, kernels</summary>{_list(commands)}</details>")
     return "".join(parts) + "</section>"
 
 
@@ -359,12 +414,16 @@ def _peer_problems(peers: dict[str, object]) -> list[str]:
     return said
 
 
+def _wrapped(value: object) -> str:
+    return f'<span style="white-space:normal">{html.escape(str(value))}</span>'
+
+
 def _published() -> str:
     table = pl.DataFrame(PUBLISHED, schema=["what", "figure", "source"], orient="row")
     return (
         '<section id="published"><h2>Published figures</h2><p>Other machines, other kernels, some '
         "per switch and some per round trip: for context, not to be compared with the times "
-        f"above.</p>{webpage.table(table)}</section>"
+        f"above.</p>{webpage.table(table, {'source': _wrapped})}</section>"
     )
 
 
@@ -399,10 +458,18 @@ def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
         lines += ["", f"**{TCG_WARNING}**"]
     if env.get("accelerator") == "tcg icount":
         lines += ["", f"**{VIRTUAL}**"]
-    lines += ["", METHOD.format(margin=margin(env)), "", "## What UMCG does not help", ""]
-    for suite, findings in unhelpful(results, suites):
+    lines += ["", method(results), "", "## Claims made before measuring", ""]
+    lines += [f"- **{f.claim}**: {_claim_said(f)}" for f in claims(results, suites)]
+    lines += ["", "## What UMCG does not help", ""]
+    worse = unhelpful(results, suites)
+    for suite, findings in worse:
         lines += [f"**{suite.title}.** {suite.help}", ""]
         lines += [*(f"- {f.sentence()}" for f in findings), ""]
+    if not worse:
+        lines += [NOTHING_WORSE, ""]
+    for what, findings in indifferent(results, suites).items():
+        if findings:
+            lines += [f"{what}:", "", *(f"- {f.sentence()}" for f in findings), ""]
     judged = judge_all(results, suites)
     for suite in suites:
         if suite.name not in results.suites:
@@ -410,18 +477,17 @@ def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
         result = results.suites[suite.name]
         lines += [f"## {suite.title}", "", suite.question, ""]
         lines += [f"Refuted by: {suite.refuted_by}", ""]
-        lines += [f"- {note}" for note in result.notes]
-        if result.error:
-            lines += [f"- failed: {result.error}"]
+        lines += [f"- {said}" for said in _doubts(results, suite.name, result)]
         if judged[suite.name]:
             lines += ["", *_markdown_table(findings_table(judged[suite.name])), ""]
     lines += ["## Instructions", ""]
     if results.icount and "patched" in results.icount:
+        lines += [COUNTED + _repeats(results.icount), ""]
         lines += [*_markdown_table(counts_table(results)), ""]
-    lines += ["## Peers", "", *(f"- {p}" for p in _peer_problems(results.peers or {}))]
+    lines += ["## Peers", "", PEERS, "", *(f"- {p}" for p in _peer_problems(results.peers or {}))]
     peers = judge_peers(results)
     if peers:
-        lines += ["", *_markdown_table(findings_table(peers))]
+        lines += ["", *_markdown_table(_peers_table(peers))]
     lines += ["", "## Published figures", "", "For context: other machines, other kernels.", ""]
     table = pl.DataFrame(PUBLISHED, schema=["what", "figure", "source"], orient="row")
     lines += [*_markdown_table(table), "", "## How to repeat it", ""]

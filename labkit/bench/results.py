@@ -62,9 +62,10 @@ class Results:
     """One run of the benchmark.
 
     Attributes:
-        rigor: `quick` or `full`.
-        environment: of the boot that measured the suites (`labkit.environment.collect`, and
-            `build`, the running kernel's build id).
+        rigor: a name of `labkit.bench.suite.RIGORS`.
+        environment: of the first boot that measured the suites (`labkit.environment.collect`, and
+            `build`, the running kernel's build id, `boot_options`, see `labkit.bench.guest`, and
+            `boots`, over which the runs are spread).
         suites: by name, in the order of the report.
         peers: `peers` of the field's own programs, see `labkit.bench.peers`; None: not run.
         icount: instruction counts, see `labkit.bench.icount`; None: not counted.
@@ -83,8 +84,12 @@ class Results:
         said += [f"{name}: interrupted" for name, suite in self.suites.items() if suite.stopped]
         if self.peers and self.peers.get("error"):
             said.append(f"peers: {self.peers['error']}")
+        failed = (self.peers or {}).get("failed", {})
+        said += [f"peers: {name} failed: {why}" for name, why in failed.items()]
         if self.icount and self.icount.get("error"):
             said.append(f"instruction counts: {self.icount['error']}")
+        if self.icount and self.icount.get("moved"):
+            said.append(f"instruction counts that do not repeat: {', '.join(self.icount['moved'])}")
         return said
 
     def save(self, path: str | os.PathLike[str]) -> Path:

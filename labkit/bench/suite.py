@@ -36,7 +36,9 @@ class Rigor:
     Attributes:
         name: `quick` (minutes), `full`, `virtual` (see `VIRTUAL`), or `smoke`: does everything
             run? Its figures are worth nothing.
-        repetitions: values for each series.
+        repetitions: values for each series, in all boots together.
+        boots: guests that are started one after the other, each for a part of the repetitions: what
+            a boot changes by itself is then in the spread of the values.
         slices: a value is the median of so many short measurements; the slices of all series
             alternate, so that a disturbance of the machine meets few of each.
         slice_ms: how long one slice measures.
@@ -48,6 +50,7 @@ class Rigor:
     slices: int
     slice_ms: float
     scale: float = 1.0
+    boots: int = 1
 
 
 #: For the guest whose clock counts instructions: nothing disturbs, so little has to be repeated.
@@ -55,8 +58,8 @@ VIRTUAL = Rigor("virtual", repetitions=5, slices=1, slice_ms=2.0, scale=0.2)
 
 RIGORS = {
     "smoke": Rigor("smoke", repetitions=1, slices=1, slice_ms=1.0, scale=0.05),
-    "quick": Rigor("quick", repetitions=9, slices=10, slice_ms=10.0),
-    "full": Rigor("full", repetitions=25, slices=20, slice_ms=10.0),
+    "quick": Rigor("quick", repetitions=9, slices=10, slice_ms=10.0, boots=3),
+    "full": Rigor("full", repetitions=25, slices=20, slice_ms=10.0, boots=5),
     "virtual": VIRTUAL,
 }
 
@@ -72,6 +75,7 @@ class Contrast:
         what: the first in plain words, as the beginning of a sentence.
         against: the second in plain words, as the end of one.
         expect: `better` or `not worse` when that is claimed, so that it can be refuted; else "".
+        limit: when claimed, what the ratio is at most (at least, where more is better); else 0.
     """
 
     series: str
@@ -80,6 +84,7 @@ class Contrast:
     what: str
     against: str
     expect: str = ""
+    limit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,23 @@ class Distribution:
             [float(f"{v:.5g}") for v in (n - rank) / n],
         )
 
+    def merged(self, other: Distribution) -> Distribution:
+        """Of the values of both."""
+        x = np.union1d(self.x, other.x)
+        share = (self.n * self._larger(x) + other.n * other._larger(x)) / (self.n + other.n)
+        wanted = np.searchsorted(-share, -np.geomspace(1, share[-1], _POINTS))
+        kept = np.union1d(wanted.clip(max=len(x) - 1), len(x) - 1)
+        return Distribution(
+            self.unit,
+            self.n + other.n,
+            x[kept].tolist(),
+            [float(f"{v:.5g}") for v in share[kept]],
+        )
+
+    def _larger(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The share of the values that are at least each of `x`."""
+        return np.append(self.share, 0.0)[np.searchsorted(self.x, x)]
+
 
 Sample = tuple[str, int, float, str, int]
 
@@ -165,6 +187,7 @@ class Bench:
         stop: ends a running measurement when set.
         umcg: this kernel has UMCG.
         cpus: the CPUs to use, by number.
+        first: number of the first repetition; another boot has made those before.
         samples: (series, repetition, value, unit, n) so far.
         counters: totals by name.
         notes: what had to be left out, and why.
@@ -176,6 +199,7 @@ class Bench:
         *,
         umcg: bool,
         cpus: tuple[int, ...] | None = None,
+        first: int = 0,
         progress: Callable[[int, int, str], None] = lambda done, total, what: None,
         saved: Callable[[], None] = lambda: None,
     ) -> None:
@@ -186,6 +210,7 @@ class Bench:
         self.samples: list[Sample] = []
         self.counters: dict[str, int | float] = {}
         self.notes: list[str] = []
+        self._first = first
         self._slices: dict[tuple[str, str, int], list[tuple[float, int]]] = {}
         self._raw: dict[str, list[npt.NDArray[Any]]] = {}
         self._progress = progress
@@ -209,7 +234,7 @@ class Bench:
         for number in range(-1, count * slices):
             for name in series if number % 2 else reversed(series):
                 self._progress(done, total, name)
-                yield number // slices if number >= 0 else -1, name
+                yield self._first + number // slices if number >= 0 else -1, name
                 done += 1
             if number % slices == slices - 1:
                 self._settle()

@@ -36,6 +36,7 @@ struct shop {
 	umcg_t group;
 	int64_t begin;
 	struct queue preempted, batch;	/* workers that were taken off their place */
+	_Atomic uint32_t sleepers;	/* servers that may see no more than the idle list */
 	_Alignas(64) _Atomic uint32_t arrived, taken;	/* the backlog: what is between */
 	_Alignas(64) _Atomic uint64_t idle;		/* index + 1; a count against ABA above */
 	_Alignas(64) _Atomic uint32_t answered;
@@ -234,16 +235,46 @@ static void *batch_body(void *arg)
 	return NULL;
 }
 
-/* The policy: fresh requests, then those that were preempted, then batch. */
+static umcg_tid take_kept(struct shop *shop)
+{
+	umcg_tid task = queue_get(&shop->preempted);
+
+	return task != UMCG_NONE ? task : queue_get(&shop->batch);
+}
+
+/*
+ * The policy: fresh requests, then those that were preempted, then batch. A
+ * server that finds none is counted as a sleeper before its last look at the
+ * queues: what keep() puts there is in time for that look, or keep() sees the count.
+ */
 static umcg_tid next_task(struct shop *shop)
 {
 	umcg_tid task = umcg_get_idle_worker(false);
 
 	if (task == UMCG_NONE)
-		task = queue_get(&shop->preempted);
+		task = take_kept(shop);
+	if (task != UMCG_NONE)
+		return task;
+	atomic_fetch_add(&shop->sleepers, 1);
+	task = take_kept(shop);
 	if (task == UMCG_NONE)
-		task = queue_get(&shop->batch);
-	return task != UMCG_NONE ? task : umcg_get_idle_worker(true);
+		task = umcg_get_idle_worker(true);
+	atomic_fetch_sub(&shop->sleepers, 1);
+	return task;
+}
+
+/*
+ * @task was preempted. Beside a server that sleeps no queue keeps a worker: it
+ * goes to the idle list, which wakes that server.
+ */
+static void keep(struct shop *shop, struct queue *queue, umcg_tid task)
+{
+	queue_put(queue, task);
+	if (!atomic_load(&shop->sleepers))
+		return;
+	task = queue_get(queue);
+	if (task != UMCG_NONE && umcg_put_idle_worker(task))
+		lab_fail(shop->run, "umcg_put_idle_worker", errno);
 }
 
 static bool serve_one(struct shop *shop, struct place *place)
@@ -280,12 +311,12 @@ static bool serve_one(struct shop *shop, struct place *place)
 	if (!worker || !umcg_is_preempted(back))
 		return true;
 	if (!worker->urgent) {
-		queue_put(&shop->batch, back);
+		keep(shop, &shop->batch, back);
 		return true;
 	}
 	shop->hands[worker->index].waits = true;
 	atomic_fetch_add(&shop->waiting, 1);
-	queue_put(&shop->preempted, back);
+	keep(shop, &shop->preempted, back);
 	return true;
 }
 

@@ -6,14 +6,23 @@ import pytest
 from labkit import environment
 from labkit.bench import guest, judge, suite
 
+#: What takes more values, or more threads, than a smoke test makes.
+TOO_LARGE = ("p99", "10000")
 
-@pytest.mark.parametrize("name", [one.name for one in suite.load() if one.name != "scale"])
-def test_suite(name, tmp_path):
-    made = guest.measure(tmp_path / "r.json", "smoke", [name])
+
+@pytest.mark.parametrize("name", [one.name for one in suite.load()])
+def test_suite(name, tmp_path, capsys):
+    # Shown, not captured: pytest then truncates a file that has lost its name, which 9p, the
+    # microVM's file tree, cannot.
+    with capsys.disabled():
+        made = guest.measure(tmp_path / "r.json", "smoke", [name])
     assert made.failures == []
     (one,) = suite.load([name])
     found = judge.judge(one.contrasts, made.suites[name], made.environment)
     seen = {finding.contrast for finding in found}
-    # A tail takes more values than a smoke test makes; the rest must be there.
-    missing = [c for c in one.contrasts if c not in seen and "p99" not in c.series]
+    missing = [
+        contrast
+        for contrast in one.contrasts
+        if contrast not in seen and not any(word in contrast.series for word in TOO_LARGE)
+    ]
     assert not missing or len(environment.cpus()) < 2

@@ -55,9 +55,10 @@ def test_compare_two_files(tmp_path, monkeypatch):
     b = some_results(ratio=1.5).save(tmp_path / "b.json")
     done = call("compare", a, b)
     assert done.exit_code == 0, done.output
-    assert "1 of 2 verdicts are the same" in done.stdout
+    assert "1 have the same verdict in both files, 1 verdicts that contradict" in done.stdout
     changes = json.loads(call("compare", a, b, "--json").stdout)["changes"]
     assert [c["same_verdict"] for c in changes] == [False, True]
+    assert [c["contradicts"] for c in changes] == [True, False]
     other = some_results(clock="hpet").save(tmp_path / "c.json")
     done = call("compare", a, other)
     assert done.exit_code == 2
@@ -139,7 +140,8 @@ def small(monkeypatch):
 
     def execute(words, options=None, *, say):
         try:
-            made = guest.measure(command.Path(words[3]), words[4], words[5:])
+            file, rigor, part, parts, *names = words[3:]
+            made = guest.measure(command.Path(file), rigor, names, int(part), int(parts))
         except KeyboardInterrupt:
             return 130
         if state["raises"]:
@@ -163,7 +165,7 @@ def test_everything_in_one_file_and_what_failed_is_said(small, tmp_path):
     document = json.loads(done.stdout)
     assert document["failures"] == ["peers: no unpatched image"]
     assert document["findings"]["one"][0]["verdict"] == "worse"
-    assert document["findings"]["one"][0]["runs"] == 9
+    assert document["findings"]["one"][0]["runs"] == 9  # three boots of three
     page = (tmp_path / "r.html").read_text()
     assert "Not run: no unpatched image." in page and "raw/umcg-swap" in page
     assert call("--no-peers", "-o", file).exit_code == 0
