@@ -10,7 +10,7 @@
 On a kernel without UMCG every result comes from `notebooks/recorded`, and says so.
 """
 
-from labkit.course.figures import close_up, ratios, table, tail, values, verdicts
+from labkit.course.figures import close_up, ratios, storm, table, tail, values, verdicts
 from labkit.course.lab import Lab, Missing, begin
 from labkit.course.sentences import Comparison, answer, check, claim, say, say_across
 from labkit.course.series import Patch, patches
@@ -39,6 +39,7 @@ __all__ = [
     "running_at_once",
     "say",
     "say_across",
+    "storm",
     "table",
     "tail",
     "transitions",

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 
 import polars as pl
 from IPython.display import HTML, SVG
 
 from labkit import analysis
-from labkit.analysis.needs import MissingSamples
+from labkit.analysis.needs import MissingEvents, MissingSamples
 from labkit.course.sentences import Comparison
 from labkit.panels import Timeline
 from labkit.panels.results import table_html
@@ -40,6 +41,32 @@ def close_up(
     part = times.slice(first, changes) - events["t"][0]
     view = Timeline(run, name)
     view.zoom(int(part[0]), int(part[-1]) + 1)
+    return view
+
+
+def storm(run: Run, series: str) -> Timeline:
+    """The timeline of one wake-up of a crowd: from the call until the last of them has run.
+
+    Args:
+        run: of the experiment wake, with events.
+        series: which.
+
+    Raises:
+        MissingEvents: nobody was woken in this series.
+    """
+    tasks = run.tasks.filter(pl.col("series") == series)["tid"].implode()
+    events = run.events.filter(pl.col("tid").is_in(tasks))
+    # An operation ends when its worker runs, and its latency counts from the call that woke it.
+    woken = events.filter(pl.col("kind") == "op").with_columns(called=pl.col("t") - pl.col("arg"))
+    if woken.is_empty():
+        raise MissingEvents(f"nobody was woken in series {series!r} of the run {run.experiment!r}")
+    calls = woken.group_by("called").agg(pl.len(), last=pl.col("t").max()).sort("called")
+    # One that was not asleep yet has a call of its own.
+    whole = calls.filter(pl.col("len") == pl.col("len").max())
+    call, _, last = whole.row(whole.height // 2)
+    margin = (last - call) / 20
+    view = Timeline(run, series)
+    view.zoom(call - events["t"][0] - margin, last - events["t"][0] + margin)
     return view
 
 
@@ -81,9 +108,13 @@ def ratios(run: Run, baseline: str | None = None) -> SVG:
     return _svg(draw_dots(dots, title, "ratio", caption(run), ratio=True))
 
 
-def tail(run: Run, which: str = "op", series: Sequence[str] | None = None) -> SVG:
+def tail(run: Run, which: str = "op", series: Sequence[str] | None = None) -> HTML:
     """The whole distribution of a latency, tail first; see `labkit.plots.curves.draw_latency`."""
-    return _svg(draw_latency(run, which, series))
+    drawn, said = draw_latency(run, which, series), escape(caption(run))
+    small = "font-size:11px;color:#5b6673;max-width:900px"
+    return _html(
+        f'<figure style="margin:0">{drawn}<figcaption style="{small}">{said}</figcaption></figure>'
+    )
 
 
 def table(rows: pl.DataFrame, caption: str = "") -> HTML:
@@ -93,7 +124,7 @@ def table(rows: pl.DataFrame, caption: str = "") -> HTML:
         for column, dtype in rows.schema.items()
         if dtype == pl.Boolean
     )
-    return HTML(data=table_html(words, caption, {}))  # type: ignore[no-untyped-call]
+    return _html(table_html(words, caption, {}))
 
 
 def verdicts(comparisons: Iterable[Comparison]) -> HTML:
@@ -104,6 +135,10 @@ def verdicts(comparisons: Iterable[Comparison]) -> HTML:
     ]
     told = "Ratio of the medians, 95 % interval, repetitions"
     return table(pl.DataFrame(rows, schema=names, orient="row"), told)
+
+
+def _html(text: str) -> HTML:
+    return HTML(data=text)  # type: ignore[no-untyped-call]
 
 
 def _svg(text: str) -> SVG:

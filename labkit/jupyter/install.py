@@ -37,6 +37,13 @@ _LAB_SETTINGS = {
     "@jupyterlab/extensionmanager-extension:plugin": {"enabled": False},
 }
 
+#: Pages that JupyterLab or nbconvert makes of a notebook: nothing of the Internet in them, either.
+_TEMPLATE = "umcg-lab"
+_EXPORT = {
+    "HTMLExporter": {"template_name": _TEMPLATE},
+    # Slides are a kind of page to nbconvert, and would take the template, too.
+    "SlidesExporter": {"template_name": "reveal"},
+}
 
 _EXTENSION = {
     "name": "labkit",
@@ -65,6 +72,13 @@ def _install_extension(folder: Path) -> None:
     (static / "booting.js").write_text(Path(__file__).with_name("booting.js").read_text())
 
 
+def _install_template(folder: Path) -> None:
+    """What exported pages are made with: JupyterLab's own, without its links to the Internet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "conf.json").write_text(json.dumps({"base_template": "lab"}) + "\n")
+    (folder / "index.html.j2").write_text(Path(__file__).with_name("export.html").read_text())
+
+
 def install(prefix: Path | None = None) -> Path:
     """Install the kernel, or renew it, and make it the default where it can start.
 
@@ -85,7 +99,9 @@ def install(prefix: Path | None = None) -> Path:
         logo = Path(__file__).with_name("logo.svg").read_bytes()
         (spec / "logo-svg.svg").write_bytes(logo)
         where = KernelSpecManager().install_kernel_spec(folder, KERNEL_NAME, prefix=str(prefix))
-    _install_extension(prefix / "share" / "jupyter" / "labextensions" / "labkit")
+    shared = prefix / "share" / "jupyter"
+    _install_extension(shared / "labextensions" / "labkit")
+    _install_template(shared / "nbconvert" / "templates" / _TEMPLATE)
     default = NATIVE_KERNEL_NAME if problem() else KERNEL_NAME
     etc = prefix / "etc" / "jupyter"
     server = BaseJSONConfigManager(config_dir=str(etc))
@@ -97,8 +113,10 @@ def install(prefix: Path | None = None) -> Path:
                 "jpserver_extensions": {extension.__name__: True},
                 "kernel_manager_class": f"{kernels.__name__}.{kernels.KernelManager.__name__}",
             },
+            **_EXPORT,
         },
     )
+    server.update("jupyter_nbconvert_config", _EXPORT)
     settings = BaseJSONConfigManager(config_dir=str(etc / "labconfig"))
     settings.update("default_setting_overrides", _LAB_SETTINGS)
     return Path(where)

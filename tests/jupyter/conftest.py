@@ -3,6 +3,7 @@
 
 import contextlib
 import io
+import time
 
 import psutil
 import pytest
@@ -12,6 +13,39 @@ from labkit.jupyter import KERNEL_NAME, install
 
 #: What a guest and its Python may take on a busy machine without KVM.
 PATIENCE_S = 900
+
+
+#: What a machine that is busy may take to see a process off.
+END_S = 120
+
+
+def gone(processes):
+    """Wait for the end of all of them, which somebody else has brought about; did it come?
+
+    Not psutil's own wait: for it a zombie that nobody collects has not ended.
+    """
+    end = time.monotonic() + END_S
+    while any(map(_lives, processes)):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _lives(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def guest_runs(processes):
+    """Is a microVM among them? Others come and go while it is started."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "qemu" in process.name():
+                return True
+    return False
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import asyncio
 
 import psutil
 import pytest
+from conftest import gone, guest_runs
 
 from labkit.jupyter.kernels import KernelManager
 
@@ -30,7 +31,7 @@ def test_the_server_ends_while_a_kernel_starts(kernel_name):
     async def scene():
         manager = KernelManager()
         start = asyncio.create_task(manager.start_kernel(kernel_name=kernel_name))
-        while not any("qemu" in process.name() for process in ours()):
+        while not guest_runs(ours()):
             assert not start.done()
             await asyncio.sleep(0.1)
         processes = ours()
@@ -39,5 +40,4 @@ def test_the_server_ends_while_a_kernel_starts(kernel_name):
             await start
         return processes
 
-    _, left = psutil.wait_procs(asyncio.run(scene()), timeout=10)
-    assert left == []
+    assert gone(asyncio.run(scene()))

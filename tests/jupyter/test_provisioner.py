@@ -8,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from conftest import PATIENCE_S
+from conftest import PATIENCE_S, gone, guest_runs
 from jupyter_client.manager import KernelManager
 
 from labkit import vm
@@ -16,12 +16,6 @@ from labkit import vm
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(3600)]
 
 BOOT = "print(open('/proc/sys/kernel/random/boot_id').read())"
-
-
-def gone(processes):
-    """Are all of them gone, or at once?"""
-    _, left = psutil.wait_procs(processes, timeout=10)
-    return [process for process in left if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +66,7 @@ def test_a_restart_is_a_new_machine_on_the_same_ports(kernel):
     assert kernel.run("kept")[1] == "NameError"
 
 
-def test_two_at_once_and_a_panic_ends_only_its_own(kernel, start):
+def test_two_at_once_and_a_crash_ends_only_its_own(kernel, start):
     other = start()
     assert kernel.run(BOOT) != other.run(BOOT)
     below = other.processes()
@@ -85,6 +79,11 @@ def test_two_at_once_and_a_panic_ends_only_its_own(kernel, start):
     other.manager.restart_kernel(now=True)
     other.client.wait_for_ready(timeout=PATIENCE_S)
     assert other.run("print(1)") == ("1", None)
+    # And Python alone, as a fault in a C library would end it.
+    below = other.processes()
+    other.client.execute("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    assert gone(below)
+    assert not other.manager.is_alive()
 
 
 def test_shutdown_leaves_nothing_behind(kernel):
@@ -102,7 +101,7 @@ def test_the_guest_dies_with_the_server(kernel_name):
     )
     with subprocess.Popen([sys.executable, "-c", script]) as server:
         below = []
-        while not any("qemu" in process.name() for process in below):
+        while not guest_runs(below):
             assert server.poll() is None
             time.sleep(0.1)
             below = psutil.Process(server.pid).children(recursive=True)

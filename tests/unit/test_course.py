@@ -9,7 +9,7 @@ import pytest
 from synthetic import ENVIRONMENT, record, samples
 
 from labkit import course
-from labkit.analysis import MissingSamples
+from labkit.analysis import MissingEvents, MissingSamples
 from labkit.course.lab import Lab
 from labkit.plots.dots import Dot, draw_dots
 from labkit.run import Run
@@ -326,11 +326,34 @@ def test_a_close_up_shows_so_many_changes():
     assert whole.window[0] == 0
 
 
+def test_a_storm_is_shown_from_the_call_to_the_last_that_ran():
+    """The second of three; a worker that was not asleep yet is called later, by itself."""
+    called, both = (100, 1_000, 1_500, 2_000), (FIRST, SECOND)
+    crowds = (both, both, (FIRST,), both)
+    made = [
+        row
+        for call, tids in zip(called, crowds, strict=True)
+        for i, tid in enumerate(tids)
+        for row in (
+            (call + 40 * (i + 1), tid, "run", "idle", "running", SERVER, 0),
+            (call + 40 * (i + 1), tid, "op", "running", "running", 0, 40 * (i + 1)),
+            (call + 40 * (i + 1) + 9, tid, "block", "running", "blocked", SERVER, 0),
+        )
+    ]
+    names = ("t", "tid", "kind", "old", "new", "peer", "arg")
+    events = schema.events([dict(zip(names, row, strict=True)) for row in made])
+    begin = events["t"][0]
+    t0, t1 = course.storm(run(events=events, tasks=TASKS), "umcg/x").window
+    assert (t0, t1) == (1_000 - 4 - begin, 1_080 + 4 - begin)
+    with pytest.raises(MissingEvents, match="nobody was woken"):
+        course.storm(run(events=EVENTS, tasks=TASKS), "umcg/x")
+
+
 def test_figures_are_pictures_with_their_origin():
     made = run()
     for figure in (course.values(made), course.ratios(made), course.tail(made, "op")):
-        ElementTree.fromstring(figure.data)
-    assert "6.1.0-model" in course.values(made).data
+        words = " ".join(ElementTree.fromstring(figure.data).itertext())
+        assert "kernel 6.1.0-model" in words and "commit 0123456" in words
     with pytest.raises(MissingSamples, match="furlong"):
         course.values(made, "furlong")
 

@@ -10,6 +10,7 @@ import nbformat
 import polars as pl
 import pytest
 
+from labkit import course
 from labkit.jupyter.install import DISPLAY_NAME, KERNEL_NAME
 from labkit.run import load
 
@@ -59,6 +60,8 @@ def test_outputs_are_stripped(notebook):
     for cell in book.cells:
         if cell.cell_type == "code":
             assert not cell.outputs and cell.execution_count is None, cell.id
+            assert "execution" not in cell.metadata, cell.id
+    assert "widgets" not in book.metadata, "the state of panels is an output, too"
 
 
 def test_it_has_its_parts(notebook):
@@ -99,6 +102,23 @@ def test_cells_are_plain_python_without_sleeps_or_speed_limits(notebook):
         assert "sleep(" not in cell.source, cell.id
         for claimed in re.findall(r"course\.claim\((.*?)\n\)|course\.claim\((.*)\)", cell.source):
             assert not re.search(r"ratio|median|_ns|faster|slower", "".join(claimed)), cell.id
+
+
+def test_the_functions_it_shows_are_in_the_patches():
+    """The notebook itself only says that it finds one no more: a reader's tree may be newer."""
+    added = {
+        (file.path, line.value)
+        for patch in course.patches()
+        for file in patch.files
+        for hunk in file
+        for line in hunk
+        if not line.is_removed
+    }
+    source = "\n".join(cell.source for cell in read(ROOT / "12-inside-the-kernel.ipynb").cells)
+    shown = re.findall(r'show\("([^"]+)", "([^"]+)"\)', source)
+    assert len(shown) >= 3
+    for path, begin in shown:
+        assert any(p == path and line.startswith(begin) for p, line in added), (path, begin)
 
 
 def test_nothing_of_a_machine_is_in_it(notebook):

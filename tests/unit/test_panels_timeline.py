@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import struct
 import xml.etree.ElementTree as ElementTree
@@ -107,6 +108,48 @@ def test_hatches_arrows_and_legend_are_there_and_not_told_by_colour_alone() -> N
     assert {*PLACE_COLOURS, "PREEMPTED", "LOCKED", "run", "place given back"} <= words
     dashes = re.findall(r'stroke-width="1.3" stroke-dasharray="([^"]*)"', svg)
     assert len(dashes) == len(set(dashes)) > 1
+
+
+#: Linear RGB as who lacks one kind of cone sees it (Machado, Oliveira, Fernandes 2009, severity 1).
+VISION = {
+    "full": np.eye(3),
+    "protanopia": np.array(
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+    ),
+    "tritanopia": np.array(
+        [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]]
+    ),
+}
+
+
+def seen(colour: str, vision: str) -> Any:
+    """A colour in CIELAB, where an eye calls 2 apart just noticeable."""
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(VISION[vision] @ linear, 0, 1)
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    xyz = to_xyz @ linear / (0.9505, 1.0, 1.089)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_states_are_told_apart_whatever_cone_an_eye_lacks(vision: str) -> None:
+    apart = {
+        (a, b): float(np.linalg.norm(seen(first, vision) - seen(second, vision)))
+        for (a, first), (b, second) in itertools.combinations(PLACE_COLOURS.items(), 2)
+    }
+    assert min(apart.values()) > 25, apart
+
+
+def test_the_measure_of_colours_finds_a_pair_that_is_not_told_apart() -> None:
+    pairs = {v: np.linalg.norm(seen("#bf4040", v) - seen("#7a7a28", v)) for v in VISION}
+    assert pairs["full"] > 50 and pairs["deuteranopia"] < 20
 
 
 def test_two_drawings_on_one_page_do_not_share_hatches() -> None:
