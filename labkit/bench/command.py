@@ -93,7 +93,7 @@ def bench(
         made = results.load(output)
         _report(made, output.with_suffix(".html"), as_json, str(output))
         if interrupted:
-            console.err.print("interrupted; the report shows what was measured before")
+            console.note("interrupted; the report shows what was measured before")
             raise typer.Exit(console.INTERRUPTED)
         if made.failures:
             raise typer.Exit(console.FAILED)
@@ -120,7 +120,7 @@ def _measure(
             kept.environment |= {key: here[key] for key in ("commit", "time")}
             kept.save(file)
         if with_counts:
-            kept.icount = _guarded(lambda: icount.measure(_say))
+            kept.icount = _guarded(lambda: icount.measure(console.note))
             kept.save(file)
         if with_peers:
             found = kept.peers = {}
@@ -135,7 +135,7 @@ def _measure(
         if not file.exists():
             raise
         # What the guest had measured before it ended is kept, its last suite as interrupted.
-        console.err.print(f"labkit: {error}", markup=False)
+        console.note(f"labkit: {error}")
     return False
 
 
@@ -166,12 +166,8 @@ def _guarded(measure: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
     try:
         return measure() or {}
     except (icount.CountError, peers.PeerError, vm.VmError) as error:
-        console.err.print(f"labkit: {error}", markup=False)
+        console.note(f"labkit: {error}")
         return {"error": str(error)}
-
-
-def _say(text: str) -> None:
-    console.err.print(text, markup=False)
 
 
 def _report(made: Results, page: Path, as_json: bool, file: str) -> None:
@@ -199,7 +195,7 @@ def _report(made: Results, page: Path, as_json: bool, file: str) -> None:
     _print_findings("peers, patched against unpatched", peered)
     for line in report.summary(made, suites):
         console.out.print(line, markup=False)
-    console.err.print(f"wrote {file}, {html}, {markdown}")
+    console.note(f"wrote {file}, {html}, {markdown}")
 
 
 def _row(f: Finding) -> dict[str, Any]:
@@ -241,12 +237,12 @@ def _print_findings(title: str, findings: list[Finding]) -> None:
 def _count(update: bool, as_json: bool) -> None:
     """Count, and hold the counts against the baseline."""
     baseline = {} if update else icount.load_baseline()
-    counted = icount.measure(_say)
+    counted = icount.measure(console.note)
     if not counted["repeats"]:
         console.fail(console.FAILED, f"counts do not repeat: {', '.join(counted['moved'])}")
     if update:
         icount.save_baseline(counted)
-        console.err.print(f"wrote {icount.BASELINE}")
+        console.note(f"wrote {icount.BASELINE}")
     rows = icount.moved(counted, baseline)
     if as_json:
         keys = ("kernel", "row", "was", "is")
@@ -258,7 +254,7 @@ def _count(update: bool, as_json: bool) -> None:
         total = sum(len(counted[name]) for name in baseline if name in counted)
         print(f"{total} counts, none moved by more than {icount.TOLERANCE:.0%}")
     if counted["note"]:
-        console.err.print(f"note: {counted['note']}", markup=False)
+        console.note(f"note: {counted['note']}")
     if rows:
         console.fail(
             console.FAILED,
@@ -306,9 +302,9 @@ def compare_command(
             console.print_json(_as_json(made))
             return
         for note in made.notes:
-            console.err.print(f"note: {note}", markup=False)
+            console.note(f"note: {note}")
         for name, why in made.refused.items():
-            console.err.print(f"not compared: {name}: {why}", markup=False)
+            console.note(f"not compared: {name}: {why}")
         _print_changes(made.changes)
         if made.moved:
             _print_moved(made.moved)
