@@ -117,7 +117,7 @@ def table(table: pl.DataFrame, formats: Mapping[str, Callable[[object], str]] | 
     formats = formats or {}
     numeric = [t.is_numeric() for t in table.dtypes]
     head = "".join(
-        f'<th scope="col"{" class=n" if n else ""}>{html.escape(c.replace("_", " "))}</th>'
+        f'<th scope="col"{" class=n" if n else ""}>{html.escape(_head(c, formats.get(c)))}</th>'
         for c, n in zip(table.columns, numeric, strict=True)
     )
     rows = []
@@ -131,6 +131,11 @@ def table(table: pl.DataFrame, formats: Mapping[str, Callable[[object], str]] | 
         f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _head(column: str, written: Callable[[object], str] | None) -> str:
+    # A time is written with its own unit.
+    return (column.removesuffix("_ns") if written is ns else column).replace("_", " ")
 
 
 def cell(value: object) -> str:

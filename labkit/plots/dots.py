@@ -111,7 +111,7 @@ def _grid(
         ticks = [step * i for i in range(math.floor(high * 1.05 / step) + 1)]
     parts, reached = [], 0.0
     for value in ticks:
-        text = f"{value:,.6g}"
+        text = f"{value:,.0f}" if value >= 1000 else f"{value:.6g}"
         parts.append(f'<path d="M{x(value)} {_TOP}V{bottom}" stroke="{_GRID}"/>')
         if x(value) - 3.5 * len(text) > reached:
             parts.append(
@@ -131,7 +131,7 @@ def _row(dot: Dot, y: int, x: Callable[[float], float], left: float, *, hollow: 
             f'stroke="{colour}" stroke-width="2" fill="none"/>'
         )
     end = x(max(dot.value, dot.high if dot.high > 0 else 0))
-    said = f"{dot.name}: {dot.value:.4g} ({dot.low:.4g} to {dot.high:.4g})"
+    said = f"{dot.name}: {_number(dot.value)} ({_number(dot.low)} to {_number(dot.high)})"
     return (
         f'<g><title>{escape(said)}</title><text x="{left - 8:.0f}" y="{y + 4}" '
         f'text-anchor="end">{escape(dot.name)}</text>{whisker}<circle cx="{x(dot.value)}" cy="{y}" '

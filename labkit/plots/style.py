@@ -13,13 +13,13 @@ from labkit.record import Record
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-#: Colours of the places a task can be in; apart in hue and lightness for all kinds of colour vision
-#: (after Okabe and Ito, "Color Universal Design", 2008).
+#: Colours of the places a task can be in; apart in hue for all kinds of colour vision, and in
+#: lightness, for a print in grey (after Okabe and Ito, "Color Universal Design", 2008).
 PLACE_COLOURS = {
-    "RUNNING": "#0072B2",
-    "IDLE": "#D4D7DB",
-    "IDLE on the list": "#F0C64B",
-    "BLOCKED": "#C4501B",
+    "RUNNING": "#2A8BCB",
+    "IDLE": "#E4E7EA",
+    "IDLE on the list": "#E8B62C",
+    "BLOCKED": "#8A2D00",
 }
 
 #: Colours and dashes of series, in order; a series is never told by colour alone.
@@ -145,10 +145,10 @@ def take_apart(fig: go.Figure) -> Parts:
 def log_ticks(low: float, high: float, text: Callable[[float], str]) -> dict[str, Any]:
     """Ticks of a logarithmic axis, written by `text`.
 
-    At 1, 2, 5 of each decade, at 1 alone beyond three decades, and in even steps within less than
-    half one.
+    At 1, 2, 5 of each decade, at 1 alone beyond three decades, and in even steps where that would
+    leave one tick or none.
     """
-    if high < 3 * low:
+    if high < 5 * low:
         step = 10.0 ** math.floor(math.log10(high - low)) / 2 if high > low else low
         near = [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
         ticks = [t for t in near if t > 0][:: max(1, len(near) // 8)]

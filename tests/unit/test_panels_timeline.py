@@ -147,6 +147,11 @@ def test_states_are_told_apart_whatever_cone_an_eye_lacks(vision: str) -> None:
     assert min(apart.values()) > 25, apart
 
 
+def test_states_are_told_apart_in_a_print_without_colours() -> None:
+    lightness = sorted(float(seen(colour, "full")[0]) for colour in PLACE_COLOURS.values())
+    assert min(np.diff(lightness)) > 12, lightness
+
+
 def test_the_measure_of_colours_finds_a_pair_that_is_not_told_apart() -> None:
     pairs = {v: np.linalg.norm(seen("#bf4040", v) - seen("#7a7a28", v)) for v in VISION}
     assert pairs["full"] > 50 and pairs["deuteranopia"] < 20
