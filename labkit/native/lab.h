@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <time.h>
 
+#include <linux/umcg.h>
+
 #include <libumcg.h>
 
 #include "engine.h"
@@ -95,6 +97,8 @@ static inline void lab_emit(struct lab_thread *ring, int64_t t, int32_t tid,
 		.t = t, .arg = arg, .tid = tid, .peer = peer,
 		.cpu = (int16_t)sched_getcpu(), .kind = (uint8_t)kind,
 		.old_state = (uint8_t)old_state, .new_state = (uint8_t)new_state,
+		/* Until the worker's next row: its next turn, or its block in this one. */
+		.flags = kind == LAB_PREEMPT ? UMCG_TF_PREEMPTED : 0,
 	};
 }
 

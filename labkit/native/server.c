@@ -6,8 +6,6 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
-#include <linux/umcg.h>
-
 #include "load.h"
 
 /*

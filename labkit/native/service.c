@@ -3,8 +3,6 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
-#include <linux/umcg.h>
-
 #include "load.h"
 
 struct lab_service {

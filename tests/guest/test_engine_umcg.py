@@ -7,10 +7,11 @@ import threading
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from labkit.experiments.common import event_table
 from labkit.model import invariants
-from labkit.model.states import is_legal
+from labkit.model.states import PREEMPTED, is_legal
 from labkit.native import engine
 from labkit.trace import schema
 
@@ -118,6 +119,11 @@ def test_runaways_are_preempted_and_all_get_on(servers):
     assert outcome.values["preempts"] > 0
     runaways = [task for task in outcome.tasks if task.role == "worker" and not task.urgent]
     assert all(task.ops > 0 for task in runaways)
+    rows = event_table(outcome.events)
+    assert rows.filter(pl.col("kind") == "preempt").height > 0
+    # From here to its next turn it is drawn hatched.
+    flagged = rows.filter(pl.col("flags") == PREEMPTED)
+    assert_frame_equal(flagged, rows.filter(pl.col("kind") == "preempt"))
     chains(outcome)
 
 
