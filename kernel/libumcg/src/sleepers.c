@@ -85,11 +85,14 @@ void umcg_nudge(struct umcg_thread *self, struct umcg_group *g)
 		 !__atomic_compare_exchange_n(&g->slot, &tid, 0, false, __ATOMIC_SEQ_CST,
 					      __ATOMIC_RELAXED));
 
+	/* By now it may even be another thread's task, which has another tid. */
 	s = load_acquire(&t->rec.state_ts);
 	while ((s & STATE) == IDLE && load(&t->mode) == MODE_GET) {
+		pid_t sleeper = load(&t->tid);
+
 		if (umcg_change(t, &s, (s & FLAGS & ~STATE) | RUNNING,
 				umcg_get_time_ns())) {
-			umcg_sys_wake(self, (pid_t)tid, false);
+			umcg_sys_wake(self, sleeper, false);
 			break;
 		}
 	}
@@ -128,7 +131,6 @@ static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
 
 	for (;; umcg_relax(&spins)) {
 		umcg_lock_group(self, g);
-		unlist_sleeper(self);
 		fill_slot(g);
 		w = umcg_next_ready(g, &again);
 		work = w && load(&g->slot) && umcg_has_work(g);
@@ -174,17 +176,24 @@ static bool begin_sleep(struct umcg_thread *self, struct umcg_group *g)
 	return true;
 }
 
-/* Awake, for whatever reason: RUNNING, and out of the slot. take() does the rest. */
+/*
+ * Awake, for whatever reason: RUNNING, off the list and out of the slot. The slot
+ * comes last and under lock: who fills it may have seen us IDLE a moment ago, and
+ * a server that stays there when it leaves is in the way of all the others.
+ */
 static void end_sleep(struct umcg_thread *self, struct umcg_group *g)
 {
 	uint32_t tid = (uint32_t)self->tid;
 	uint64_t s = load_acquire(&self->rec.state_ts);
 
-	__atomic_compare_exchange_n(&g->slot, &tid, 0, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_RELAXED);
 	while ((s & STATE) == IDLE &&
 	       !umcg_change(self, &s, (s & FLAGS & ~STATE) | RUNNING, umcg_get_time_ns()))
 		;
+	umcg_lock_group(self, g);
+	unlist_sleeper(self);
+	__atomic_compare_exchange_n(&g->slot, &tid, 0, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_RELAXED);
+	umcg_unlock_group(self, g);
 	umcg_trace(self, UMCG_TRACE_WAKE, IDLE, RUNNING, 0, 0);
 }
 
