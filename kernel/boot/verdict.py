@@ -12,6 +12,7 @@ _BAD = re.compile(
     r"|lockdep.*(turned off|splat)|scheduling while atomic|list_(add|del) corruption"
     r"|rcu.*stall|hung_task|blocked for more than|soft lockup|hard LOCKUP|Workqueue lockup"
     r"|general protection fault|kernel stack (overflow|is corrupted)"
+    r"|psi: (inconsistent task state|task underflow)"
 )
 _KILLING = re.compile(r"umcg: .*killing")
 _RULE = re.compile(r"={20,}$")

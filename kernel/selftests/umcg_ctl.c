@@ -68,6 +68,26 @@ static void bad_server(void)
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
 }
 
+/* A record that can be read but not written, which the kernel has to do later. */
+static void read_only(void)
+{
+	struct umcg_task *t = map_pages(1, 0);
+
+	for (uint32_t flags = REGISTER;; flags |= WORKER) {
+		rec_init(t, flags & WORKER ? BLOCKED : RUNNING);
+		t->idle_workers_ptr = (uint64_t)&head;
+		t->idle_server_tid_ptr = (uint64_t)slot;
+		CHECK_EQ(mprotect(t, 4096, PROT_READ), 0);
+		CHECK_EQ(sys_ctl(flags, t), -EFAULT);
+		CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+		CHECK_EQ(mprotect(t, 4096, PROT_READ | PROT_WRITE), 0);
+		if (flags & WORKER)
+			break;
+	}
+	CHECK_EQ(head, 0);
+	munmap(t, 4096);
+}
+
 static void server(void)
 {
 	struct umcg_task before, other;
@@ -237,6 +257,7 @@ int main(void)
 	RUN(bad_server);
 	RUN(server);
 	RUN(bad_worker);
+	RUN(read_only);
 	RUN(worker);
 	RUN(beside_changes);
 	return 0;

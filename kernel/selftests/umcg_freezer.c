@@ -2,10 +2,12 @@
 /*
  * The cgroup freezer stops a group of every kind of task and lets it go on.
  * "frozen 1" appears only when every thread has got there, idle workers too.
+ * That of cgroup v1 is the one that suspends machines, and takes single threads.
  */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "libraw.h"
@@ -83,6 +85,66 @@ static void killed_while_frozen(pid_t pid)
 	file("cgroup.freeze", "0");
 }
 
+static void old_file(const char *dir, const char *name, const char *fmt, int value)
+{
+	char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	write_file(path, fmt, value);
+}
+
+static void old_wait(const char *state)
+{
+	char path[300], buf[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/freezer.state", group);
+	do {
+		usleep(500);
+		fd = open(path, O_RDONLY);
+		CHECK(fd >= 0);
+		n = read(fd, buf, sizeof(buf));
+		CHECK(n > 0);
+		close(fd);
+	} while (strncmp(buf, state, strlen(state)));
+}
+
+/* Some of the threads freeze, and the others hand over to them meanwhile. */
+static void some_threads(void)
+{
+	const char *root = "/tmp/umcg-freezer";
+	uint32_t seed = 1;
+	pid_t pid;
+
+	mkdir(root, 0700);
+	if (mount("none", root, "cgroup", 0, "freezer")) {
+		raw_note("left out: no freezer of cgroup v1");
+		return;
+	}
+	snprintf(group, sizeof(group), "%s/umcg-%d", root, getpid());
+	CHECK_EQ(mkdir(group, 0755), 0);
+	memset(busy, 0, sizeof(*busy));
+	pid = child_start(runs, NULL);
+	for (int k = 0; k < BUSY_TASKS; k++)
+		WAIT_FOR(busy->tid[k]);
+	for (int i = 0; i < 20; i++) {
+		busy_progress(busy);
+		for (int k = 0; k < BUSY_TASKS; k++)
+			old_file(raw_random(&seed) % 2 ? group : root, "tasks", "%d", busy->tid[k]);
+		old_file(group, "freezer.state", "FROZEN", 0);
+		old_wait("FROZEN");
+		usleep(raw_random(&seed) % 5000);
+		old_file(group, "freezer.state", "THAWED", 0);
+		old_wait("THAWED");
+	}
+	busy_progress(busy);
+	busy->stop = true;
+	CHECK_EQ(child_wait(pid), 0);
+	WAIT_FOR(!rmdir(group));
+	umount(root);
+}
+
 int main(void)
 {
 	void (*tests[])(pid_t pid) = { freeze_and_thaw, killed_while_frozen };
@@ -105,5 +167,6 @@ int main(void)
 		tests[i](pid);
 	}
 	WAIT_FOR(!rmdir(group));
+	RUN(some_threads);
 	return 0;
 }

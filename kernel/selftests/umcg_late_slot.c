@@ -5,7 +5,13 @@
  * the slot as before, but with another word. The worker then takes it out of the
  * slot and must not make it RUNNING from a word that it has not seen. But the
  * server must notice, or it sleeps in no slot beside the work that comes next.
+ *
+ * That must also hold if it has run another worker in between, and the kernel has not
+ * seen it RUNNING since: its wait had ended early when that worker gave its place back.
  */
+#include <signal.h>
+#include <sys/syscall.h>
+
 #include "libfault.h"
 #include "libraw.h"
 
@@ -41,9 +47,73 @@ static void counts(struct worker *self)
 	self->count++;
 }
 
-static void *serve(void *arg)
+/* How the server's last wait before it lies down for the second time ends. */
+enum before { WOKEN, TIMED_OUT, INTERRUPTED };
+
+static volatile bool go, interrupted;
+
+static void spins(struct worker *self)
+{
+	(void)self;
+	while (!go)
+		;
+}
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+}
+
+static void *interrupts(void *arg)
 {
 	(void)arg;
+	while (!interrupted) {
+		CHECK_EQ(syscall(SYS_tgkill, getpid(), s.tid, SIGUSR1), 0);
+		usleep(2000);
+	}
+	return NULL;
+}
+
+/* Runs a worker that ends when the server has left its wait for it. */
+static void run_another(enum before before)
+{
+	static struct worker w;
+	pthread_t t;
+	int r;
+
+	worker_start(&w, pool, spins, NULL);
+	server_expect(&s, &w);
+	if (before == INTERRUPTED)
+		t = spawn(interrupts, NULL);
+	for (;;) {
+		server_start_run(&s, &w);
+		if (before == INTERRUPTED)
+			r = sys_wait(0, 0);
+		else
+			r = sys_wait(MONOTONIC, now_ns(CLOCK_MONOTONIC) + NS_PER_MS);
+		if (r)
+			break;
+		server_expect(&s, &w);	/* it has blocked: a first touch of a page */
+	}
+	CHECK_EQ(r, before == INTERRUPTED ? -EINTR : -ETIMEDOUT);
+	s.rec.next_tid = 0;
+	interrupted = true;
+	if (before == INTERRUPTED)
+		join(t);
+	go = true;
+	WAIT_FOR(state_of(&s.rec) == RUNNING);
+	if (state_of(&w.rec) != NONE) {
+		server_expect(&s, &w);
+		CHECK_EQ(server_run_through(&s, &w), NONE);
+	}
+	worker_join(&w);
+	__atomic_sub_fetch(&pool->live, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *serve(void *arg)
+{
+	enum before before = *(enum before *)arg;
+
 	server_register(&s, pool);
 	worker_start(&early, pool, reads, NULL);
 	server_expect(&s, &early);
@@ -51,6 +121,8 @@ static void *serve(void *arg)
 	CHECK_STATE(&early.rec, BLOCKED);
 
 	server_expect(&s, &early);
+	if (before != WOKEN)
+		run_another(before);
 	collected = true;
 	server_expect(&s, &late);
 	CHECK_EQ(server_run_through(&s, &late), NONE);
@@ -59,18 +131,17 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-int main(void)
+static void late_slot(void *before)
 {
 	size_t page = 4096;
 	pthread_t t;
 
-	raw_start();
 	CHECK_EQ(pipe(fds), 0);
 	slow_written_page(&slow);
 	/* The list's head before the border, the slot behind it. */
 	pool = (struct pool *)(slow.page + page - sizeof(pool->head));
 	basic_register(&me);
-	t = spawn(serve, NULL);
+	t = spawn(serve, before);
 	/* It is BLOCKED before its first run, too. */
 	WAIT_FOR(reading && state_of(&early.rec) == BLOCKED && server_lies());
 
@@ -93,5 +164,18 @@ int main(void)
 	worker_join(&late);
 	CHECK_EQ(early.count, 1);
 	CHECK_EQ(late.count, 1);
+}
+
+int main(void)
+{
+	struct sigaction sa = { .sa_handler = on_usr1 };	/* no SA_RESTART */
+	static const char * const names[] = { "woken", "timed out", "interrupted" };
+
+	raw_start();
+	sigaction(SIGUSR1, &sa, NULL);
+	for (enum before before = WOKEN; before <= INTERRUPTED; before++) {
+		raw_note(names[before]);
+		check_exits(late_slot, &before, 0, names[before]);
+	}
 	return 0;
 }

@@ -3,6 +3,7 @@
  * Two processes: servers and basic tasks that share their records may wake and
  * switch to each other if one may ptrace the other; everything else is refused.
  */
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -217,6 +218,68 @@ static void foreign_server(void)
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
 }
 
+static void naps_and_yields(struct worker *self)
+{
+	for (; self->count < 20; self->count++) {
+		nap(1000);
+		worker_yield(self);
+	}
+}
+
+/* A whole group whose thread ids are not those that the kernel itself uses. */
+static void inner_group(void *arg)
+{
+	static struct pool pool;
+	static struct server server;
+	static struct worker w[2];
+
+	(void)arg;
+	CHECK_EQ(getpid(), 1);
+	server_register(&server, &pool);
+	for (int i = 0; i < 2; i++)
+		worker_start(&w[i], &pool, naps_and_yields, NULL);
+	server_loop(&server);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(w[i].count, 20);
+		worker_join(&w[i]);
+	}
+	/* Nobody of the processes around has a name in here. */
+	server.rec.next_tid = sh->side[0].tid;
+	CHECK_EQ(sys_wait(WAKE_ONLY, 0), -ESRCH);
+	server_unregister(&server);
+	basic_register(&sh->side[1].rec);
+	state_set(&sh->side[1].rec, RUNNING, IDLE);
+	basic_wait(&sh->side[1].rec);
+}
+
+static void outer_process(void *arg)
+{
+	pid_t pid;
+
+	(void)arg;
+	CHECK_EQ(unshare(CLONE_NEWPID), 0);
+	pid = child_start(inner_group, NULL);
+	sh->side[1].tid = pid;
+	CHECK_EQ(child_wait(pid), 0);
+}
+
+/* They have a name out here, and can be woken by it. */
+static void pid_namespace(void)
+{
+	struct side *own = &sh->side[0], *other = &sh->side[1];
+	pid_t pid;
+
+	memset(sh, 0, sizeof(*sh));
+	basic_register(&own->rec);
+	own->tid = getpid();
+	CHECK(own->tid > 3);
+	pid = child_start(outer_process, NULL);
+	WAIT_FOR(other->tid && state_of(&other->rec) == IDLE);
+	CHECK(basic_wake(&own->rec, &other->rec, other->tid));
+	CHECK_EQ(child_wait(pid), 0);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+}
+
 int main(void)
 {
 	raw_start();
@@ -226,5 +289,6 @@ int main(void)
 	RUN(strangers);
 	RUN(foreign_worker);
 	RUN(foreign_server);
+	RUN(pid_namespace);
 	return 0;
 }

@@ -107,6 +107,43 @@ static void worker_in_wait(void)
 	finish();
 }
 
+static void waits_a_while(struct worker *self)
+{
+	/* Its time is up while a debugger looks, or later. */
+	CHECK_EQ(worker_park(self, NULL, now_ns(CLOCK_MONOTONIC) + 4 * NS_PER_MS), -ETIMEDOUT);
+	self->count = 1;
+}
+
+static void worker_in_timed_wait(void)
+{
+	prepare(waits_a_while);
+	server_expect(&s, &w);
+	server_run(&s, &w);
+	sh->target = w.tid;
+	WAIT_FOR(sh->go);
+	finish();
+}
+
+static void *preempts(void *arg)
+{
+	(void)arg;
+	while (!sh->go) {
+		if (worker_mark(&w))
+			sys_kick(0, w.tid);
+		usleep(300);
+	}
+	return NULL;
+}
+
+/* Kicked again and again, stopped or not. */
+static void worker_is_preempted(void)
+{
+	prepare(spins);
+	spawn(preempts, NULL);
+	sh->target = w.tid;
+	finish();
+}
+
 /* Stopped and run at the same time: it runs on when the debugger lets it. */
 static void worker_run_while_stopped(void)
 {
@@ -153,6 +190,8 @@ static const struct {
 	STATE(worker_blocked),
 	STATE(worker_runs),
 	STATE(worker_run_while_stopped),
+	STATE(worker_in_timed_wait),
+	STATE(worker_is_preempted),
 };
 
 static void tracee(void *arg)
@@ -229,11 +268,36 @@ static void stop(pid_t pid, int i)
 	}
 }
 
+/*
+ * Like strace -p: from here on the thread stops at the beginning and the end of
+ * every system call, those included that it is in and that the kernel restarts.
+ * Returns the wait status of its end.
+ */
+static int trace_to_the_end(pid_t tid, int i)
+{
+	int status;
+
+	CHECK_EQ(ptrace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD), 0);
+	CHECK_EQ(ptrace(PTRACE_INTERRUPT, tid, 0, 0), 0);
+	wait_stop(tid);
+	if (states[i].fn == worker_run_while_stopped)
+		sh->target = -1;
+	sh->go = true;
+	for (;;) {
+		CHECK_EQ(ptrace(PTRACE_SYSCALL, tid, 0, 0), 0);
+		CHECK_EQ(waitpid(tid, &status, __WALL), tid);
+		if (!WIFSTOPPED(status))
+			return status;
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+			look(tid);
+	}
+}
+
 static void each_state(void)
 {
 	for (int i = 0; i < (int)(sizeof(states) / sizeof(*states)); i++) {
 		raw_note(states[i].name);
-		for (int way = 0; way < 3; way++) {
+		for (int way = 0; way < 4; way++) {
 			pid_t pid, tid;
 
 			memset(sh, 0, sizeof(*sh));
@@ -245,10 +309,14 @@ static void each_state(void)
 				seize(tid, i);
 			else if (way == 1)
 				attach(tid, i);
-			else
+			else if (way == 2)
 				stop(pid, i);
+			else
+				CHECK_EQ(trace_to_the_end(tid, i), 0);
 			sh->go = true;
-			CHECK_EQ(child_wait(pid), 0);
+			/* Who is traced to its end has been waited for. */
+			if (way != 3 || tid != pid)
+				CHECK_EQ(child_wait(pid), 0);
 		}
 	}
 }

@@ -46,8 +46,12 @@ static void set_policy(pid_t tid, const struct policy *p)
 	struct attr attr = p->attr;
 
 	attr.size = sizeof(attr);
-	if (syscall(SYS_sched_setattr, tid, &attr, 0))
-		FAIL("policy %s: %s", p->name, strerror(errno));
+	/* EBUSY: deadline tasks that have ended give their bandwidth back a little later. */
+	while (syscall(SYS_sched_setattr, tid, &attr, 0)) {
+		if (errno != EBUSY)
+			FAIL("policy %s: %s", p->name, strerror(errno));
+		nap(NS_PER_MS);
+	}
 }
 
 static struct pool pool;

@@ -233,6 +233,52 @@ static void storm(void)
 	pool.live--;
 }
 
+static volatile pid_t handled_by;
+
+static void on_process_signal(int sig)
+{
+	(void)sig;
+	handled_by = gettid();
+	handled++;
+}
+
+/*
+ * A signal to the process: any thread may take it, only an idle worker may not.
+ * If nobody else will it waits for the worker, and is not lost.
+ */
+static void to_the_process(void)
+{
+	struct sigaction sa = { .sa_handler = on_process_signal };
+	sigset_t usr2;
+
+	sigemptyset(&usr2);
+	sigaddset(&usr2, SIGUSR2);
+	CHECK_EQ(sigaction(SIGUSR2, &sa, NULL), 0);
+	handled = 0;
+	worker_start(&w, &pool, yields, NULL);
+	server_expect(&s, &w);
+	CHECK_EQ(server_run_through(&s, &w), IDLE);
+	WAIT_FOR(asleep(w.tid));
+	for (int i = 1; i <= 20; i++) {
+		CHECK_EQ(kill(getpid(), SIGUSR2), 0);
+		WAIT_FOR(handled == i);
+		CHECK_EQ(handled_by, s.tid);
+		CHECK_STATE(&w.rec, IDLE);
+	}
+	CHECK_EQ(sigprocmask(SIG_BLOCK, &usr2, NULL), 0);
+	CHECK_EQ(kill(getpid(), SIGUSR2), 0);
+	usleep(5000);
+	CHECK_EQ(handled, 20);
+	CHECK_STATE(&w.rec, IDLE);
+	WAIT_FOR(asleep(w.tid));
+	CHECK_EQ(server_run_through(&s, &w), IDLE);
+	CHECK_EQ(handled, 21);
+	CHECK_EQ(handled_by, w.tid);
+	CHECK_EQ(sigprocmask(SIG_UNBLOCK, &usr2, NULL), 0);
+	end();
+	CHECK_EQ(handled, 21);
+}
+
 int main(void)
 {
 	raw_start();
@@ -244,6 +290,7 @@ int main(void)
 	RUN(running);
 	RUN(own_faults);
 	RUN(storm);
+	RUN(to_the_process);
 	server_unregister(&s);
 	return 0;
 }

@@ -254,6 +254,59 @@ static void worker_against_run(void)
 	server_unregister(&s);
 }
 
+static struct worker partner;
+
+static void swaps_for_a_while(struct worker *self)
+{
+	const struct clock *c = self->arg;
+	uint64_t at = now_ns(c->id) + 5 * NS_PER_MS;
+	struct server *server = self->server;
+
+	worker_claim(&partner);
+	state_set(&self->rec, RUNNING, IDLE | LOCKED);
+	server->current = &partner;
+	partner.server = server;
+	partner.rec.next_tid = server->tid;
+	server->rec.next_tid = partner.tid;
+	self->rec.next_tid = partner.tid;
+	state_set(&partner.rec, RUNNING | LOCKED, RUNNING);
+	CHECK_EQ(sys_wait(c->flag, at), -ETIMEDOUT);
+	CHECK(now_ns(c->id) >= at);
+	CHECK_STATE(&self->rec, RUNNING);
+	self->count = 1;
+}
+
+static void runs_until_it_is_listed(struct worker *self)
+{
+	while (!worker_on_list(&w) && !w.count)
+		;
+	self->count = 1;
+}
+
+/* Worker to worker with a timeout: the one comes to the list while the other runs. */
+static void swap(void)
+{
+	memset(&pool, 0, sizeof(pool));
+	server_register(&s, &pool);
+	for (int i = 0; i < 2; i++) {
+		worker_start(&w, &pool, swaps_for_a_while, (void *)&clocks[i]);
+		server_expect(&s, &w);
+		worker_start(&partner, &pool, runs_until_it_is_listed, NULL);
+		server_expect(&s, &partner);
+		server_run(&s, &w);
+		while (state_of(&partner.rec) != NONE)
+			server_run(&s, server_next(&s));
+		CHECK_EQ(partner.count, 1);
+		while (state_of(&w.rec) != NONE)
+			server_run(&s, server_next(&s));
+		CHECK_EQ(w.count, 1);
+		worker_join(&w);
+		worker_join(&partner);
+		pool.live = 0;
+	}
+	server_unregister(&s);
+}
+
 int main(void)
 {
 	raw_start();
@@ -263,5 +316,6 @@ int main(void)
 	RUN(switch_timeout);
 	RUN(worker);
 	RUN(worker_against_run);
+	RUN(swap);
 	return 0;
 }

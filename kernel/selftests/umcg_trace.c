@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* Tracepoints: each event exists, fires, and names the right threads. */
+/* Tracepoints: each event fires and names the right threads and states. */
 #include <fcntl.h>
 #include <signal.h>
 
 #include "libraw.h"
-
-static const char * const events[] = {
-	"register", "unregister", "block", "wake", "run", "switch", "preempt",
-	"timeout", "violation",
-};
 
 static const char *root;
 static struct pool pool;
@@ -70,33 +65,44 @@ static char *trace_text(void)
 	return text;
 }
 
-/* Is there a line of event @name that tells of thread @tid? */
-static bool told(char *text, const char *name, pid_t tid)
+/* Is there a line of event @name that says @what of thread @tid? */
+static bool told(char *text, const char *name, pid_t tid, const char *what)
 {
 	char want_event[64], want_tid[32];
 
 	snprintf(want_event, sizeof(want_event), ": umcg_%s: ", name);
 	snprintf(want_tid, sizeof(want_tid), "tid=%d ", tid);
-	for (char *line = text; line && *line; line = strchr(line, '\n')) {
-		char *end, *at;
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		char *at = strstr(line, want_event);
 
-		line += *line == '\n';
-		end = strchr(line, '\n');
-		at = strstr(line, want_event);
-		if (!at || (end && at > end))
-			continue;
-		at = strstr(at, want_tid);
-		if (at && (!end || at < end))
+		if (at && strstr(at, want_tid) && strstr(at, what))
 			return true;
 	}
 	return false;
 }
 
+static const struct {
+	const char *name;
+	struct umcg_task *of;
+	const char *states;
+} events[] = {
+	{ "register", &w.rec, "old=none() new=blocked()" },
+	{ "register", &s.rec, "old=none() new=running()" },
+	{ "unregister", &s.rec, "old=running() new=none()" },
+	{ "unregister", &w.rec, "old=running() new=none()" },	/* by its exit */
+	{ "wake", &w.rec, "old=blocked() new=idle()" },
+	{ "wake_server", &s.rec, "old=idle() new=running()" },
+	{ "run", &w.rec, "old=idle() new=running()" },
+	{ "block", &w.rec, "old=running() new=blocked()" },
+	{ "switch", &s.rec, "old=idle() new=idle()" },
+	{ "switch", &w.rec, "old=idle(locked) new=idle(locked)" },
+	{ "preempt", &w.rec, "old=running(preempted) new=idle(preempted)" },
+	{ "timeout", &w.rec, "old=idle(0x2000) new=blocked(0x2000)" },	/* PARKED */
+	{ "timeout", &s.rec, "old=idle() new=idle()" },
+};
+
 int main(void)
 {
-	bool of_worker[] = { true, false, true, true, true, false, true, true };
-	char *text;
-
 	raw_start();
 	if (getuid())
 		raw_skip("needs root, to read the trace");
@@ -112,17 +118,22 @@ int main(void)
 	worker_start(&w, &pool, steps, NULL);
 	server_loop(&s);
 	worker_join(&w);
+	state_set(&s.rec, RUNNING, IDLE);
+	CHECK_EQ(sys_wait(MONOTONIC, 1), -ETIMEDOUT);
+	state_set(&s.rec, IDLE, RUNNING);
 	server_unregister(&s);
 	check_dies(violates, NULL, SIGSEGV, "a worker without a server");
 
 	control("tracing_on", "0");
 	control("events/umcg/enable", "0");
-	text = trace_text();
-	for (size_t i = 0; i < sizeof(of_worker); i++)
-		if (!told(text, events[i], of_worker[i] ? w.tid : s.tid))
-			FAIL("no umcg_%s of thread %d in the trace:\n%.4000s", events[i],
-			     of_worker[i] ? w.tid : s.tid, text);
-	if (!strstr(text, ": umcg_violation: "))
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
+		pid_t tid = events[i].of == &s.rec ? s.tid : w.tid;
+
+		if (!told(trace_text(), events[i].name, tid, events[i].states))
+			FAIL("no umcg_%s of thread %d with %s in the trace:\n%.4000s",
+			     events[i].name, tid, events[i].states, trace_text());
+	}
+	if (!strstr(trace_text(), ": umcg_violation: "))
 		FAIL("no umcg_violation in the trace");
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* umcg_wait and umcg_kick: every error, for servers and basic tasks. */
+/* umcg_wait and umcg_kick: every error, for servers, basic tasks and workers. */
 #include <sys/mman.h>
 
 #include "libraw.h"
@@ -104,6 +104,50 @@ static void lost_record(void)
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
 }
 
+static struct pool pool;
+static struct server s;
+static struct worker w;
+
+static void makes_mistakes(struct worker *self)
+{
+	/* LOCKED, as a block would find no server in next_tid. */
+	uint32_t words[] = { RUNNING | LOCKED, IDLE | LOCKED };
+
+	for (int i = 0; i < 2; i++) {
+		state_set(&self->rec, RUNNING, words[i]);
+		for (uint32_t flag = 0x8; flag; flag <<= 1)
+			CHECK_EQ(sys_wait(flag, 0), -EINVAL);
+		CHECK_EQ(sys_wait(WF_CURRENT_CPU, 0), -EINVAL);
+		CHECK_EQ(sys_wait(WAKE_ONLY, 1), -EINVAL);
+		CHECK_EQ(sys_wait(WAKE_ONLY | MONOTONIC, 0), -EINVAL);
+		self->rec.next_tid = 0;
+		CHECK_EQ(sys_wait(WAKE_ONLY, 0), -EINVAL);
+		self->rec.next_tid = self->tid;
+		CHECK_EQ(sys_wait(0, 0), -EINVAL);
+		self->rec.next_tid = NO_SUCH_TID;
+		CHECK_EQ(sys_wait(WAKE_ONLY, 0), -ESRCH);
+		CHECK_EQ(sys_wait(0, 0), -ESRCH);
+		/* Nothing has happened: still LOCKED, still with its server. */
+		CHECK_STATE(&self->rec, words[i]);
+		CHECK_STATE(&s.rec, IDLE);
+		self->rec.next_tid = s.tid;
+		state_set(&self->rec, words[i], RUNNING);
+	}
+	self->count = 1;
+}
+
+/* A worker's mistakes are told to it, and it goes on as a worker. */
+static void worker(void)
+{
+	server_register(&s, &pool);
+	worker_start(&w, &pool, makes_mistakes, NULL);
+	server_expect(&s, &w);
+	CHECK_EQ(server_run_through(&s, &w), NONE);
+	CHECK_EQ(w.count, 1);
+	worker_join(&w);
+	server_unregister(&s);
+}
+
 static void kick(void)
 {
 	for (int umcg = 0; umcg < 2; umcg++) {
@@ -131,5 +175,6 @@ int main(void)
 	RUN(no_such_task);
 	RUN(lost_record);
 	RUN(kick);
+	RUN(worker);
 	return 0;
 }
