@@ -83,6 +83,8 @@ fragments() {
 	esac
 	for name; do echo "$kernel/config/$name.config"; done
 }
+# Here, as a failing command inside the arguments of another would go unnoticed.
+fragments >/dev/null
 
 # The version of the packages: two kernels of different patches or configuration never share one. What
 # follows the last hyphen becomes KBUILD_BUILD_VERSION, which is 1 in the image.
@@ -90,16 +92,22 @@ package_version() { echo "1~$( (patches_id; cat $(fragments)) | digest)-1"; }
 
 compiler_id() { ${CC:-gcc} --version 2>/dev/null | head -n 1; }
 
-tree_dir() { echo "$cache/tree-$(source_id)"; }
+tree_dir() {
+	id=$(source_id) || exit
+	echo "$cache/tree-$id"
+}
 
 # The output folder of a build; everything that goes into the kernel is in its name.
 image_dir() {
 	if [ -n "${TREE_BUILD:-}" ]; then
 		echo "$cache/image-$config-tree"
-	elif [ -n "${BASE:-}" ]; then
-		echo "$cache/image-$config-base-$( (source_id; cat $(fragments); compiler_id) | digest)"
+		return
+	fi
+	id=$(source_id) || exit
+	if [ -n "${BASE:-}" ]; then
+		echo "$cache/image-$config-base-$( (echo "$id"; cat $(fragments); compiler_id) | digest)"
 	else
-		echo "$cache/image-$config-$( (source_id; patches_id; cat $(fragments); compiler_id) | digest)"
+		echo "$cache/image-$config-$( (echo "$id"; patches_id; cat $(fragments); compiler_id) | digest)"
 	fi
 }
 
