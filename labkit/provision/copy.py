@@ -46,7 +46,8 @@ def bring(source: Path, target: Path) -> tuple[int, list[str]]:
                 kept.append(name)
             continue
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source / name, target / name)
+        # With its mode, but not its time: what arrives now is new to whatever `make` has made here.
+        shutil.copy(source / name, target / name)
         changed += 1
     for name in before.keys() - after.keys():
         if digest(target / name) == before[name]:

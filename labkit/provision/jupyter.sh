@@ -45,7 +45,13 @@ if ! cmp -s "$new" $unit; then
 	install -m 644 "$new" $unit
 	systemctl daemon-reload
 	systemctl enable --quiet $service
-	systemctl restart $service
 fi
 rm -f "$new"
-systemctl is-active --quiet $service || systemctl start $service
+
+# A running server has read settings and token as they were when it started.
+step "start the service $service"
+since=$(systemctl show --property ActiveEnterTimestamp --value --timestamp us+utc $service)
+if ! systemctl is-active --quiet $service || [ -n "$(find "$mark" $token $unit -newermt "$since")" ]; then
+	changed
+	systemctl restart $service
+fi

@@ -24,4 +24,5 @@ as_user env LABKIT_LIBUMCG=/usr/local LABKIT_HEADERS=/usr/local \
 	make -s -C "$lab" .venv/installed EXTRAS=lab PIP="$venv/bin/uv pip"
 
 step "run labkit on this kernel"
-as_user "$venv/bin/labkit" doctor >/dev/null || die "$venv/bin/labkit doctor says that UMCG cannot be used"
+said=$(as_user "$venv/bin/labkit" doctor 2>&1) || die "\`labkit doctor\` says:
+$said"

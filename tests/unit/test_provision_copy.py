@@ -2,6 +2,7 @@
 """labkit/provision/copy.py: a working copy follows its source, but nobody's work is lost."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,18 @@ def test_what_is_untouched_follows(folders):
     (source / "c").unlink()
     assert copy.bring(source, target) == (1, [])
     assert not (target / "c").exists()
+
+
+def test_what_arrives_is_new_to_make_however_old_it_is_and_keeps_its_mode(folders):
+    source, target = folders
+    made = target / "made"
+    made.touch()
+    (source / "b").write_text("two")
+    (source / "b").chmod(0o755)
+    os.utime(source / "b", (1, 1))
+    copy.bring(source, target)
+    assert (target / "b").stat().st_mtime_ns >= made.stat().st_mtime_ns
+    assert (target / "b").stat().st_mode & 0o777 == 0o755
 
 
 def test_what_was_changed_stays_and_is_named_while_the_source_has_another(folders):

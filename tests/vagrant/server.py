@@ -42,9 +42,9 @@ class Server:
         return answer.json()
 
     @contextlib.contextmanager
-    def kernel(self, name: str | None = None) -> Iterator[Kernel]:
-        """A kernel of its own, ended afterwards; without a name the server's default."""
-        asked = {"name": name} if name else {}
+    def kernel(self, name: str) -> Iterator[Kernel]:
+        """A kernel of that name, ended afterwards."""
+        asked = {"name": name}
         made = self._session.post(f"{self.address}/api/kernels", json=asked, timeout=300)
         made.raise_for_status()
         number = made.json()["id"]
