@@ -43,13 +43,14 @@ bench: deps	## the benchmark suite: one results file, one report
 	@$(MAKE) -C kernel image BASE=1
 	@$(BIN)/labkit bench
 
-test: deps lint	## kernel image, conformance programs, libumcg, Python unit and guest tests, notebooks with recorded runs, Vagrant
+test: deps lint	## kernel image, conformance programs, libumcg, instruction counts, Python unit, guest and bench tests, notebooks with recorded runs, Vagrant
 	@$(BIN)/pytest -q tests/unit
 	@$(BIN)/pytest -q -m 'not vm' tests/jupyter
 	@$(EXECUTE) --nbmake-kernel=python3 notebooks
 	@$(MAKE) -C kernel check-host
 	@$(MAKE) -C kernel check CPUS=2
-	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/guest
+	@$(BIN)/labkit bench --icount
+	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/guest tests/bench
 	@$(BIN)/pytest -q -m quick tests/vm
 	@$(MAKE) test-vagrant
 
