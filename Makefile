@@ -85,6 +85,10 @@ test-vagrant: deps	## a real `vagrant up` from the Vagrantfile, and the whole li
 	@$(MAKE) packages PACKAGES='$(VAGRANT_PACKAGES)'
 	@$(BIN)/python tests/vagrant/run.py
 
+test-provision:	## as root: a Debian 12 in a folder builds, installs and chooses its kernel, as the VM does without packages
+	@$(MAKE) packages PACKAGES='mmdebstrap rsync'
+	@tests/vagrant/build.sh
+
 # Every run is made even if one before it has failed.
 test-debug: deps	## conformance programs and libumcg on 1, 2, 4 CPUs, all preemption models, debug kernels, sanitizers; hours
 	@failed=; \
@@ -145,4 +149,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
 	@echo '  make -C kernel help: patch, build, boot, check the kernel alone'
 
-.PHONY: demo image lab bench test test-bench test-jupyter test-notebooks test-browser test-vm test-vagrant test-debug lint format deps packages clean help
+.PHONY: demo image lab bench test test-bench test-jupyter test-notebooks test-browser test-vm test-vagrant test-provision test-debug lint format deps packages clean help
