@@ -7,7 +7,7 @@
 #define WORKERS	4
 
 static struct place place;
-static atomic_int entered, at_work, lap[WORKERS];
+static atomic_int entered, at_work, registered, lap[WORKERS];
 static atomic_intptr_t utids[WORKERS];
 static long rounds;
 
@@ -18,6 +18,7 @@ static int enter(void)
 	utids[me] = umcg_get_utid();
 	at_work++;
 	test_task(umcg_register_worker(place.group, 0));
+	registered++;
 	return me;
 }
 
@@ -65,7 +66,7 @@ static void *swapper(void *arg)
 	int me = enter();
 
 	(void)arg;
-	while (entered < WORKERS)
+	while (registered < WORKERS)
 		test_nap(MS / 10);
 	if (me)
 		CHECK_CALL(umcg_wait(0), 0);
@@ -117,7 +118,7 @@ static void run(const char *name, uint32_t flags, void *(*worker)(void *arg))
 	long took = 0, lost = 0;
 
 	place_begin(&place, flags, WORKERS);
-	entered = at_work = 0;
+	entered = at_work = registered = 0;
 	turn = 0;
 	for (int i = 0; i < WORKERS; i++) {
 		lap[i] = 0;
