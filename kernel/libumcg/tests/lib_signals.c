@@ -9,7 +9,7 @@
 
 #include "util.h"
 
-static atomic_int handled;
+static atomic_int handled, interruptions;
 static atomic_intptr_t waiter;
 static umcg_t group;
 
@@ -39,6 +39,7 @@ static void *interrupted(void *arg)
 	else
 		CHECK_CALL(umcg_wait(0), EINTR);
 	CHECK(handled == 1, "the handler has not run");
+	interruptions++;
 	/* The second signal restarts: only the wake-up ends it. */
 	if (server)
 		CHECK(!umcg_get_idle_worker(true) && errno == EINTR, "not interrupted");
@@ -54,7 +55,7 @@ static void interrupts(void *server)
 	pthread_t thread;
 
 	waiter = UMCG_NONE;
-	handled = 0;
+	handled = interruptions = 0;
 	on_signal(SIGUSR1, count, 0);
 	on_signal(SIGUSR2, count, SA_RESTART);
 	thread = test_spawn(interrupted, server);
@@ -63,7 +64,7 @@ static void interrupts(void *server)
 	test_state(waiter, UMCG_TASK_IDLE);
 	test_nap(MS);
 	pthread_kill(thread, SIGUSR1);
-	test_await(&handled, 1);
+	test_await(&interruptions, 1);
 	test_state(waiter, UMCG_TASK_IDLE);
 	test_nap(5 * MS);
 	for (int i = 2; i <= 3; i++) {
