@@ -87,15 +87,10 @@ static void *swapper(void *arg)
 	return NULL;
 }
 
-/* Swapping workers are in the library all the time, and so in ThreadSanitizer's locks. */
+/* Swapping workers are inside the library most of the time. */
 static bool preemptible(void *(*worker)(void *arg))
 {
-#ifdef __SANITIZE_THREAD__
-	return worker != swapper;
-#else
-	(void)worker;
-	return true;
-#endif
+	return TEST_PREEMPTS_INSIDE || worker != swapper;
 }
 
 /* Preempted workers go to the end of the server's own queue. */

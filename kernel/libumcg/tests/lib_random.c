@@ -214,7 +214,8 @@ int main(int argc, char **argv)
 	servers[SERVERS] = test_spawn(visitor, &place);
 
 	while (umcg_get_time_ns() < until) {
-		umcg_tid utid = utids[test_random(&seed) % WORKERS];
+		umcg_tid any = utids[test_random(&seed) % WORKERS];
+		umcg_tid utid = TEST_PREEMPTS_INSIDE ? any : UMCG_NONE;
 
 		if (utid && !umcg_preempt_worker(utid))
 			preempts++;

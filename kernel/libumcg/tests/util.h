@@ -17,6 +17,17 @@
 
 #define WAITS	(UMCG_TASK_IDLE | UMCG_UTF_WORKER_IN_WAIT)
 
+/*
+ * Are workers preempted that are inside the library? Not under ThreadSanitizer: its run time
+ * locks what an atomic operation with an order touches, and a worker that is preempted there
+ * keeps the lock, so that the server waits for ever.
+ */
+#ifdef __SANITIZE_THREAD__
+#define TEST_PREEMPTS_INSIDE	false
+#else
+#define TEST_PREEMPTS_INSIDE	true
+#endif
+
 /* Say what went wrong and end the program. */
 #define FAIL(...)	test_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define CHECK(cond, ...) \
