@@ -30,7 +30,7 @@ lock() {
 	[ "${UMCG_LOCKED:-}" != "$1" ] || return 0
 	need flock util-linux
 	mkdir -p "$cache"
-	exec 9>"$cache/lock-$1"
+	exec 9>>"$cache/lock-$1"
 	flock -n 9 || { say "waiting for another build in $cache"; flock 9; }
 	export UMCG_LOCKED="$1"
 }
