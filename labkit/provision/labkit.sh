@@ -24,5 +24,5 @@ as_user env LABKIT_LIBUMCG=/usr/local LABKIT_HEADERS=/usr/local \
 	make -s -C "$lab" .venv/installed EXTRAS=lab PIP="$venv/bin/uv pip"
 
 step "run labkit on this kernel"
-said=$(as_user "$venv/bin/labkit" doctor 2>&1) || die "\`labkit doctor\` says:
-$said"
+report=$(as_user "$venv/bin/labkit" doctor 2>&1) || die "\`labkit doctor\` says:
+$report"
