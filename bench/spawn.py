@@ -43,10 +43,10 @@ SUITE = Suite(
             f"umcg/{crowd} at once/{places} cpus",
             f"pthread/{crowd} at once/{places} cpus",
             "ns/thread",
-            f"Making and joining a worker, {crowd} at once, {places} CPU(s)",
+            f"Making and joining a worker, {crowd} at once, {words}",
             "making and joining a plain thread",
         )
-        for places in (1, 2)
+        for places, words in ((1, "one CPU"), (2, "two CPUs"))
         for crowd in CROWDS
     ],
     spec={"crowds": list(CROWDS)},

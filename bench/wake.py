@@ -96,12 +96,12 @@ SUITE = Suite(
             f"{how}/storm on {n}/{q}" if q != "last" else f"{how}/storm on {n}/last",
             f"futex/storm on {n}/{q}" if q != "last" else f"futex/storm on {n}/last",
             "ns",
-            f"Waking {CROWD} workers that wait in {how.partition(' ')[2]} on {n} server"
+            f"Waking {CROWD} workers that wait in {word} on {n} server"
             f"{'s' if n > 1 else ''}, {words}",
             f"waking {CROWD} threads on as many CPUs",
         )
         for n in (1, 2)
-        for how in ("umcg wait", "umcg futex")
+        for how, word in (("umcg wait", "umcg_wait"), ("umcg futex", "a futex"))
         for q, words in (("p50", "median"), ("last", "until the last runs"))
     ],
     spec={"hogs": list(HOGS), "crowd": CROWD, "gap_us": GAP_US, "wake_ups": WAKE_UPS},

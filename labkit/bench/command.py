@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -334,21 +335,22 @@ def _as_json(made: Any) -> dict[str, Any]:
 
 
 def _print_changes(changes: list[Any]) -> None:
-    table = Table(title="ratio of B over ratio of A", title_justify="left")
-    right = ("A", "B", "B / A", "95 % interval")
-    for head in ("suite", "series", "unit", *right, "B is", "verdicts"):
-        table.add_column(head, justify="right" if head in right else "left", overflow="fold")
-    for c in changes:
-        verdicts = c.a.verdict if c.agrees else f"{c.a.verdict} → {c.b.verdict}"
-        table.add_row(
-            c.suite,
-            c.contrast.series,
-            c.contrast.unit,
-            f"{c.a.ratio:.2f}",
-            f"{c.b.ratio:.2f}",
-            f"{c.change:.2f}",
-            "—" if c.low != c.low else f"{c.low:.2f} to {c.high:.2f}",
-            c.verdict,
-            verdicts,
-        )
-    console.out.print(table)
+    for name, group in itertools.groupby(changes, key=lambda change: change.suite):
+        table = Table(title=f"{name}: ratio of B over ratio of A", title_justify="left")
+        right = ("A", "B", "B / A", "95 % interval")
+        for head in ("series", "baseline", "unit", *right, "B is", "verdicts"):
+            table.add_column(head, justify="right" if head in right else "left", overflow="fold")
+        for c in group:
+            verdicts = c.a.verdict if c.agrees else f"{c.a.verdict} → {c.b.verdict}"
+            table.add_row(
+                c.contrast.series,
+                c.contrast.baseline,
+                c.contrast.unit,
+                f"{c.a.ratio:.2f}",
+                f"{c.b.ratio:.2f}",
+                f"{c.change:.2f}",
+                "—" if c.low != c.low else f"{c.low:.2f} to {c.high:.2f}",
+                c.verdict,
+                verdicts,
+            )
+        console.out.print(table)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from labkit.analysis.compare import COMPARED_KEYS, NotComparable, bootstrap_ratio
 from labkit.bench import icount, judge
 from labkit.bench.judge import Finding
-from labkit.bench.results import Results
+from labkit.bench.results import Results, SuiteResult
 from labkit.bench.suite import Contrast, Suite
 
 #: What may differ: it is what one compares. Ratios are made within each boot.
@@ -20,13 +20,16 @@ _MAY_DIFFER = ("kernel", "kernel_version")
 
 Values = npt.NDArray[np.float64]
 
+#: A suite's name, its contrasts, and what each file has of it.
+_Pair = tuple[str, Sequence[Contrast], SuiteResult | None, SuiteResult | None]
+
 
 @dataclass(frozen=True)
 class Change:
     """One contrast in both files.
 
     Attributes:
-        suite: whose.
+        suite: whose; `peers` for the field's own programs.
         contrast: which.
         a: its finding in the first file.
         b: in the second.
@@ -53,8 +56,12 @@ class Change:
     @property
     def contradicts(self) -> bool:
         """Both files have a verdict, and another one."""
-        decided = self.a.verdict in judge.DECIDED and self.b.verdict in judge.DECIDED
-        return decided and not self.agrees
+        return self.decided == 2 and not self.agrees
+
+    @property
+    def decided(self) -> int:
+        """In how many of the two files."""
+        return (self.a.verdict in judge.DECIDED) + (self.b.verdict in judge.DECIDED)
 
 
 @dataclass(frozen=True)
@@ -110,25 +117,39 @@ def change(a: tuple[Values, Values], b: tuple[Values, Values]) -> tuple[float, f
 
 
 def summary(changes: Sequence[Change]) -> list[str]:
-    """Do the two files' own verdicts agree: one sentence, and two for each contradiction."""
-    same = sum(change.agrees and change.a.verdict in judge.DECIDED for change in changes)
-    neither = sum(
-        change.a.verdict not in judge.DECIDED and change.b.verdict not in judge.DECIDED
-        for change in changes
-    )
+    """Do the two files agree: verdicts, claims, and two sentences for each contradiction."""
     against = [change for change in changes if change.contradicts]
+    by_decided = [sum(change.decided == files for change in changes) for files in range(3)]
     said = [
-        f"Of {len(changes)} contrasts {same} have the same verdict in both files, "
-        f"{len(against)} verdicts that contradict each other, "
-        f"{len(changes) - same - neither - len(against)} a verdict in one file only, "
-        f"{neither} in neither."
+        f"Of {len(changes)} contrasts {by_decided[2] - len(against)} are decided alike in both "
+        f"files, {by_decided[0]} in neither, {by_decided[1]} in one only; "
+        f"{len(against)} are decided differently."
     ]
+    claims = [change for change in changes if change.a.claim]
+    if claims:
+        alike = sum(change.a.claim == change.b.claim for change in claims)
+        opposed = sum(
+            {change.a.claim, change.b.claim} == {judge.HOLDS, judge.REFUTED} for change in claims
+        )
+        said.append(
+            f"Of {len(claims)} claims {alike} have the same outcome in both files; "
+            f"{opposed} hold in one and are refuted in the other."
+        )
     for change in against:
         said += [
             f"{change.suite}: {change.a.verdict}: {change.a.sentence()}",
             f"{change.suite}: {change.b.verdict}: {change.b.sentence()}",
         ]
     return said
+
+
+def _common(a: Results, b: Results, suites: Sequence[Suite]) -> Iterator[_Pair]:
+    """Every suite that one file or both have, the peers last."""
+    for suite in suites:
+        yield suite.name, suite.contrasts, a.suites.get(suite.name), b.suites.get(suite.name)
+    of_a, of_b = judge.peers_as_suite(a), judge.peers_as_suite(b)
+    contrasts = list(dict.fromkeys([*of_a[0], *of_b[0]]))
+    yield "peers", contrasts, of_a[1] if of_a[0] else None, of_b[1] if of_b[0] else None
 
 
 def compare(a: Results, b: Results, suites: Sequence[Suite]) -> Comparison:
@@ -141,26 +162,25 @@ def compare(a: Results, b: Results, suites: Sequence[Suite]) -> Comparison:
     clear = judge.margin(a.environment)
     changes: list[Change] = []
     refused: dict[str, str] = {}
-    for suite in suites:
-        x, y = a.suites.get(suite.name), b.suites.get(suite.name)
+    for name, contrasts, x, y in _common(a, b, suites):
         if x is None and y is None:
             continue
         if x is None or y is None:
-            refused[suite.name] = f"only the {'second' if x is None else 'first'} file has it"
+            refused[name] = f"only the {'second' if x is None else 'first'} file has it"
             continue
         if x.spec != y.spec:
             unlike = [k for k in sorted(x.spec.keys() | y.spec) if x.spec.get(k) != y.spec.get(k)]
-            refused[suite.name] = f"the workloads differ: {', '.join(unlike)}"
+            refused[name] = f"the workloads differ: {', '.join(unlike)}"
             continue
-        of_b = {f.contrast: f for f in judge.judge(suite.contrasts, y, b.environment)}
-        for one in judge.judge(suite.contrasts, x, a.environment):
+        of_b = {f.contrast: f for f in judge.judge(contrasts, y, b.environment)}
+        for one in judge.judge(contrasts, x, a.environment):
             other = of_b.get(one.contrast)
             if other is None:
                 continue
             moved = change(judge.pairs(x, one.contrast), judge.pairs(y, one.contrast))
             runs = min(one.n, other.n)
             said = judge.verdict(moved[1], moved[2], runs, one.contrast.unit, clear)
-            changes.append(Change(suite.name, one.contrast, one, other, *moved, said))
+            changes.append(Change(name, one.contrast, one, other, *moved, said))
     moved_counts = []
     if a.icount and b.icount and "patched" in a.icount and "patched" in b.icount:
         known: dict[str, icount.Counts] = {

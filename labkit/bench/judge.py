@@ -177,12 +177,12 @@ def judge_all(results: Results, suites: Sequence[Suite]) -> dict[str, list[Findi
     }
 
 
-def judge_peers(results: Results) -> list[Finding]:
+def peers_as_suite(results: Results) -> tuple[list[Contrast], SuiteResult]:
     """The patched kernel against the unpatched: one value a boot, one ratio a pair of boots."""
-    boots = (results.peers or {}).get("boots", [])
-    found = SuiteResult()
+    kept = results.peers or {}
+    found = SuiteResult(spec=dict(kept.get("commands", {})))
     contrasts: dict[tuple[str, str], Contrast] = {}
-    for number, boot in enumerate(boots):
+    for number, boot in enumerate(kept.get("boots", [])):
         for kernel, programs in boot.items():
             for program, units in programs.items():
                 for unit, values in units.items():
@@ -197,4 +197,9 @@ def judge_peers(results: Results) -> list[Finding]:
                         "on the unpatched kernel",
                         expect="not worse",
                     )
-    return judge(contrasts.values(), found, results.environment)
+    return list(contrasts.values()), found
+
+
+def judge_peers(results: Results) -> list[Finding]:
+    """The findings of `peers_as_suite`."""
+    return judge(*peers_as_suite(results), results.environment)

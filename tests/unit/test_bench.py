@@ -255,8 +255,10 @@ def test_the_same_measured_twice_gives_the_same_verdicts():
     assert [c.verdict for c in made.changes] == ["no difference"] * 2
     assert made.notes == [] and made.refused == {}
     assert compare.summary(made.changes) == [
-        "Of 2 contrasts 2 have the same verdict in both files, 0 verdicts that contradict each "
-        "other, 0 a verdict in one file only, 0 in neither."
+        "Of 2 contrasts 2 are decided alike in both files, 0 in neither, 0 in one only; "
+        "0 are decided differently.",
+        "Of 2 claims 2 have the same outcome in both files; "
+        "0 hold in one and are refuted in the other.",
     ]
 
 
@@ -290,8 +292,9 @@ def test_a_ratio_that_changed_is_found():
     assert (swap.verdict, swap.contradicts) == ("worse", True)
     assert load.verdict == "no difference"
     assert made.notes == ["build: b1 and b2"]
-    first, *against = compare.summary(made.changes)
-    assert "1 have the same verdict in both files, 1 verdicts that contradict" in first
+    first, claims, *against = compare.summary(made.changes)
+    assert "1 are decided alike in both files" in first and "; 1 are decided differently." in first
+    assert claims.endswith("1 hold in one and are refuted in the other.")
     assert [line.partition(": A swap")[0] for line in against] == ["one: better", "one: worse"]
 
 
@@ -319,6 +322,29 @@ def test_another_workload_is_refused_with_the_reason():
     other.suites = {}
     with pytest.raises(NotComparable, match="only the first file has it"):
         compare.compare(some_results(), other, [a_suite()])
+
+
+def with_peers(patched, **kept):
+    """Results whose peers took 1 s unpatched and `patched` s patched."""
+    made = some_results()
+    boot = {"patched": {"hackbench": {"s": [patched]}}, "base": {"hackbench": {"s": [1.0]}}}
+    made.peers = {"boots": [boot] * 5, "commands": {"hackbench": "hackbench -l 10"}} | kept
+    return made
+
+
+def test_peers_are_compared_as_suites_are():
+    made = compare.compare(with_peers(1.0), with_peers(1.3), [a_suite()])
+    (peer,) = [change for change in made.changes if change.suite == "peers"]
+    assert (peer.a.claim, peer.b.claim, peer.verdict) == ("holds", "refuted", "worse")
+    assert peer.change == pytest.approx(1.3) and peer.contradicts
+
+
+def test_peers_with_other_arguments_are_refused_with_the_reason():
+    longer = with_peers(1.0, commands={"hackbench": "hackbench -l 99"})
+    made = compare.compare(with_peers(1.0), longer, [a_suite()])
+    assert made.refused == {"peers": "the workloads differ: hackbench"}
+    made = compare.compare(with_peers(1.0), some_results(), [a_suite()])
+    assert made.refused == {"peers": "only the first file has it"}
 
 
 def test_the_report_says_what_does_not_help_with_interval_and_runs(tmp_path):

@@ -55,7 +55,8 @@ def test_compare_two_files(tmp_path, monkeypatch):
     b = some_results(ratio=1.5).save(tmp_path / "b.json")
     done = call("compare", a, b)
     assert done.exit_code == 0, done.output
-    assert "1 have the same verdict in both files, 1 verdicts that contradict" in done.stdout
+    assert "1 are decided alike in both files" in done.stdout
+    assert "baseline" in done.stdout and "futex" in done.stdout
     changes = json.loads(call("compare", a, b, "--json").stdout)["changes"]
     assert [c["same_verdict"] for c in changes] == [False, True]
     assert [c["contradicts"] for c in changes] == [True, False]
