@@ -27,7 +27,7 @@ class Crew:
         workers: threads for requests: many for one a request, few for a pool.
         servers: of the UMCG crew.
         batch: further threads that compute all the time.
-        slice_us: UMCG: preempt what runs longer while others wait; 0: never.
+        slice_us: UMCG: preempt what runs longer while others wait; 0: never, without batch only.
         urgent: UMCG: a request takes the place of batch at once.
         nice: of the threads for requests; `batch_nice` of the others.
         batch_nice: see `nice`.
@@ -92,9 +92,12 @@ def requests(
         watch: called about twenty times a second with the progress.
 
     Raises:
+        ValueError: UMCG with batch and no slice: nothing would take batch off its server.
         EngineError: a system call failed.
         Stopped: `stop` was set.
     """
+    if crew.umcg and crew.batch and not crew.slice_us:
+        raise ValueError("batch beside a UMCG crew never gives its server back: set slice_us")
     count = len(arrival_ns)
     turns = np.maximum(1, np.round(service_us * engine.turns_per_us())).astype(np.uint64)
     latency = np.full(count, -1, np.int64)

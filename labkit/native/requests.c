@@ -42,7 +42,7 @@ struct shop {
 	_Alignas(64) _Atomic uint32_t answered;
 	_Atomic int32_t waiting;	/* requests handed out, or preempted, that do not run */
 	_Atomic uint64_t preempts;
-	_Atomic uint32_t ready;		/* of the crew */
+	_Atomic uint32_t ready;		/* of crew and batch */
 };
 
 static struct shop *shop_of(struct lab_thread *self)
@@ -225,6 +225,7 @@ static void *batch_body(void *arg)
 	if (!lab_thread_begin(self))
 		return NULL;
 	registered = enlist(shop, self);
+	atomic_fetch_add(&shop->ready, 1);
 	while (!lab_stopped(self->run)) {
 		lab_spin(self->run, shop->spec->batch_turns);
 		lab_count(self);
@@ -277,6 +278,13 @@ static void keep(struct shop *shop, struct queue *queue, umcg_tid task)
 		lab_fail(shop->run, "umcg_put_idle_worker", errno);
 }
 
+/* Is @worker batch, and is there a request that goes first? */
+static bool request_waits_for(struct shop *shop, const struct lab_thread *worker)
+{
+	return shop->spec->urgent && !worker->urgent && atomic_load(&shop->waiting) > 0 &&
+	       !lab_stopped(shop->run);
+}
+
 static bool serve_one(struct shop *shop, struct place *place)
 {
 	umcg_tid task = next_task(shop), back;
@@ -297,6 +305,12 @@ static bool serve_one(struct shop *shop, struct place *place)
 		hand->waits = false;
 		atomic_store(&place->since, lab_now());
 		atomic_store(&place->running, worker);
+		/* Who has a request wait from now on finds batch in the place. */
+		if (request_waits_for(shop, worker)) {
+			atomic_store(&place->running, NULL);
+			keep(shop, &shop->batch, task);
+			return true;
+		}
 	}
 	errno = 0;
 	back = umcg_run_worker(task);
@@ -387,8 +401,12 @@ static void *watchdog_body(void *arg)
 			struct place *place = &shop->places[i];
 			struct lab_thread *worker = atomic_load(&place->running);
 
-			if (worker && now - atomic_load(&place->since) >= slice &&
-			    (!worker->urgent || atomic_load(&shop->waiting) > 0))
+			if (!worker)
+				continue;
+			/* make_room() may have come before the worker was RUNNING. */
+			if (request_waits_for(shop, worker) ||
+			    (now - atomic_load(&place->since) >= slice &&
+			     (!worker->urgent || atomic_load(&shop->waiting) > 0)))
 				preempt(shop, place, worker);
 		}
 		sleep_until(now + slice / 4);
@@ -428,7 +446,12 @@ static void send_all(struct shop *shop)
 	const int64_t soon = 200000;
 	uint64_t before;
 
-	while (!lab_stopped(shop->run) && atomic_load(&shop->ready) < spec->workers)
+	/*
+	 * Batch, too: a worker that has never run stands on the idle list, and whom
+	 * a request wakes would wait behind it for a whole slice.
+	 */
+	while (!lab_stopped(shop->run) &&
+	       atomic_load(&shop->ready) < spec->workers + spec->batch)
 		sleep_until(lab_now() + soon);
 	before = batch_ops(shop);
 	shop->begin = lab_now() + soon;

@@ -27,6 +27,17 @@ def test_every_request_is_answered_after_its_arrival(workers):
     assert answers.cpu_ns > 0
 
 
+def test_batch_beside_a_umcg_crew_needs_a_slice():
+    with pytest.raises(ValueError, match="set slice_us"):
+        bench.requests(
+            bench.Crew(umcg=True, workers=1, servers=1, batch=1),
+            arrival_ns=np.zeros(1, np.uint64),
+            service_us=np.zeros(1),
+            cpus=CPU,
+            client_cpu=None,
+        )
+
+
 def test_batch_works_beside_requests():
     crew = bench.Crew(umcg=False, workers=2, batch=2)
     answers = bench.requests(
