@@ -93,8 +93,8 @@ SUITE = Suite(
     ]
     + [
         Contrast(
-            f"{how}/storm on {n}/{q}" if q != "last" else f"{how}/storm on {n}/last",
-            f"futex/storm on {n}/{q}" if q != "last" else f"futex/storm on {n}/last",
+            f"{how}/storm on {n}/{q}",
+            f"futex/storm on {n}/{q}",
             "ns",
             f"Waking {CROWD} workers that wait in {word} on {n} server"
             f"{'s' if n > 1 else ''}, {words}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from labkit import console, environment, vm
 from labkit.bench import guest, icount, peers, results, suite
-from labkit.bench.judge import HOLDS, REFUTED, Finding, judge_all, judge_peers
+from labkit.bench.judge import HOLDS, REFUTED, Finding, interval, judge_all, judge_peers
 from labkit.bench.results import Results
 from labkit.bench.suite import RIGORS, Suite, SuiteError
 from labkit.native import engine
@@ -213,13 +213,22 @@ def _row(f: Finding) -> dict[str, Any]:
     }
 
 
+def _table(title: str, numbers: Sequence[str], words: Sequence[str]) -> Table:
+    """One row a contrast: what it sets against what, then these columns."""
+    table = Table(title=title, title_justify="left")
+    for head in ("series", "baseline", "unit"):
+        table.add_column(head, overflow="fold")
+    for head in numbers:
+        table.add_column(head, justify="right", overflow="fold")
+    for head in words:
+        table.add_column(head, overflow="fold")
+    return table
+
+
 def _print_findings(title: str, findings: list[Finding]) -> None:
     if not findings:
         return
-    table = Table(title=title, title_justify="left")
-    right = ("ratio", "95 % interval", "runs")
-    for head in ("series", "baseline", "unit", *right, "verdict", "claim"):
-        table.add_column(head, justify="right" if head in right else "left", overflow="fold")
+    table = _table(title, ("ratio", "95 % interval", "runs"), ("verdict", "claim"))
     marks = {HOLDS: "holds", REFUTED: "REFUTED"}
     for f in findings:
         table.add_row(
@@ -336,10 +345,8 @@ def _as_json(made: Any) -> dict[str, Any]:
 
 def _print_changes(changes: list[Any]) -> None:
     for name, group in itertools.groupby(changes, key=lambda change: change.suite):
-        table = Table(title=f"{name}: ratio of B over ratio of A", title_justify="left")
-        right = ("A", "B", "B / A", "95 % interval")
-        for head in ("series", "baseline", "unit", *right, "B is", "verdicts"):
-            table.add_column(head, justify="right" if head in right else "left", overflow="fold")
+        title = f"{name}: ratio of B over ratio of A"
+        table = _table(title, ("A", "B", "B / A", "95 % interval"), ("B is", "verdicts"))
         for c in group:
             verdicts = c.a.verdict if c.agrees else f"{c.a.verdict} → {c.b.verdict}"
             table.add_row(
@@ -349,7 +356,7 @@ def _print_changes(changes: list[Any]) -> None:
                 f"{c.a.ratio:.2f}",
                 f"{c.b.ratio:.2f}",
                 f"{c.change:.2f}",
-                "—" if c.low != c.low else f"{c.low:.2f} to {c.high:.2f}",
+                interval(c.low, c.high),
                 c.verdict,
                 verdicts,
             )

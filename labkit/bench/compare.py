@@ -147,9 +147,9 @@ def _common(a: Results, b: Results, suites: Sequence[Suite]) -> Iterator[_Pair]:
     """Every suite that one file or both have, the peers last."""
     for suite in suites:
         yield suite.name, suite.contrasts, a.suites.get(suite.name), b.suites.get(suite.name)
-    of_a, of_b = judge.peers_as_suite(a), judge.peers_as_suite(b)
-    contrasts = list(dict.fromkeys([*of_a[0], *of_b[0]]))
-    yield "peers", contrasts, of_a[1] if of_a[0] else None, of_b[1] if of_b[0] else None
+    contrasts, of_a = judge.peers_as_suite(a)
+    _, of_b = judge.peers_as_suite(b)
+    yield "peers", contrasts, of_a, of_b
 
 
 def compare(a: Results, b: Results, suites: Sequence[Suite]) -> Comparison:

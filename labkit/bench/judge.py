@@ -91,13 +91,18 @@ class Finding:
     @property
     def interval(self) -> str:
         """The 95 % interval; a dash where there is none."""
-        return "—" if np.isnan(self.low) else f"{self.low:.2f} to {self.high:.2f}"
+        return interval(self.low, self.high)
 
     @property
     def about_umcg(self) -> bool:
         """UMCG against something else, and not one use of it, or of threads, against another."""
         c = self.contrast
         return c.series.startswith("umcg") and not c.baseline.startswith("umcg")
+
+
+def interval(low: float, high: float) -> str:
+    """A 95 % interval for a reader; a dash where there is none."""
+    return "—" if np.isnan(low) else f"{low:.2f} to {high:.2f}"
 
 
 def margin(environment: Mapping[str, Any]) -> float:
@@ -177,12 +182,17 @@ def judge_all(results: Results, suites: Sequence[Suite]) -> dict[str, list[Findi
     }
 
 
-def peers_as_suite(results: Results) -> tuple[list[Contrast], SuiteResult]:
-    """The patched kernel against the unpatched: one value a boot, one ratio a pair of boots."""
+def peers_as_suite(results: Results) -> tuple[list[Contrast], SuiteResult | None]:
+    """The patched kernel against the unpatched: one value a boot, one ratio a pair of boots.
+
+    None when no peers were measured.
+    """
     kept = results.peers or {}
+    if not kept.get("boots"):
+        return [], None
     found = SuiteResult(spec=dict(kept.get("commands", {})))
     contrasts: dict[tuple[str, str], Contrast] = {}
-    for number, boot in enumerate(kept.get("boots", [])):
+    for number, boot in enumerate(kept["boots"]):
         for kernel, programs in boot.items():
             for program, units in programs.items():
                 for unit, values in units.items():
@@ -202,4 +212,5 @@ def peers_as_suite(results: Results) -> tuple[list[Contrast], SuiteResult]:
 
 def judge_peers(results: Results) -> list[Finding]:
     """The findings of `peers_as_suite`."""
-    return judge(*peers_as_suite(results), results.environment)
+    contrasts, found = peers_as_suite(results)
+    return judge(contrasts, found, results.environment) if found else []
