@@ -198,16 +198,14 @@ static void end_sleep(struct umcg_thread *self, struct umcg_group *g)
 }
 
 /*
- * Sleep until there may be work. Returns 0, or an errno: EINTR after a signal
- * handler or a wake-up by umcg_wake().
+ * Sleep until there may be work. Returns 0, or EINTR after a signal handler.
+ * A wake-up by umcg_wake() is left QUEUED.
  */
 static int sleep_for_work(struct umcg_thread *self, struct umcg_group *g)
 {
 	long ret = 0;
 	bool work;
 
-	if (!begin_sleep(self, g))
-		return EINTR;
 	/* What came before we could be found. */
 	umcg_lock_group(self, g);
 	work = umcg_has_work(g);
@@ -239,10 +237,18 @@ EXPORT umcg_tid umcg_get_idle_worker(bool wait)
 		w = take(self, g);
 		if (w)
 			return w->utid;
-		if (!wait || error) {
-			errno = error;
-			return UMCG_NONE;
+		if (!wait || error)
+			break;
+		/*
+		 * A queued wake-up is consumed, and must end this call: who sent it
+		 * may wait for that. A worker that came meanwhile is the next call's.
+		 */
+		if (!begin_sleep(self, g)) {
+			error = EINTR;
+			break;
 		}
 		error = sleep_for_work(self, g);
 	}
+	errno = error;
+	return UMCG_NONE;
 }
