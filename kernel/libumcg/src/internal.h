@@ -173,6 +173,7 @@ void umcg_bury(struct umcg_thread *worker);
 /* wait.c */
 int umcg_sleep_server(struct umcg_thread *self, pid_t next, uint64_t timeout);
 int umcg_sleep_worker(struct umcg_thread *self, pid_t next, uint64_t timeout);
+int umcg_consume(struct umcg_thread *self, uint64_t s);
 int umcg_wait_failed(struct umcg_thread *self, int error);
 void umcg_release_server(struct umcg_thread *server, uint64_t now);
 

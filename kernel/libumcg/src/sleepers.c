@@ -160,10 +160,7 @@ static bool begin_sleep(struct umcg_thread *self, struct umcg_group *g)
 	store(&self->rec.next_tid, 0);
 	do {
 		if (s & QUEUED) {
-			while (!umcg_mark(self, &s, s & FLAGS & ~QUEUED))
-				;
-			umcg_trace(self, UMCG_TRACE_CONSUME, RUNNING | QUEUED, RUNNING,
-				   0, 0);
+			umcg_consume(self, s);
 			return false;
 		}
 	} while (!umcg_change(self, &s, IDLE, now));

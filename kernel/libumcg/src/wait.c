@@ -60,7 +60,8 @@ void umcg_release_server(struct umcg_thread *server, uint64_t now)
 		;
 }
 
-static COLD int consume(struct umcg_thread *self, uint64_t s)
+/* The caller, with word @s, has a wake-up QUEUED: take it. Returns 0. */
+COLD int umcg_consume(struct umcg_thread *self, uint64_t s)
 {
 	/* Only we clear it, but others may mark us PREEMPTED meanwhile. */
 	while (!umcg_mark(self, &s, s & FLAGS & ~QUEUED))
@@ -75,7 +76,7 @@ COLD int umcg_wait_failed(struct umcg_thread *self, int error)
 	uint64_t s = load_acquire(&self->rec.state_ts);
 
 	if (s & QUEUED)
-		return consume(self, s);
+		return umcg_consume(self, s);
 	if (error == -ETIMEDOUT || error == -EINTR)
 		umcg_trace(self, error == -EINTR ? UMCG_TRACE_INTERRUPT :
 			   UMCG_TRACE_TIMEOUT,
@@ -101,7 +102,7 @@ EXPORT int umcg_wait(uint64_t abs_timeout)
 		if (unlikely((s & (STATE | LOCKED)) != RUNNING || self->inside))
 			return umcg_fail(EINVAL);
 		if (s & QUEUED)
-			return consume(self, s);
+			return umcg_consume(self, s);
 		if (worker)
 			store(&self->timed, abs_timeout != 0);
 		else

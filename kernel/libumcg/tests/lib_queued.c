@@ -178,7 +178,7 @@ static void *napper(void *arg)
 	struct place *p = arg;
 	uint64_t seed = (uint64_t)umcg_get_utid();
 
-	CHECK(umcg_register_worker(p->group, 0), "register");
+	test_task(umcg_register_worker(p->group, 0));
 	while (step != 5)
 		test_nap(test_random(&seed) % (MS / 10));
 	CHECK_CALL(umcg_unregister_task(), 0);
@@ -190,21 +190,20 @@ static void searches(int wakes)
 {
 	pthread_t threads[3], server;
 	struct place p;
-	int i;
 
 	step = 0;
 	place_begin(&p, 0, 3);
 	CHECK(umcg_register_basic_task(0), "register");
-	for (i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++)
 		threads[i] = test_spawn(napper, &p);
 	server = place_server(&p);
 	while (!p.server[0])
 		test_nap(MS);
-	for (i = 0; i < wakes; i++)
+	for (int i = 0; i < wakes; i++)
 		CHECK_CALL(umcg_wake(p.server[0], false), 0);
 	test_await(&p.interrupted, wakes);
 	step = 5;
-	for (i = 0; i < 3; i++)
+	for (int i = 0; i < 3; i++)
 		test_join(threads[i]);
 	test_join(server);
 	CHECK(p.interrupted == wakes, "%d searches ended", p.interrupted);
