@@ -16,6 +16,11 @@ from pathlib import Path
 BOOT = Path(__file__).parent
 # On a busy host the boot-time check of the timer interrupt fails, and the guest panics.
 TCG_CLOCK = "clocksource=tsc tsc=reliable no_timer_check"
+# One guest instruction is one nanosecond, and a run repeats to the digit. Only with one CPU.
+ICOUNT = (
+    "-cpu qemu64 -accel tcg,thread=single -icount shift=0,sleep=off,align=off"
+    " -rtc base=2024-01-01,clock=vm"
+)
 
 
 class GuestError(Exception):
@@ -84,9 +89,11 @@ class Guest:
 
 
 def accelerator_arguments(name: str) -> tuple[list[str], str]:
-    """QEMU's and the kernel's arguments for "kvm" or "tcg"."""
+    """QEMU's and the kernel's arguments for "kvm", "tcg" or "icount"."""
     if name == "kvm":
         return ["-accel", "kvm", "-cpu", "host"], ""
+    if name == "icount":
+        return ICOUNT.split(), "nokaslr norandmaps"
     return ["-accel", "tcg,thread=multi"], TCG_CLOCK
 
 
@@ -94,7 +101,7 @@ def machine_key() -> str:
     """Names this machine: the verdict about KVM holds only here."""
     parts = [platform.release(), os.uname().machine]
     for path in ("/etc/machine-id", "/proc/cpuinfo"):
-        text = Path(path).read_text() if os.path.exists(path) else ""
+        text = Path(path).read_text(encoding="utf-8") if os.path.exists(path) else ""
         parts += [
             line for line in text.splitlines() if ":" not in line or line.startswith("model name")
         ]
@@ -110,14 +117,14 @@ def accelerator(image: Path, cache: Path) -> str:
         return "tcg"
     known = cache / f"accel-{machine_key()}"
     if known.is_file():
-        return known.read_text().strip()
+        return known.read_text(encoding="utf-8").strip()
     initrd = cache / f"tmp.accel.{os.getpid()}"
     try:
         make_initrd(initrd, BOOT / "init-probe", [])
         verdict = "kvm" if _comes_up(image, initrd, 30) else "tcg"
     finally:
         initrd.unlink(missing_ok=True)
-    known.write_text(verdict + "\n")
+    known.write_text(verdict + "\n", encoding="utf-8")
     return verdict
 
 

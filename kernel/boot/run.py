@@ -5,8 +5,9 @@
 A program passes with exit code 0 and skips with 77, provided that the kernel log stays clean
 while it runs. A contract violation ("umcg: ... killing") is a complaint like any other unless the
 program prints "umcg-expect: killing N" or its line in the file `limits` beside it (NAME SECONDS
-[killing]) allows it. A guest that panics or hangs is killed; the program fails, the rest runs in a
-fresh boot.
+[killing] [counted]) allows it. A guest that panics or hangs is killed; the program fails, the rest
+runs in a fresh boot. Programs marked "counted" run last, in a guest with one CPU whose time is the
+count of its instructions, so that they measure the kernel alone and not a busy host.
 """
 
 from __future__ import annotations
@@ -29,16 +30,18 @@ EXPECT = re.compile(r"^umcg-expect: killing (\d+)$", re.M)
 DEFAULT_SECONDS = 60.0
 BOOT_SECONDS = 300.0
 GRACE_SECONDS = 120.0
+COUNTED_SLOWER = 10
 TAIL = 40
 
 
 @dataclass
 class Test:
-    """A program to run, its time limit in guest seconds, and what it may make the kernel say."""
+    """A program to run, its time limit in guest seconds, and what its line in `limits` says."""
 
     path: Path
     limit: float
     killing: bool = False
+    counted: bool = False
 
 
 @dataclass
@@ -62,22 +65,20 @@ class Session:
     problems: list[str] = field(default_factory=list)
 
 
-def read_limits(programs: list[Path]) -> dict[str, tuple[float, bool]]:
+def read_limits(programs: list[Path]) -> dict[str, tuple[float, set[str]]]:
     """The `limits` files beside the programs."""
     limits = {}
     for path in sorted({program.parent / "limits" for program in programs}):
-        for number, line in enumerate(path.read_text().splitlines() if path.is_file() else [], 1):
+        for number, line in enumerate(
+            path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1
+        ):
             words = line.split("#")[0].split()
             if not words:
                 continue
-            if (
-                len(words) > 3
-                or not words[1:2]
-                or not words[1].isdigit()
-                or words[2:] not in ([], ["killing"])
-            ):
-                sys.exit(f"{path}:{number}: expected NAME SECONDS [killing]")
-            limits[words[0]] = (float(words[1]), words[2:] == ["killing"])
+            marks = set(words[2:])
+            if not words[1:2] or not words[1].isdigit() or marks - {"killing", "counted"}:
+                sys.exit(f"{path}:{number}: expected NAME SECONDS [killing] [counted]")
+            limits[words[0]] = (float(words[1]), marks)
     return limits
 
 
@@ -180,9 +181,10 @@ def boot(
                     report("FAIL", Test(Path("boot"), 0), "kernel: " + bad[0], session.log[-TAIL:])
             elif word == "start":
                 session = Session(running=int(rest), since=at)
-                deadline = (
-                    time.monotonic() + tests[session.running - 1].limit + GRACE_SECONDS * args.slow
-                )
+                limit = tests[session.running - 1].limit
+                if args.accel == "icount":
+                    limit *= COUNTED_SLOWER
+                deadline = time.monotonic() + limit + GRACE_SECONDS * args.slow
             elif word == "late":
                 session.late = True
             elif word == "unkillable":
@@ -221,6 +223,30 @@ def boot(
         return session.running + 1
 
 
+def run(tests: list[Test], args: argparse.Namespace, count: Count) -> None:
+    """Run TESTS in as many guests as it takes. GuestError if none comes up."""
+    if not tests:
+        return
+    with tempfile.TemporaryDirectory(prefix="umcg-") as directory:
+        work = Path(directory)
+        names = work / "list"
+        names.write_text(
+            "".join(f"{test.path.name} {test.limit:.0f} {args.args}\n" for test in tests),
+            encoding="utf-8",
+        )
+        initrd = work / "initrd"
+        make_initrd(
+            initrd,
+            Path(__file__).parent / "init",
+            [names, *sorted({test.path for test in tests} | set(args.beside))],
+        )
+        if args.accel == "auto":
+            args.accel = accelerator(args.image, args.cache)
+        first = 1
+        while first <= len(tests):
+            first = boot(tests, first, args, initrd, work / "port", count)
+
+
 def main() -> int:
     """Exit status: 0 if nothing failed, 1 otherwise, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
@@ -242,6 +268,15 @@ def main() -> int:
     )
     parser.add_argument("--slow", type=float, default=1, help="factor on every time limit")
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument(
+        "--with",
+        dest="beside",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file that programs need, put beside them",
+    )
     parser.add_argument("--filter", default="*", metavar="GLOB")
     parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     args = parser.parse_args()
@@ -249,10 +284,10 @@ def main() -> int:
     limits = read_limits(args.programs)
     tests = []
     for path in args.programs:
-        limit, killing = limits.get(path.name, (DEFAULT_SECONDS, False))
-        limit = args.timeout or limit
+        limit, marks = limits.get(path.name, (DEFAULT_SECONDS, set()))
+        limit = (args.timeout or limit) * args.slow
         if fnmatch.fnmatch(path.name, args.filter):
-            tests.append(Test(path, limit * args.slow, killing))
+            tests.append(Test(path, limit, "killing" in marks, "counted" in marks))
     if not tests:
         sys.exit(f"no program matches {args.filter}")
     tests = [test for test in tests for _ in range(args.repeat)]
@@ -260,29 +295,17 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(143))
     count = Count()
-    with tempfile.TemporaryDirectory(prefix="umcg-") as directory:
-        work = Path(directory)
-        names = work / "list"
-        names.write_text(
-            "".join(f"{test.path.name} {test.limit:.0f} {args.args}\n" for test in tests)
-        )
-        initrd = work / "initrd"
-        try:
-            make_initrd(
-                initrd,
-                Path(__file__).parent / "init",
-                [names, *sorted({test.path for test in tests})],
-            )
-            if args.accel == "auto":
-                args.accel = accelerator(args.image, args.cache)
-            first = 1
-            while first <= len(tests):
-                first = boot(tests, first, args, initrd, work / "port", count)
-        except GuestError as error:
-            sys.exit(str(error))
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
+    counted = argparse.Namespace(
+        **{**vars(args), "accel": "icount", "cpus": 1, "slow": args.slow * COUNTED_SLOWER}
+    )
+    try:
+        run([test for test in tests if not test.counted], args, count)
+        run([test for test in tests if test.counted], counted, count)
+    except GuestError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     print(f"{count.passed} passed, {count.failed} failed, {count.skipped} skipped")
     return 1 if count.failed else 0
 

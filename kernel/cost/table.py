@@ -19,11 +19,6 @@ from guest import Guest, GuestError, accelerator, accelerator_arguments, make_in
 
 HERE = Path(__file__).parent
 
-ICOUNT = (
-    "-accel tcg,thread=single -icount shift=0,sleep=off,align=off -smp 1"
-    " -rtc base=2024-01-01,clock=vm"
-)
-FIXED = "quiet nokaslr norandmaps"
 SECONDS = 600.0
 MISSED = 3
 
@@ -53,7 +48,24 @@ IDLE = (
     ("get-empty", "an empty list"),
     ("get-full", "a worker of a list of 1000"),
 )
+# Title, row of the loop by hand, rows of the library.
+SCHEDULER = (
+    ("two workers over a pipe", "turn-hand", ("turn-fifo",)),
+    ("four such pairs, list often full", "busy-hand", ("busy-fifo", "busy-rr")),
+)
+# Title, rows: threads, UMCG told of all, UMCG_TF_ADOPT; bound of the last as a factor of the first.
+PASSING = (
+    ("two workers over a pipe, round trip", "pipe", "umcg-worker-pipe", "pipe-pass", 1.20),
+    ("8 that sleep, an operation", "sleep-threads", "sleep-umcg", "sleep-pass", 1.30),
+    ("8 answered by a device over pipes", "device-threads", "device-umcg", "device-pass", 1.25),
+    ("the same, 90 % busy", "busy-threads", "busy-umcg", "busy-pass", 1.45),
+    ("8 that sleep, no CPU time left", "full-threads", "full-umcg", "full-pass", None),
+    ("32 woken out of one futex, a worker", "storm-threads", "storm-umcg", "storm-pass", 1.25),
+    ("two that talk beside one that computes, round trip",
+     "beside-threads", "beside-umcg", None, 1.60),
+)  # fmt: skip
 LIBRARY_BOUND = 0.12
+SCHEDULER_BOUND = 0.05
 TRACE_OFF_BOUND = 0.01
 
 
@@ -80,10 +92,11 @@ def run(image: Path, initrd: Path, qemu: list[str], append: str) -> list[list[st
 
 def counts(image: Path, initrd: Path, *programs: str) -> dict[str, dict[str, float]]:
     """Instructions by program and row, all of one boot."""
-    append = f"{FIXED} umcg_run={','.join(programs)}"
+    qemu, fixed = accelerator_arguments("icount")
+    append = f"quiet {fixed} umcg_run={','.join(programs)}"
     found: dict[str, dict[str, float]] = {}
     rows: dict[str, float] = {}
-    for words in run(image, initrd, ["-cpu", "qemu64", *ICOUNT.split()], append):
+    for words in run(image, initrd, [*qemu, "-smp", "1"], append):
         if words[:1] == ["program"]:
             rows = found[words[1]] = {}
         elif words[:1] == ["cost"]:
@@ -127,6 +140,25 @@ def handoff_table(here: dict[str, float], bounds: Bounds) -> list[str]:
             cells = f"{ratio:.2f} | {bound[0]} | {most}"
         rows.append(f"| {title} | {here[key]:.0f} | {port or ''} | {cells} |")
     return rows
+
+
+def passing_table(found: dict[str, float], bounds: Bounds) -> list[str]:
+    """What workers cost that block: as threads, told of all, and with places that pass on."""
+    rows = [
+        "| workers that block, one server, one CPU | threads | UMCG, told | UMCG_TF_ADOPT "
+        "| told : threads | passes : threads | at most |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for title, threads, told, passes, most in PASSING:
+        best = found[passes] if passes else found[told]
+        bound = most and bounds.check(f"{title}, ratio to threads", best / found[threads], most)
+        cells = f"{found[passes]:.0f}" if passes else ""
+        ratio = f"{found[passes] / found[threads]:.2f}" if passes else ""
+        rows.append(
+            f"| {title} | {found[threads]:.0f} | {found[told]:.0f} | {cells} "
+            f"| {found[told] / found[threads]:.2f} | {ratio} | {bound or ''} |"
+        )
+    return [*rows, "", "An operation without what it computes itself."]
 
 
 def unused_table(here: dict[str, float], base: dict[str, float]) -> list[str]:
@@ -176,6 +208,24 @@ def idle_table(lib: dict[str, float], without: dict[str, float]) -> list[str]:
     return rows
 
 
+def scheduler_table(sched: dict[str, float], bounds: Bounds) -> list[str]:
+    """What libumcg-sched adds to a server's loop that is written by hand."""
+    rows = [
+        "| libumcg-sched: round trips (two turns each), one server, one CPU "
+        "| loop by hand | policy | libumcg-sched | more |",
+        "|---|---|---|---|---|",
+    ]
+    for title, hand, keys in SCHEDULER:
+        for key in keys:
+            policy, more = key.rpartition("-")[2], sched[key] / sched[hand] - 1
+            if policy == "fifo":
+                bounds.check(f"libumcg-sched, {title}, more than by hand", more, SCHEDULER_BOUND)
+            rows.append(
+                f"| {title} | {sched[hand]:.0f} | {policy} | {sched[key]:.0f} | {more:+.1%} |"
+            )
+    return [*rows, "", f"With fifo at most {SCHEDULER_BOUND:.0%} more than the loop by hand."]
+
+
 def main() -> int:
     """Exit status: 0, 3 if a bound is missed (the table is complete), or 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -188,7 +238,7 @@ def main() -> int:
         initrd = Path(directory) / "initrd"
         try:
             make_initrd(initrd, HERE / "init", args.programs)
-            here = counts(args.image, initrd, "raw", "lib", "lib-untraced")
+            here = counts(args.image, initrd, "raw", "pass", "lib", "lib-untraced", "sched")
             base = counts(args.base, initrd, "raw")
             accel, (median, p99, most) = kick(args.image, initrd, args.cache)
         except GuestError as error:
@@ -197,8 +247,10 @@ def main() -> int:
             return 130
     bounds = Bounds()
     print(*handoff_table(here["raw"], bounds), "", sep="\n")
+    print(*passing_table(here["pass"], bounds), "", sep="\n")
     print(*unused_table(here["raw"], base["raw"]), "", sep="\n")
     print(*library_table(here["raw"], here["lib"], here["lib-untraced"], bounds), "", sep="\n")
+    print(*scheduler_table(here["sched"], bounds), "", sep="\n")
     print(
         "Preemption by kick, target spinning alone on its CPU, 1000 kicks, two CPUs "
         f"({accel}, not instructions but real time on the host that made this table): "

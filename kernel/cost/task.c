@@ -13,6 +13,8 @@
 
 static uint64_t idle_workers;
 static uint32_t idle_server;
+static uint64_t taken;
+uint64_t permission;
 
 long umcg_ctl(uint32_t flags, struct umcg_task *self)
 {
@@ -49,6 +51,8 @@ void be_server(struct task *t)
 {
 	t->tid = gettid();
 	t->record.state_ts = UMCG_TASK_RUNNING;
+	t->record.idle_workers_ptr = (uintptr_t)&idle_workers;
+	t->record.idle_server_tid_ptr = (uintptr_t)&idle_server;
 	if (umcg_ctl(UMCG_CTL_REGISTER, &t->record))
 		die("umcg_ctl: server");
 }
@@ -60,32 +64,14 @@ void be_worker(struct task *t)
 	t->record.state_ts = UMCG_TASK_BLOCKED;
 	t->record.idle_workers_ptr = (uintptr_t)&idle_workers;
 	t->record.idle_server_tid_ptr = (uintptr_t)&idle_server;
-	if (umcg_ctl(UMCG_CTL_REGISTER | UMCG_CTL_WORKER, &t->record))
+	if (umcg_ctl(UMCG_CTL_REGISTER | UMCG_CTL_WORKER | UMCG_CTL_KEEP_PREEMPTED, &t->record))
 		die("umcg_ctl: worker");
 }
 
-/* Takes the whole list, keeps what it does not return for the next call. */
-struct task *next_worker(struct task *server)
+static struct task *take_worker(void)
 {
-	static uint64_t taken;
-	struct task *worker;
+	struct task *worker = LINK(taken);
 
-	while (!taken && !(taken = __atomic_exchange_n(&idle_workers, 0, __ATOMIC_SEQ_CST))) {
-		/*
-		 * Nobody to run. The slot is offered before the list is looked
-		 * at again, so that a worker that misses the one is seen in the
-		 * other; who takes the slot changes our state and wakes us.
-		 */
-		set_state(server, UMCG_TASK_RUNNING, UMCG_TASK_IDLE);
-		server->record.next_tid = 0;
-		__atomic_store_n(&idle_server, server->tid, __ATOMIC_SEQ_CST);
-		if (__atomic_load_n(&idle_workers, __ATOMIC_SEQ_CST) &&
-		    __atomic_exchange_n(&idle_server, 0, __ATOMIC_SEQ_CST))
-			set_state(server, UMCG_TASK_IDLE, UMCG_TASK_RUNNING);
-		else if (umcg_wait(0, 0))
-			die("umcg_wait: idle server");
-	}
-	worker = LINK(taken);
 	do {
 		taken = __atomic_load_n(&worker->record.idle_workers_ptr, __ATOMIC_ACQUIRE);
 	} while (taken == UMCG_IDLE_NODE_PENDING);
@@ -93,16 +79,68 @@ struct task *next_worker(struct task *server)
 	return worker;
 }
 
-/* Returns when the worker has blocked, yielded or was preempted. */
+/* A worker of the list, or NULL. */
+struct task *try_worker(void)
+{
+	if (!taken)
+		taken = __atomic_exchange_n(&idle_workers, 0, __ATOMIC_SEQ_CST);
+	return taken ? take_worker() : NULL;
+}
+
+/* Takes the whole list, keeps what it does not return for the next call. */
+struct task *next_worker(struct task *server)
+{
+	while (!taken && !(taken = __atomic_exchange_n(&idle_workers, 0, __ATOMIC_SEQ_CST))) {
+		/*
+		 * Nobody to run. The slot is offered before the list is looked
+		 * at again, so that a worker that misses the one is seen in the
+		 * other; who takes the slot changes our state and wakes us.
+		 */
+		set_state(server, UMCG_TASK_RUNNING, SLEEPS);
+		server->record.next_tid = 0;
+		__atomic_store_n(&idle_server, server->tid, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&idle_workers, __ATOMIC_SEQ_CST) &&
+		    __atomic_exchange_n(&idle_server, 0, __ATOMIC_SEQ_CST))
+			set_state(server, SLEEPS, UMCG_TASK_RUNNING);
+		else if (umcg_wait(0, 0))
+			die("umcg_wait: idle server");
+	}
+	return take_worker();
+}
+
+/* Marks @t if it has a place. */
+bool mark_preempted(struct task *t)
+{
+	uint64_t word = __atomic_load_n(&t->record.state_ts, __ATOMIC_SEQ_CST);
+
+	return (word & UMCG_TASK_STATE_MASK_FULL) == UMCG_TASK_RUNNING &&
+	       __atomic_compare_exchange_n(&t->record.state_ts, &word,
+					   (word + TICK) | UMCG_TF_PREEMPTED, 0,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+bool is_preempted(struct task *t)
+{
+	return (__atomic_load_n(&t->record.state_ts, __ATOMIC_SEQ_CST) &
+		UMCG_TASK_STATE_MASK_FULL) == (UMCG_TASK_IDLE | UMCG_TF_PREEMPTED);
+}
+
+/*
+ * Returns when the worker has blocked, yielded or was preempted, or another one that
+ * had the place after it. What has been taken off the list and not been run would be
+ * forgotten if the place passed on, so that is permitted only with nothing left.
+ */
 void run_worker(struct task *server, struct task *worker)
 {
 	uint64_t state = worker->record.state_ts & UMCG_TASK_STATE_MASK_FULL;
+	uint64_t lends = taken ? UMCG_TASK_IDLE : LENDS;
 
-	set_state(server, UMCG_TASK_RUNNING, UMCG_TASK_IDLE);
+	set_state(server, UMCG_TASK_RUNNING, lends);
 	set_state(worker, state, UMCG_TASK_RUNNING | UMCG_TF_LOCKED);
 	worker->record.next_tid = server->tid;
 	worker->server = server;
 	server->record.next_tid = worker->tid;
+	server->record.tenant_tid = worker->tid;
 	set_state(worker, UMCG_TASK_RUNNING | UMCG_TF_LOCKED, UMCG_TASK_RUNNING);
 	if (umcg_wait(0, 0))
 		die("umcg_wait: run");

@@ -6,16 +6,16 @@ need gcc gcc python3 python3
 
 config=lab CONFIG=lab
 export CONFIG
-"$kernel/scripts/image.sh"
-(unset TREE_BUILD; BASE=1 "$kernel/scripts/image.sh")
-"$kernel/scripts/headers.sh"
+sh "$kernel/scripts/image.sh"
+(unset TREE_BUILD; BASE=1 sh "$kernel/scripts/image.sh")
+sh "$kernel/scripts/headers.sh"
 out=$cache/cost-$(echo "$kernel" | digest)
 make -s -C "$kernel/cost" O="$out" HEADERS="$(headers_dir)" >&2
 
 base=$(unset TREE_BUILD; BASE=1; image_dir)
 status=0
 PYTHONPATH=$kernel/boot python3 "$kernel/cost/table.py" --image "$(image_dir)/bzImage" --base "$base/bzImage" \
-	--cache "$cache" "$out/raw" "$out/lib" "$out/lib-untraced" "$out/kick" >"$out/table" || status=$?
+	--cache "$cache" "$out/raw" "$out/pass" "$out/lib" "$out/lib-untraced" "$out/sched" "$out/kick" >"$out/table" || status=$?
 # 3: a bound is missed, but the table is there, and shows it.
 [ $status = 0 ] || [ $status = 3 ] || exit $status
 cat "$out/table"

@@ -10,10 +10,10 @@ lock kernel
 [ -n "${TREE_BUILD:-}" ] || [ ! -d "$out" ] || exit 0
 [ -z "${BASE:-}" ] || die "deb packages the patched kernel only: leave BASE out"
 rm -rf "$out"
-"$kernel/scripts/image.sh"
+sh "$kernel/scripts/image.sh"
 
 # The image may be older than what tree and object folder hold by now: bring them to its state.
-[ -n "${TREE_BUILD:-}" ] || "$kernel/scripts/tree.sh"
+[ -n "${TREE_BUILD:-}" ] || sh "$kernel/scripts/tree.sh"
 obj=$cache/obj-$(source_id)-$config
 cmp -s "$(image_dir)/config" "$obj/.config" || cp "$(image_dir)/config" "$obj/.config"
 

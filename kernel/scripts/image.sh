@@ -16,7 +16,7 @@ lock kernel
 
 tree=$(tree_dir)
 # What does not depend on patches/ takes the tree as it is.
-[ -d "$tree" ] && [ -n "${TREE_BUILD:-}${BASE:-}" ] || "$kernel/scripts/tree.sh"
+[ -d "$tree" ] && [ -n "${TREE_BUILD:-}${BASE:-}" ] || sh "$kernel/scripts/tree.sh"
 obj=$cache/obj-$(source_id)-$config
 if [ -n "${TREE_BUILD:-}" ]; then
 	what="kernel $config, the tree as it stands"
@@ -41,12 +41,12 @@ fi
 # The configuration: tinyconfig, then the fragments, later lines win. What a fragment asks for and
 # Kconfig does not grant (a dependency, a typing error) is an error.
 mkdir -p "$obj"
-cat "$tree/kernel/configs/tiny.config" "$tree/arch/x86/configs/tiny.config" $(fragments) >"$obj/fragments"
+{ cat "$tree/kernel/configs/tiny.config" "$tree/arch/x86/configs/tiny.config"; fragments; } >"$obj/fragments"
 [ -z "${BASE:-}" ] || sed -i '/^CONFIG_UMCG=/d' "$obj/fragments"
 kbuild "$tree" "$obj" -s KCONFIG_CONFIG=new.config KCONFIG_ALLCONFIG=fragments allnoconfig \
 	>"$obj/config.log" 2>&1 || { cat "$obj/config.log" >&2; die "$what: no configuration"; }
 cmp -s "$obj/new.config" "$obj/.config" || cp "$obj/new.config" "$obj/.config"
-cat $(fragments) | awk -v base="${BASE:-}" '
+fragments | awk -v base="${BASE:-}" '
 	/^CONFIG_/ { split($0, a, "="); want[a[1]] = substr($0, length(a[1]) + 2) }
 	/^# CONFIG_.* is not set/ { want[$2] = "n" }
 	END { for (k in want) if (!(base && k == "CONFIG_UMCG")) print k, want[k] }' | sort |
@@ -56,6 +56,8 @@ cat $(fragments) | awk -v base="${BASE:-}" '
 	done >"$obj/refused"
 [ ! -s "$obj/refused" ] || { cat "$obj/refused" >&2; die "$what: Kconfig refused part of kernel/config"; }
 
+# What a build from the beginning prints, a line a step; a build of what has changed prints fewer.
+[ "$config" != lab ] || [ -f "$obj/vmlinux" ] || steps=2100
 build_log "$obj/build.log" "$what" kbuild "$tree" "$obj" -j"$(nproc)" bzImage
 
 tmp=$cache/tmp.image

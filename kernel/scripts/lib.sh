@@ -74,21 +74,21 @@ and add the line \"DIGEST  $name\" to kernel/source.sha256."
 
 patches_id() { cat "$kernel"/patches/*.patch 2>/dev/null | digest; }
 
-# The fragments that make up a configuration, in the order in which they override each other.
+# The text of a configuration: its fragments, in the order in which they override each other.
 fragments() {
 	case $config in
 	lab) set -- lab ;;
 	debug | kasan | kcsan) set -- lab "$config" ;;
 	*) die "CONFIG=$config: choose lab, debug, kasan or kcsan" ;;
 	esac
-	for name; do echo "$kernel/config/$name.config"; done
+	for name; do cat "$kernel/config/$name.config" || die "CONFIG=$config cannot be read"; done
 }
 # Here, as a failing command inside the arguments of another would go unnoticed.
 fragments >/dev/null
 
 # The version of the packages: two kernels of different patches or configuration never share one. What
 # follows the last hyphen becomes KBUILD_BUILD_VERSION, which is 1 in the image.
-package_version() { echo "1~$( (patches_id; cat $(fragments)) | digest)-1"; }
+package_version() { echo "1~$( (patches_id; fragments) | digest)-1"; }
 
 compiler_id() { ${CC:-gcc} --version 2>/dev/null | head -n 1; }
 
@@ -105,9 +105,9 @@ image_dir() {
 	fi
 	id=$(source_id) || exit
 	if [ -n "${BASE:-}" ]; then
-		echo "$cache/image-$config-base-$( (echo "$id"; cat $(fragments); compiler_id) | digest)"
+		echo "$cache/image-$config-base-$( (echo "$id"; fragments; compiler_id) | digest)"
 	else
-		echo "$cache/image-$config-$( (echo "$id"; patches_id; cat $(fragments); compiler_id) | digest)"
+		echo "$cache/image-$config-$( (echo "$id"; patches_id; fragments; compiler_id) | digest)"
 	fi
 }
 
@@ -119,9 +119,9 @@ headers_dir() {
 	fi
 }
 
-# libumcg depends on its own files and on the header.
+# Both libraries: they depend on their own files and on the header.
 libumcg_dir() {
-	echo "$cache/libumcg-$( (headers_dir; cd "$kernel/libumcg" && find . \( -name tests -o -name examples \) -prune \
+	echo "$cache/libumcg-$( (headers_dir; cd "$kernel" && find libumcg sched \( -name tests -o -name examples \) -prune \
 		-o -type f -exec sha256sum {} + | sort) | digest)"
 }
 
@@ -134,10 +134,29 @@ export LOCALVERSION=
 # with this shell, however that ends.
 run=
 kbuild() {
+	case $1$2 in
+	*[[:space:]:]*) die "The kernel's own make cannot work in a folder with a blank or colon in its name: $2
+Give UMCG_CACHE=FOLDER without one." ;;
+	esac
 	tree=$1 obj=$2
 	shift 2
 	$run setpriv --pdeathsig TERM env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CONFIG -u BASE -u SOURCE -u T -u ARGS \
 		make -C "$tree" O="$obj" ARCH=x86_64 "$@" </dev/null
+}
+
+duration() {
+	if [ "$1" -lt 100 ]; then echo "$1 s"; else echo "$((($1 + 30) / 60)) min"; fi
+}
+
+# far DONE SECONDS: in the words of labkit/progress.py; of how many, if $steps says so.
+far() {
+	if [ -z "${steps:-}" ] || [ "$1" -ge "$steps" ]; then
+		echo "$1 steps, $(duration "$2")"
+	elif [ "$1" = 0 ]; then
+		echo "0 of $steps, $(duration "$2")"
+	else
+		echo "$1 of $steps, $(duration "$2"), about $(duration $(($2 * (steps - $1) / $1 + 1))) left"
+	fi
 }
 
 # build_log LOG WHAT COMMAND...: run it quietly, show that it moves, on failure show how it ended.
@@ -153,9 +172,9 @@ build_log() {
 		sleep 1
 		seconds=$((seconds + 1))
 		if [ -t 2 ]; then
-			printf '\r%s: %d steps, %d s ' "$what" "$(wc -l <"$log")" $seconds >&2
+			printf '\r\033[K%s: %s ' "$what" "$(far "$(wc -l <"$log")" $seconds)" >&2
 		elif [ $((seconds % 60)) = 0 ]; then
-			say "$what: $(wc -l <"$log") steps, $seconds s"
+			say "$what: $(far "$(wc -l <"$log")" $seconds)"
 		fi
 	done
 	[ ! -t 2 ] || printf '\r\033[K' >&2

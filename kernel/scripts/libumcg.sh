@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# libumcg built against the header and installed into the cache.
+# libumcg and libumcg-sched built against the header and installed into the cache.
 . "$(dirname "$0")/lib.sh"
 lock headers
 
-"$kernel/scripts/headers.sh"
+sh "$kernel/scripts/headers.sh"
 out=$(libumcg_dir)
 [ ! -d "$out" ] || exit 0
 need gcc gcc
 tmp=$cache/tmp.libumcg
 rm -rf "$tmp"
 make -s -C "$kernel/libumcg" install PREFIX="$out" DESTDIR="$tmp/root" O="$tmp/obj" HEADERS="$(headers_dir)"
+make -s -C "$kernel/sched" install PREFIX="$out" DESTDIR="$tmp/root" O="$tmp/sched" LIBUMCG="$tmp/obj" HEADERS="$(headers_dir)"
 mv "$tmp/root$out" "$out"
 rm -rf "$tmp"

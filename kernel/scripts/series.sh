@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 need git git busybox busybox-static python3 python3
 
-"$kernel/scripts/tree.sh"
+sh "$kernel/scripts/tree.sh"
 lock series
 tree=$(tree_dir)
 work=$cache/series-$(source_id)
@@ -19,7 +19,7 @@ mkdir -p "$obj"
 for patch in "$kernel"/patches/*.patch; do
 	name=$(basename "$patch" .patch)
 	git -C "$work" apply --index "$patch" || die "$name: does not apply to what those before it make"
-	cat "$work/kernel/configs/tiny.config" "$work/arch/x86/configs/tiny.config" $(fragments) >"$obj/fragments"
+	{ cat "$work/kernel/configs/tiny.config" "$work/arch/x86/configs/tiny.config"; fragments; } >"$obj/fragments"
 	kbuild "$work" "$obj" -s KCONFIG_CONFIG=new.config KCONFIG_ALLCONFIG=fragments allnoconfig \
 		>"$log" 2>&1 || { cat "$log" >&2; die "$name: no configuration"; }
 	cmp -s "$obj/new.config" "$obj/.config" || cp "$obj/new.config" "$obj/.config"

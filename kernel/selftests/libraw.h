@@ -29,6 +29,7 @@
 #define BLOCKED		UMCG_TASK_BLOCKED
 #define LOCKED		UMCG_TF_LOCKED
 #define PREEMPTED	UMCG_TF_PREEMPTED
+#define FREE		UMCG_TF_FREE
 #define USER_BITS	(0x1fU << 13)
 
 #define PARKED		(1U << 13)	/* ours: in umcg_wait and in no queue */
@@ -36,6 +37,8 @@
 #define REGISTER	UMCG_CTL_REGISTER
 #define UNREGISTER	UMCG_CTL_UNREGISTER
 #define WORKER		UMCG_CTL_WORKER
+#define HOLD_SIGNALS	UMCG_CTL_HOLD_SIGNALS
+#define KEEP_PREEMPTED	UMCG_CTL_KEEP_PREEMPTED
 #define WAKE_ONLY	UMCG_WAIT_WAKE_ONLY
 #define WF_CURRENT_CPU	UMCG_WAIT_WF_CURRENT_CPU
 #define MONOTONIC	UMCG_WAIT_CLOCK_MONOTONIC
@@ -142,7 +145,6 @@ struct server {
 	struct umcg_task rec;
 	struct pool	*pool;
 	pid_t		tid;
-	bool		seeks;		/* in server_next(), IDLE for want of work */
 	struct worker	*current;	/* runs, or ran last; workers change it in a swap */
 	struct worker	*first, *last;	/* taken from the idle list, oldest first */
 	unsigned long	blocks, yields, preempts, ends;	/* how runs came to an end */
@@ -176,6 +178,12 @@ void basic_wait(struct umcg_task *self);	/* until RUNNING, whatever wakes it */
 /* Marks @t RUNNING and wakes it; false if it was not IDLE. */
 bool basic_wake(struct umcg_task *self, struct umcg_task *t, pid_t tid);
 void basic_switch(struct umcg_task *self, struct umcg_task *t, pid_t tid);
+
+/*
+ * What worker_start() registers workers with, beside REGISTER and WORKER. At first
+ * KEEP_PREEMPTED: a preempted worker is its server's, who runs it again.
+ */
+extern uint32_t worker_options;
 
 void server_register(struct server *s, struct pool *p);
 void server_unregister(struct server *s);

@@ -15,8 +15,9 @@ const char *state_name(uint32_t state, char *buf, size_t size)
 	static const char * const names[] = { "NONE", "RUNNING", "IDLE", "BLOCKED" };
 	uint32_t s = state & UMCG_TASK_STATE_MASK;
 
-	snprintf(buf, size, "%s%s%s (0x%x)", s < 4 ? names[s] : "?",
-		 state & LOCKED ? "|LOCKED" : "", state & PREEMPTED ? "|PREEMPTED" : "", state);
+	snprintf(buf, size, "%s%s%s%s (0x%x)", s < 4 ? names[s] : "?",
+		 state & LOCKED ? "|LOCKED" : "", state & PREEMPTED ? "|PREEMPTED" : "",
+		 state & FREE ? "|FREE" : "", state);
 	return buf;
 }
 
@@ -100,7 +101,7 @@ void basic_wait(struct umcg_task *self)
 
 bool basic_wake(struct umcg_task *self, struct umcg_task *t, pid_t tid)
 {
-	if (!state_cas(t, IDLE, RUNNING))
+	if (!state_cas(t, IDLE, RUNNING) && !state_cas(t, IDLE | FREE, RUNNING))
 		return false;
 	set_next(self, tid);
 	CHECK_EQ(sys_wait(WAKE_ONLY, 0), 0);
@@ -207,7 +208,7 @@ static bool slot_cas(struct pool *p, uint32_t from, uint32_t to)
 }
 
 /*
- * Order that must hold: IDLE, then the slot, then a last look at the list. A
+ * Order that must hold: IDLE|FREE, then the slot, then a last look at the list. A
  * worker pushes itself before it looks at the slot, so one of the two sees the
  * other. On the way back: RUNNING first, so that a late wake changes nothing.
  * Where another server has the slot, look again every 5 ms.
@@ -224,17 +225,15 @@ struct worker *server_next(struct server *s)
 		if (!__atomic_load_n(&p->live, __ATOMIC_SEQ_CST))
 			return NULL;
 		set_next(&s->rec, 0);
-		__atomic_store_n(&s->seeks, true, __ATOMIC_SEQ_CST);
-		state_set(&s->rec, RUNNING, IDLE);
+		state_set(&s->rec, RUNNING, IDLE | FREE);
 		mine = slot_cas(p, 0, s->tid);
 		if (!__atomic_load_n(&p->head, __ATOMIC_SEQ_CST) &&
 		    __atomic_load_n(&p->live, __ATOMIC_SEQ_CST))
 			r = sys_wait(mine ? 0 : MONOTONIC,
 				     mine ? 0 : now_ns(CLOCK_MONOTONIC) + 5 * NS_PER_MS);
 		CHECK(r == 0 || r == -EINTR || (!mine && r == -ETIMEDOUT));
-		state_cas(&s->rec, IDLE, RUNNING);
+		state_cas(&s->rec, IDLE | FREE, RUNNING);
 		CHECK_STATE(&s->rec, RUNNING);
-		__atomic_store_n(&s->seeks, false, __ATOMIC_SEQ_CST);
 		slot_cas(p, s->tid, 0);
 	}
 	return w;
@@ -378,12 +377,14 @@ void server_loop(struct server *s)
 
 /* --- workers --- */
 
+uint32_t worker_options = KEEP_PREEMPTED;
+
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 
 	__atomic_store_n(&w->tid, gettid(), __ATOMIC_SEQ_CST);
-	w->ctl = sys_ctl(REGISTER | WORKER, &w->rec);
+	w->ctl = sys_ctl(REGISTER | WORKER | worker_options, &w->rec);
 	if (w->ctl)
 		FAIL("worker registration returned %d", w->ctl);
 	w->fn(w);
@@ -497,8 +498,7 @@ int worker_park(struct worker *w, struct worker **where, uint64_t abs_timeout)
 /*
  * @s was in the slot and we have taken it out, so it is ours to wake if it sleeps
  * for work, even if it has got up and lain down again since; not if it runs a
- * worker. It seeks from before it is IDLE to after it is RUNNING: while the word
- * stays the same, so does that.
+ * worker.
  */
 static bool take_from_search(struct server *s)
 {
@@ -506,8 +506,7 @@ static bool take_from_search(struct server *s)
 
 	do {
 		word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
-		if ((word & UMCG_TASK_STATE_MASK_FULL) != IDLE ||
-		    !__atomic_load_n(&s->seeks, __ATOMIC_SEQ_CST))
+		if ((word & UMCG_TASK_STATE_MASK_FULL) != (IDLE | FREE))
 			return false;
 	} while (!word_cas(&s->rec, word, RUNNING));
 	return true;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* umcg_ctl: every row of its table, every error. */
 #include <stdatomic.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "libraw.h"
@@ -21,7 +23,10 @@ static void bad_flags(void)
 {
 	static const uint32_t bad[] = {
 		0, WORKER, UNREGISTER | WORKER, REGISTER | UNREGISTER,
-		REGISTER | 0x8, REGISTER | 0x20000, REGISTER | 0x80000000, 0x8, 0xffffffff,
+		REGISTER | 0x8, REGISTER | 0x80000000, 0x10, 0xffffffff,
+		REGISTER | HOLD_SIGNALS, REGISTER | KEEP_PREEMPTED,	/* of a server */
+		UNREGISTER | HOLD_SIGNALS, UNREGISTER | WORKER | KEEP_PREEMPTED,
+		REGISTER | WORKER | 0x80000,
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -37,7 +42,7 @@ static void bad_server(void)
 {
 	static const uint32_t states[] = {
 		NONE, IDLE, BLOCKED, 4, 0x3f, RUNNING | LOCKED, RUNNING | PREEMPTED,
-		RUNNING | 0x100, RUNNING | 0x1000,
+		RUNNING | 0x100, RUNNING | FREE, RUNNING | 0x1000,
 	};
 	char *page = map_pages(2, 0);
 
@@ -54,10 +59,17 @@ static void bad_server(void)
 	rec_init(&rec, RUNNING);
 	CHECK_EQ(sys_ctl(REGISTER, NULL), -EINVAL);
 	/* Misaligned: the record itself would be in order. */
-	for (int off = 8; off < 64; off += 8) {
+	for (int off = 1; off < 64; off++) {
 		rec_init(&rec, RUNNING);
 		memcpy(page + off, &rec, sizeof(rec));
-		CHECK_EQ(sys_ctl(REGISTER, (void *)(page + off)), -EINVAL);
+		CHECK_EQ(sys_ctl(REGISTER, (void *)(page + off)), off % 8 ? -EINVAL : 0);
+		CHECK_EQ(sys_ctl(UNREGISTER, NULL), off % 8 ? -EINVAL : 0);
+	}
+	/* Reserved: each byte that is not zero. */
+	for (int off = 32; off < 64; off++) {
+		rec_init(&rec, RUNNING);
+		((char *)&rec)[off] = 1;
+		CHECK_EQ(sys_ctl(REGISTER, &rec), -EINVAL);
 	}
 	/* Not mapped, and the kernel's own addresses. */
 	CHECK_EQ(munmap(page, 8192), 0);
@@ -86,6 +98,71 @@ static void read_only(void)
 	}
 	CHECK_EQ(head, 0);
 	munmap(t, 4096);
+}
+
+/* As before, but only the part of the record behind the border of two pages. */
+static void half_read_only(void)
+{
+	char *page = map_pages(2, 0);
+	struct umcg_task *t = (struct umcg_task *)(page + 4096 - 16);
+
+	rec_init(t, BLOCKED);
+	t->idle_workers_ptr = (uint64_t)&head;
+	t->idle_server_tid_ptr = (uint64_t)slot;
+	CHECK_EQ(mprotect(page + 4096, 4096, PROT_READ), 0);
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, t), -EFAULT);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+	CHECK_EQ(head, 0);
+	munmap(page, 8192);
+}
+
+/* A record is one thread's: of whom it is, and who else shares the memory. */
+static void *takes_it(void *arg)
+{
+	uint32_t flags = (uintptr_t)arg;
+
+	CHECK_EQ(sys_ctl(flags, &rec), -EINVAL);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
+	return NULL;
+}
+
+static int takes_it_too(void *arg)
+{
+	return sys_ctl(REGISTER, arg) == -EINVAL ? 0 : 1;
+}
+
+/* In a thread that ends without having unregistered. */
+static void *has_it(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(sys_ctl(REGISTER, &rec), 0);
+	return NULL;
+}
+
+static void registered_twice(void)
+{
+	char *stack = map_pages(16, 0);
+	pid_t pid;
+
+	rec_init(&rec, RUNNING);
+	CHECK_EQ(sys_ctl(REGISTER, &rec), 0);
+	join(spawn(takes_it, (void *)(uintptr_t)REGISTER));
+	pid = clone(takes_it_too, stack + 16 * 4096, CLONE_VM | SIGCHLD, &rec);
+	CHECK(pid > 0);
+	CHECK_EQ(child_wait(pid), 0);
+	/* As far as a worker can be told from its server by the word alone. */
+	rec.idle_workers_ptr = (uint64_t)&head;
+	rec.idle_server_tid_ptr = (uint64_t)slot;
+	state_set(&rec, RUNNING, BLOCKED);
+	join(spawn(takes_it, (void *)(uintptr_t)(REGISTER | WORKER)));
+	CHECK_EQ(head, 0);
+	/* Free again: after it was given up, and when its thread has ended. */
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		rec_init(&rec, RUNNING);
+		join(spawn(has_it, NULL));
+		CHECK_STATE(&rec, NONE);
+	}
 }
 
 static void server(void)
@@ -152,6 +229,9 @@ static void bad_worker(void)
 	rec.flags = 0x80000000;
 	CHECK_EQ(sys_ctl(REGISTER | WORKER, &rec), -EINVAL);
 	CHECK_EQ(sys_ctl(REGISTER | WORKER, NULL), -EINVAL);
+	init_worker();
+	((char *)&rec)[63] = 1;
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, &rec), -EINVAL);
 	CHECK_EQ(sys_ctl(REGISTER | WORKER, (void *)page), -EFAULT);
 	CHECK_EQ(worker_with(0, s), -EINVAL);
 	CHECK_EQ(worker_with(l, 0), -EINVAL);
@@ -256,8 +336,10 @@ int main(void)
 	RUN(bad_flags);
 	RUN(bad_server);
 	RUN(server);
+	RUN(registered_twice);
 	RUN(bad_worker);
 	RUN(read_only);
+	RUN(half_read_only);
 	RUN(worker);
 	RUN(beside_changes);
 	return 0;

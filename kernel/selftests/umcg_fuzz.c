@@ -2,39 +2,70 @@
 /*
  * Random and near-valid calls of the three system calls, by several threads of
  * several processes over shared records, for SECONDS (first argument; seed:
- * second). The children may die of SIGSEGV or hang in a wait of their own
- * making; they must always be killable, and a group in the parent that keeps
- * the contract must never notice.
+ * second): records registered twice, in pages that a userfaultfd or a FUSE file
+ * system serves late or never, by processes that share their memory, in pid and
+ * time namespaces, under signals and debuggers. The children may die of SIGSEGV or
+ * hang in a wait of their own making; they must always be killable, take nobody's
+ * CPU, and groups that keep the contract must never notice.
  */
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
-#include "libraw.h"
+#include "libkeeper.h"
+#include "libslowfs.h"
 
 #define RECORDS		32
 #define THREADS		4		/* at first */
 #define MAX_THREADS	64
 #define CHILDREN	2
 #define LIFE_MS		250
+#define STUCK_LOOKS	30		/* of 50 ms each without a turn: taken for good */
 
-/* A page that the children share, and a page of each child's own. */
+enum {
+	CALLS, SERVERS, RUNS, WORKERS, STEPS, TWICE, FAULTS, HANDLERS, STOPS, NAMESPACES, SHARERS,
+	KINDS,
+};
+
+static const char * const done_names[KINDS] = {
+	"rounds of calls", "servers", "runs", "workers run", "worker steps",
+	"records registered twice", "late page faults", "handlers", "stops by a debugger",
+	"children in namespaces", "processes that share memory",
+};
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME	0x80
+#endif
+#ifndef PTRACE_GETSIGMASK
+#define PTRACE_GETSIGMASK	0x420a
+#define PTRACE_SETSIGMASK	0x420b
+#endif
+
+/*
+ * A page that the children share, and pages of each child's own: an ordinary one,
+ * one whose faults a userfaultfd gets and one of a FUSE file.
+ */
 struct arena {
 	struct umcg_task rec[RECORDS];
 	uint64_t	head[2];
 	uint32_t	slot[2];
 	uint32_t	tid[CHILDREN * THREADS];
-	unsigned long	done[5];	/* of the enum below */
+	uint32_t	owner[RECORDS];	/* whose record it is, in nearly_work() */
+	unsigned long	done[KINDS];
 };
 
-static struct arena *shared, *own;
-
-enum { CALLS, SERVERS, RUNS, WORKERS, STEPS };
-static const char * const done_names[] = {
-	"rounds of calls", "servers", "runs", "workers run", "worker steps",
-};
+static struct arena *shared, *own, *faulty, * volatile filed;
+static volatile bool *ready;		/* which children have begun */
 
 static void done(int what)
 {
@@ -44,10 +75,20 @@ static void done(int what)
 static char *hole;
 static int fds[2];
 static unsigned int child_nr;
+static pid_t files;			/* the file system's process, or 0 */
 
 static struct arena *any_arena(uint32_t *seed)
 {
-	return raw_random(seed) % 4 ? own : shared;
+	switch (raw_random(seed) % 16) {
+	case 0 ... 3:
+		return shared;
+	case 4:
+		return faulty;
+	case 5:
+		return filed;
+	default:
+		return own;
+	}
 }
 
 static struct umcg_task *any_record(uint32_t *seed)
@@ -72,22 +113,25 @@ static struct umcg_task *any_record(uint32_t *seed)
 
 static bool in_arena(struct umcg_task *r)
 {
+	const struct arena *arenas[] = { own, shared, faulty, filed };
 	uint64_t p = (uint64_t)r;
 
-	return (p - (uint64_t)own < sizeof(own->rec) || p - (uint64_t)shared < sizeof(own->rec)) &&
-	       p % 64 == 0;
+	for (int i = 0; i < 4; i++)
+		if (p - (uint64_t)arenas[i] < sizeof(own->rec) && p % 8 == 0)
+			return true;
+	return false;
 }
 
 static uint32_t any_state(uint32_t *seed)
 {
 	static const uint32_t likely[] = {
 		NONE, RUNNING, IDLE, BLOCKED, RUNNING | LOCKED, IDLE | LOCKED,
-		RUNNING | PREEMPTED, BLOCKED | PREEMPTED,
+		RUNNING | PREEMPTED, BLOCKED | PREEMPTED, IDLE | FREE, RUNNING | FREE,
 	};
 
 	if (raw_random(seed) % 16 == 0)
 		return raw_random(seed) & UMCG_TASK_STATE_MASK_FULL;
-	return likely[raw_random(seed) % 8];
+	return likely[raw_random(seed) % 10];
 }
 
 static uint32_t any_tid(uint32_t *seed)
@@ -139,6 +183,8 @@ static void call_ctl(uint32_t *seed)
 	uint32_t flags = likely[raw_random(seed) % 8];
 	struct umcg_task *r = any_record(seed);
 
+	if (flags & WORKER)
+		flags |= raw_random(seed) & (HOLD_SIGNALS | KEEP_PREEMPTED);
 	if (raw_random(seed) % 64 == 0)
 		flags = raw_random(seed);
 	if (flags & REGISTER && in_arena(r) && raw_random(seed) % 8) {
@@ -147,6 +193,13 @@ static void call_ctl(uint32_t *seed)
 		r->idle_server_tid_ptr = any_pointer(seed, false);
 	}
 	sys_ctl(flags, flags & UNREGISTER && raw_random(seed) % 16 ? NULL : r);
+}
+
+static uint32_t *owner(struct umcg_task *r)
+{
+	struct arena *a = (struct arena *)((uint64_t)r & ~4095UL);
+
+	return &a->owner[(r - a->rec) % RECORDS];
 }
 
 static void spoil_record(uint32_t *seed)
@@ -186,8 +239,14 @@ static void spoil_memory(uint32_t *seed)
 	case 2:
 		madvise(own, 4096, MADV_DONTNEED);
 		break;
-	case 3 ... 20:
+	case 3 ... 12:
 		madvise(shared, 4096, MADV_DONTNEED);
+		break;
+	case 13 ... 16:
+		madvise(faulty, 4096, MADV_DONTNEED);
+		break;
+	case 17 ... 20:
+		madvise(filed, 4096, MADV_DONTNEED);
 		break;
 	case 21 ... 25:
 		mprotect(shared, 4096, PROT_READ);
@@ -205,13 +264,43 @@ static void spoil_memory(uint32_t *seed)
 	}
 }
 
+static void any_signal(uint32_t *seed)
+{
+	static const int signals[] = { SIGUSR1, SIGUSR1, SIGURG, SIGCONT };
+	struct itimerval soon = { .it_value = { .tv_usec = 1 + raw_random(seed) % 5000 } };
+	sigset_t set;
+
+	switch (raw_random(seed) % 8) {
+	case 0:
+		setitimer(ITIMER_PROF, &soon, NULL);
+		break;
+	case 1:
+		sigemptyset(&set);
+		if (raw_random(seed) % 2)
+			sigaddset(&set, SIGUSR1);
+		pthread_sigmask(SIG_SETMASK, &set, NULL);
+		break;
+	case 2:
+		/* Whoever stops the process also lets it go on. */
+		if (!syscall(SYS_fork)) {
+			kill(getppid(), SIGSTOP);
+			nap(raw_random(seed) % NS_PER_MS);
+			kill(getppid(), SIGCONT);
+			_exit(0);
+		}
+		break;
+	default:
+		syscall(SYS_tgkill, getpid(), any_tid(seed), signals[raw_random(seed) % 4]);
+	}
+}
+
 static void disturb(uint32_t *seed)
 {
 	char c;
 
 	switch (raw_random(seed) % 8) {
 	case 0:
-		syscall(SYS_tgkill, getpid(), any_tid(seed), SIGUSR1);
+		any_signal(seed);
 		break;
 	case 1:
 		pin(0, raw_random(seed) % cpus());
@@ -219,7 +308,10 @@ static void disturb(uint32_t *seed)
 	case 2:
 		syscall(SYS_sched_yield);
 		break;
-	case 3 ... 4:
+	case 3:
+		madvise(raw_random(seed) % 2 ? faulty : filed, 4096, MADV_DONTNEED);
+		break;
+	case 4:
 		if (write(fds[1], "x", 1) == 1 && read(fds[0], &c, 1) == 1)
 			break;
 		break;
@@ -255,8 +347,7 @@ static void nearly_serve(uint32_t *seed)
 			done(RUNS);
 			w->idle_workers_ptr = (uint64_t)&a->head[raw_random(seed) % 2];
 			w->next_tid = raw_random(seed) % 32 ? me : any_tid(seed);
-			/* The list leads to records; the tid is written in the reserve. */
-			r->next_tid = w->__reserved[0];
+			r->next_tid = *owner(w);
 			state_cas(w, IDLE, raw_random(seed) % 32 ? RUNNING : any_state(seed));
 		} else {
 			r->next_tid = 0;
@@ -279,8 +370,8 @@ static void nearly_work(uint32_t *seed)
 	rec_init(r, BLOCKED);
 	r->idle_workers_ptr = (uint64_t)&a->head[raw_random(seed) % 2];
 	r->idle_server_tid_ptr = (uint64_t)&a->slot[raw_random(seed) % 2];
-	r->__reserved[0] = gettid();
-	if (sys_ctl(REGISTER | WORKER, r))
+	*owner(r) = gettid();
+	if (sys_ctl(REGISTER | WORKER | (raw_random(seed) & (HOLD_SIGNALS | KEEP_PREEMPTED)), r))
 		return;
 	done(WORKERS);
 	for (int i = 0; i < 20; i++) {
@@ -298,7 +389,7 @@ static void nearly_work(uint32_t *seed)
 		default:
 			state_cas(r, RUNNING, IDLE | LOCKED);
 			for (int k = 0; k < RECORDS; k++)
-				if (a->rec[k].next_tid == r->__reserved[0])
+				if (a->rec[k].next_tid == *owner(r))
 					state_cas(&a->rec[k], IDLE, RUNNING);
 			sys_wait(MONOTONIC, now_ns(CLOCK_MONOTONIC) + 300000);
 		}
@@ -309,93 +400,398 @@ static void nearly_work(uint32_t *seed)
 		syscall(SYS_exit, 0);
 }
 
+/* --- one record, two threads --- */
+
+static volatile pid_t twice_server;
+
+static void *registers_it(void *arg)
+{
+	struct umcg_task *r = arg;
+
+	shared->tid[child_nr * THREADS] = gettid();
+	rec_init(r, BLOCKED);
+	r->idle_workers_ptr = (uint64_t)&own->head[0];
+	r->idle_server_tid_ptr = (uint64_t)&own->slot[0];
+	if (!sys_ctl(REGISTER | WORKER, r))
+		done(WORKERS);
+	return NULL;
+}
+
+/* A third one makes the worker RUNNING, and RUNNING's like, with the server in its record. */
+static void *makes_it_run(void *arg)
+{
+	static struct umcg_task caller;
+	struct umcg_task *r = arg;
+	uint32_t seed = gettid();
+
+	rec_init(&caller, RUNNING);
+	if (sys_ctl(REGISTER, &caller))
+		return NULL;
+	for (int i = 0; i < 20; i++) {
+		nap(NS_PER_MS);
+		caller.next_tid = shared->tid[child_nr * THREADS];
+		r->next_tid = raw_random(&seed) % 4 ? twice_server : 0;
+		if (state_cas(r, IDLE, raw_random(&seed) % 4 ? RUNNING | PREEMPTED :
+				  any_state(&seed)))
+			sys_wait(WAKE_ONLY, 0);
+	}
+	return NULL;
+}
+
+static void register_twice(uint32_t *seed)
+{
+	struct umcg_task *r = &any_arena(seed)->rec[raw_random(seed) % RECORDS];
+
+	rec_init(r, RUNNING);
+	if (sys_ctl(REGISTER, r))
+		return;
+	done(TWICE);
+	twice_server = gettid();
+	spawn(makes_it_run, r);
+	spawn(registers_it, r);
+	nap(LIFE_MS * NS_PER_MS);
+	sys_ctl(UNREGISTER, NULL);
+}
+
+static void *registers_twice(void *arg)
+{
+	uint32_t seed = (uint32_t)(uintptr_t)arg;
+
+	register_twice(&seed);
+	return NULL;
+}
+
+/* --- threads --- */
+
+/* What a thread does, and a process that shares memory, for which there is no thread library. */
+static bool fuzz_step(uint32_t *seed, bool thread)
+{
+	done(CALLS);
+	switch (raw_random(seed) % 16) {
+	case 0 ... 1:
+		call_ctl(seed);
+		break;
+	case 2 ... 4:
+		call_wait(seed);
+		break;
+	case 5:
+		sys_kick(raw_random(seed) % 16 ? 0 : raw_random(seed), any_tid(seed));
+		break;
+	case 6 ... 7:
+		spoil_record(seed);
+		break;
+	case 8:
+		if (raw_random(seed) % 16 == 0)
+			spoil_memory(seed);
+		break;
+	case 9:
+		disturb(seed);
+		break;
+	case 10 ... 12:
+		nearly_serve(seed);
+		break;
+	case 13 ... 14:
+		nearly_work(seed);
+		break;
+	default:
+		if (thread && raw_random(seed) % 16 == 0)
+			register_twice(seed);
+		if (raw_random(seed) % 64 == 0)
+			return false;
+	}
+	return true;
+}
+
 static void *fuzz_thread(void *arg)
 {
 	uint32_t seed = (uint32_t)(uintptr_t)arg;
-	uint32_t *mine = &shared->tid[child_nr * THREADS + seed % THREADS];
 
-	for (;;) {
-		*mine = gettid();
-		done(CALLS);
-		switch (raw_random(&seed) % 16) {
-		case 0 ... 1:
-			call_ctl(&seed);
-			break;
-		case 2 ... 4:
-			call_wait(&seed);
-			break;
-		case 5:
-			sys_kick(raw_random(&seed) % 16 ? 0 : raw_random(&seed), any_tid(&seed));
-			break;
-		case 6 ... 7:
-			spoil_record(&seed);
-			break;
-		case 8:
-			if (raw_random(&seed) % 16 == 0)
-				spoil_memory(&seed);
-			break;
-		case 9:
-			disturb(&seed);
-			break;
-		case 10 ... 12:
-			nearly_serve(&seed);
-			break;
-		case 13 ... 14:
-			nearly_work(&seed);
-			break;
-		default:
-			if (raw_random(&seed) % 64 == 0)
-				return NULL;
-		}
+	do {
+		shared->tid[child_nr * THREADS + seed % THREADS] = gettid();
+	} while (fuzz_step(&seed, true));
+	return NULL;
+}
+
+static int fuzz_process(void *arg)
+{
+	uint32_t seed = (uint32_t)(uintptr_t)arg;
+
+	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+	while (fuzz_step(&seed, false))
+		;
+	return 0;
+}
+
+static void share_memory(uint32_t seed)
+{
+	char *stack = map_pages(16, 0);
+
+	if (clone(fuzz_process, stack + 16 * 4096, CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD,
+		  (void *)(uintptr_t)seed) > 0)
+		done(SHARERS);
+}
+
+/* --- handlers --- */
+
+/* What a handler may do, and what it had better not. */
+static void on_signal(int sig)
+{
+	static uint32_t seed;
+
+	(void)sig;
+	done(HANDLERS);
+	switch (raw_random(&seed) % 32) {
+	case 0:
+		call_wait(&seed);
+		break;
+	case 1:
+		call_ctl(&seed);
+		break;
+	case 2:
+		nap(raw_random(&seed) % 200000);
+		break;
+	case 3:
+		spoil_record(&seed);
+		break;
+	case 4:
+		syscall(SYS_tgkill, getpid(), gettid(), SIGUSR1);
+		break;
+	case 5:
+		syscall(SYS_exit, 0);
 	}
 }
 
-static void on_usr1(int sig)
+static void install_handlers(uint32_t seed)
 {
-	(void)sig;
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = seed & 1 ? SA_RESTART : 0 };
+
+	sigaction(SIGPROF, &sa, NULL);
+	sa.sa_flags |= seed & 2 ? SA_NODEFER : 0;
+	sigaction(SIGUSR1, &sa, NULL);
+	sa.sa_flags |= SA_RESETHAND;		/* ignored the next time */
+	sigaction(SIGURG, &sa, NULL);
+}
+
+/* --- pages that come late --- */
+
+static void *serves_faults(void *arg)
+{
+	static char filled[4096] __attribute__((aligned(4096)));
+	int fd = (intptr_t)arg;
+	uint32_t seed = fd;
+
+	for (;;) {
+		struct pollfd pfd = { .fd = fd, .events = POLLIN };
+		struct uffdio_copy copy = {
+			.dst = (uint64_t)faulty, .src = (uint64_t)filled, .len = 4096,
+		};
+		struct uffd_msg msg;
+
+		if (poll(&pfd, 1, -1) != 1 || read(fd, &msg, sizeof(msg)) != sizeof(msg))
+			continue;
+		done(FAULTS);
+		if (raw_random(&seed) % 8 == 0)
+			return NULL;		/* never more */
+		nap(raw_random(&seed) % 2000000);
+		ioctl(fd, UFFDIO_COPY, &copy);
+	}
+}
+
+static struct arena *faulty_arena(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct arena *a = map_pages(1, 0);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return a;			/* an ordinary page, then */
+	CHECK_EQ(ioctl(fd, UFFDIO_API, &api), 0);
+	reg.range.start = (uint64_t)a;
+	reg.range.len = 4096;
+	a->head[0] = 0;				/* present at first */
+	CHECK_EQ(ioctl(fd, UFFDIO_REGISTER, &reg), 0);
+	faulty = a;
+	spawn(serves_faults, (void *)(intptr_t)fd);
+	return a;
+}
+
+/* That this comes to its end depends on the file system, too. */
+static void *maps_file(void *arg)
+{
+	(void)arg;
+	filed = (struct arena *)slow_files_map(1);
+	return NULL;
+}
+
+/* --- a debugger of another child's threads --- */
+
+static void *debugs(void *arg)
+{
+	uint32_t seed = (uint32_t)(uintptr_t)arg;
+	pid_t traced = 0;
+
+	for (;;) {
+		uint64_t mask = 0;
+		int status;
+
+		nap(raw_random(&seed) % (4 * NS_PER_MS));
+		if (!traced) {
+			pid_t tid = shared->tid[!child_nr * THREADS + raw_random(&seed) % THREADS];
+
+			if (tid > 0 && !ptrace(PTRACE_SEIZE, tid, 0, 0))
+				traced = tid;
+			continue;
+		}
+		ptrace(PTRACE_INTERRUPT, traced, 0, 0);
+		nap(raw_random(&seed) % NS_PER_MS);
+		if (waitpid(traced, &status, __WALL | WNOHANG) < 0) {
+			traced = 0;
+			continue;
+		}
+		done(STOPS);
+		ptrace(PTRACE_GETSIGMASK, traced, 8, &mask);
+		if (raw_random(&seed) % 4 == 0) {
+			mask ^= 1UL << (SIGUSR1 - 1);
+			ptrace(PTRACE_SETSIGMASK, traced, 8, &mask);
+		}
+		if (raw_random(&seed) % 4) {
+			ptrace(PTRACE_CONT, traced, 0, raw_random(&seed) % 8 ? 0 : SIGUSR1);
+		} else {
+			ptrace(PTRACE_DETACH, traced, 0, 0);
+			traced = 0;
+		}
+	}
+	return NULL;
+}
+
+/* --- children --- */
+
+/* Goes on in namespaces of its own; the process outside ends as the one inside does. */
+static void enter_namespaces(void)
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID | CLONE_NEWTIME) && unshare(CLONE_NEWPID))
+		return;
+	done(NAMESPACES);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		return;
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		;
+	if (WIFSIGNALED(status)) {
+		signal(WTERMSIG(status), SIG_DFL);
+		kill(getpid(), WTERMSIG(status));
+	}
+	_exit(0);
 }
 
 static void fuzz_child(void *arg)
 {
 	uint32_t seed = (uint32_t)(uintptr_t)arg;
-	struct sigaction sa = { .sa_handler = on_usr1, .sa_flags = seed & 1 ? SA_RESTART : 0 };
 
-	sigaction(SIGUSR1, &sa, NULL);
+	if (seed % 4 == 0)
+		enter_namespaces();
+	install_handlers(seed);
 	/* Left to themselves they might wait for good: their end is not ours to see. */
 	alarm(60);
 	CHECK_EQ(pipe(fds), 0);
 	own = map_pages(1, 0);
 	hole = map_pages(1, 0);
 	munmap(hole, 4096);
+	faulty = faulty_arena();
+	filed = map_pages(1, 0);
+	if (files)
+		spawn(maps_file, NULL);
+	if (seed % 4 == 1)
+		spawn(debugs, (void *)(uintptr_t)seed);
+	if (seed % 4 == 2)
+		spawn(registers_twice, (void *)(uintptr_t)seed);
+	ready[child_nr] = true;
 	/* Workers that nobody runs wait for good, so new threads come all the time. */
 	for (uint32_t i = 0;; i++) {
 		if (i < MAX_THREADS)
 			spawn(fuzz_thread, (void *)(uintptr_t)(seed * MAX_THREADS + i));
+		if (i % 16 == 8 && i < MAX_THREADS)
+			share_memory(seed * MAX_THREADS + i);
 		if (i >= THREADS)
 			usleep(2000);
 	}
 }
 
-static struct pool pool;
-static struct server s;
-static struct worker bystander;
+static struct {
+	pid_t	pid[CHILDREN];
+	uint64_t born[CHILDREN];		/* when it was ready, 0: not yet */
+	unsigned long ended, killed, broke;
+} children;
 
-static void bystands(struct worker *self)
+/* Reaps child @i if it has come to its end, which it does at the latest by being killed. */
+static void look_after(int i, bool spare)
 {
-	for (;; self->count++) {
-		if (self->count & 1)
-			nap(10000);
-		worker_yield(self);
-	}
+	int status;
+
+	/* On a busy machine its start alone may take that long. */
+	if (!children.born[i] && ready[i])
+		children.born[i] = now_ns(CLOCK_MONOTONIC);
+	if (!spare && children.born[i] &&
+	    now_ns(CLOCK_MONOTONIC) > children.born[i] + LIFE_MS * NS_PER_MS)
+		kill(children.pid[i], SIGKILL);
+	if (waitpid(children.pid[i], &status, WNOHANG) <= 0)
+		return;
+	children.pid[i] = 0;
+	if (WIFEXITED(status))
+		children.ended++;
+	else if (WTERMSIG(status) == SIGKILL)
+		children.killed++;
+	else if (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS)
+		children.broke++;
+	else
+		FAIL("a child died of signal %d", WTERMSIG(status));
+}
+
+static void start_child(int i, uint32_t seed)
+{
+	child_nr = i;
+	for (int k = 0; k < THREADS; k++)
+		shared->tid[i * THREADS + k] = 0;
+	children.born[i] = 0;
+	ready[i] = false;
+	children.pid[i] = child_start(fuzz_child, (void *)(uintptr_t)seed);
+}
+
+/*
+ * Is there a CPU on which a thread that wants to run does not? Then the children live
+ * on until it does, and if it never does, they have taken it.
+ */
+static bool cpu_taken(void)
+{
+	static uint64_t looked;
+	static int looks;
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	int cpu;
+
+	if (now < looked + 50 * NS_PER_MS)
+		return looks > 2;
+	looked = now;
+	cpu = tickers_stuck();
+	looks = cpu < 0 ? 0 : looks + 1;
+	if (looks > STUCK_LOOKS)
+		FAIL("nobody else has run on CPU %d for %d looks", cpu, looks);
+	return looks > 2;
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long died[3] = { 0 };
-	uint64_t end, born[CHILDREN] = { 0 };
-	pid_t child[CHILDREN] = { 0 };
+	struct keeper *k;
+	bool all_gone;
 	uint32_t seed;
+	pid_t keeps;
 	long seconds;
+	uint64_t end;
 
 	raw_start();
 	seconds = raw_number(argc, argv, "SECONDS", 10);
@@ -403,49 +799,45 @@ int main(int argc, char **argv)
 	printf("  seed %u, %ld s\n", seed, seconds);
 	fflush(stdout);
 	shared = map_pages(1, MAP_SHARED);
-	server_register(&s, &pool);
-	worker_start(&bystander, &pool, bystands, NULL);
-	server_expect(&s, &bystander);
+	ready = map_pages(1, MAP_SHARED);
+	k = map_pages(1, MAP_SHARED);
+	if (!getuid()) {
+		volatile int *silent = map_pages(1, MAP_SHARED);
+
+		mount_private("tmpfs");		/* so that nothing stays mounted */
+		*silent = 10;
+		files = slow_files_mount(silent);
+	}
+	keeps = child_start(keeper, k);
+	tickers_start();
 	end = now_ns(CLOCK_MONOTONIC) + seconds * NS_PER_S;
-	for (int i = 0;; i = (i + 1) % CHILDREN) {
-		uint64_t now = now_ns(CLOCK_MONOTONIC);
+	/* Until the time is over and all have gone: both may end at once before. */
+	do {
+		bool over = now_ns(CLOCK_MONOTONIC) > end, spare = cpu_taken();
 		int status;
 
-		for (int k = 0; k < 3; k++)
-			CHECK_EQ(server_run_through(&s, &bystander), IDLE);
-		if (!child[i]) {
-			if (now > end)
-				break;
-			child_nr = i;
-			born[i] = now;
-			child[i] = child_start(fuzz_child, (void *)(uintptr_t)raw_random(&seed));
+		all_gone = true;
+		for (int i = 0; i < CHILDREN; i++) {
+			if (children.pid[i])
+				look_after(i, spare);
+			else if (!over)
+				start_child(i, raw_random(&seed));
+			all_gone &= !children.pid[i];
 		}
-		if (now > born[i] + LIFE_MS * NS_PER_MS)
-			kill(child[i], SIGKILL);
-		if (waitpid(child[i], &status, now > born[i] + LIFE_MS * NS_PER_MS ? 0 : WNOHANG)) {
-			child[i] = 0;
-			if (WIFEXITED(status))
-				died[0]++;
-			else if (WTERMSIG(status) == SIGKILL)
-				died[1]++;
-			else if (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS)
-				died[2]++;
-			else
-				FAIL("a child died of signal %d", WTERMSIG(status));
-		}
+		if (waitpid(keeps, &status, WNOHANG))
+			FAIL("the group that keeps the contract has ended, wait status 0x%x", status);
 		usleep(2000);
-	}
-	for (int i = 0; i < CHILDREN; i++) {
-		if (child[i]) {
-			kill(child[i], SIGKILL);
-			child_wait(child[i]);
-		}
-	}
+	} while (!all_gone || now_ns(CLOCK_MONOTONIC) < end);
+	k->stop = true;
+	CHECK_EQ(child_wait(keeps), 0);
+	if (files)
+		slow_files_unmount(files);
 	printf("  children: %lu ended, %lu killed at last, %lu broke the contract\n",
-	       died[0], died[1], died[2]);
-	for (int i = 0; i < 5; i++)
+	       children.ended, children.killed, children.broke);
+	for (int i = 0; i < KINDS; i++)
 		printf("  %lu %s\n", shared->done[i], done_names[i]);
-	CHECK(died[2] && shared->done[STEPS]);
+	printf("  %ld runs and %ld waits beside them\n", k->runs, k->waits);
+	CHECK(children.broke && shared->done[STEPS] && k->runs && k->waits);
 	fflush(stdout);
 	_exit(0);
 }

@@ -30,7 +30,7 @@ static uint32_t slot(void)
 
 static bool server_lies(void)
 {
-	return slot() == (uint32_t)s.tid && state_of(&s.rec) == IDLE && asleep(s.tid);
+	return slot() == (uint32_t)s.tid && state_of(&s.rec) == (IDLE | FREE) && asleep(s.tid);
 }
 
 static void reads(struct worker *self)

@@ -110,7 +110,7 @@ static void kick_alone(void) { preemptions(spin, 0, 100); }
 static void kick_among_hogs(void) { preemptions(spin, 2, 10); }
 static void kick_in_kernel(void) { preemptions(spin_in_kernel, 0, 30); }
 
-/* Revision 0.8's way. The handler runs too, each time, when it is run again. */
+/* Revision 0.8's way. The handler runs too, each time. */
 static void signals(void)
 {
 	struct sigaction sa = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };

@@ -254,6 +254,59 @@ static void while_it_runs_a_worker(void)
 	CHECK_EQ(w.count, 2);
 }
 
+static volatile bool end_worker;
+
+static void unregisters(struct worker *self)
+{
+	state_set(&self->rec, RUNNING, RUNNING | LOCKED);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+	self->count = 1;
+	WAIT_FOR(end_worker);
+}
+
+/* Its worker has unregistered and nobody has woken it yet. */
+static void *serve_one_that_leaves(void *arg)
+{
+	int r;
+
+	(void)arg;
+	server_register(&s, &pool);
+	worker_start(&w, &pool, unregisters, NULL);
+	server_expect(&s, &w);
+	server_start_run(&s, &w);
+	while ((r = sys_wait(0, 0)) == 0 && !w.count) {
+		server_expect(&s, &w);	/* it has blocked: a first touch of a page */
+		server_start_run(&s, &w);
+	}
+	CHECK_EQ(r, 0);
+	CHECK_STATE(&s.rec, RUNNING);
+	s.rec.next_tid = 0;
+	server_unregister(&s);
+	return NULL;
+}
+
+/* The wait goes on after a handler, although whom it named is no task any more. */
+static void worker_has_unregistered(void)
+{
+	pthread_t t;
+
+	memset(&pool, 0, sizeof(pool));
+	handler(SIGUSR1, SA_RESTART);
+	handled = 0;
+	t = spawn(serve_one_that_leaves, NULL);
+	WAIT_FOR(w.count == 1 && asleep(s.tid));
+	for (int i = 1; i <= 5; i++) {
+		CHECK_EQ(syscall(SYS_tgkill, getpid(), s.tid, SIGUSR1), 0);
+		WAIT_FOR(handled == i && asleep(s.tid));
+		usleep(1000);
+		CHECK_STATE(&s.rec, IDLE);
+	}
+	CHECK(basic_wake(&me, &s.rec, s.tid));
+	join(t);
+	end_worker = true;
+	worker_join(&w);
+}
+
 int main(void)
 {
 	raw_start();
@@ -264,6 +317,7 @@ int main(void)
 	RUN(no_handler);
 	RUN(queued);
 	RUN(while_it_runs_a_worker);
+	RUN(worker_has_unregistered);
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
 	RUN(stop_and_continue);
 	return 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Signals to workers. IDLE: pending until a server runs it. BLOCKED: the
- * system call is interrupted, the worker comes to the idle list like any that
- * has blocked, and its handler waits for a server.
+ * Signals to workers that hold them (UMCG_CTL_HOLD_SIGNALS). IDLE: pending until a
+ * server runs it. BLOCKED: the system call is interrupted, the worker comes to the
+ * idle list like any that has blocked, and its handler waits for a server. The C
+ * library's own signals are not held.
  */
 #include <signal.h>
 #include <sys/syscall.h>
@@ -279,9 +280,28 @@ static void to_the_process(void)
 	CHECK_EQ(handled, 21);
 }
 
+/* setgid() signals every thread and waits until each has handled it. */
+static void not_held(void)
+{
+	for (int on_list = 0; on_list < 2; on_list++) {
+		worker_start(&w, &pool, yields, NULL);
+		if (!on_list) {
+			server_expect(&s, &w);
+			CHECK_EQ(server_run_through(&s, &w), IDLE);
+		}
+		WAIT_FOR(state_of(&w.rec) == IDLE && asleep(w.tid));
+		CHECK_EQ(setgid(getgid()), 0);
+		CHECK_STATE(&w.rec, IDLE);
+		if (on_list)
+			server_expect(&s, &w);
+		end();
+	}
+}
+
 int main(void)
 {
 	raw_start();
+	worker_options |= HOLD_SIGNALS;
 	server_register(&s, &pool);
 	RUN(idle);
 	RUN(blocked_restart);
@@ -291,6 +311,7 @@ int main(void)
 	RUN(own_faults);
 	RUN(storm);
 	RUN(to_the_process);
+	RUN(not_held);
 	server_unregister(&s);
 	return 0;
 }

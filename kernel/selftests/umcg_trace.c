@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Tracepoints: each event fires and names the right threads and states. */
-#include <fcntl.h>
 #include <signal.h>
 
 #include "libraw.h"
+#include "libtrace.h"
 
-static const char *root;
 static struct pool pool;
 static struct server s;
 static struct worker w;
-
-static void control(const char *name, const char *value)
-{
-	char path[200];
-
-	snprintf(path, sizeof(path), "%s/%s", root, name);
-	write_file(path, "%s", value);
-}
 
 static void steps(struct worker *self)
 {
@@ -45,24 +36,6 @@ static void violates(void *arg)
 	server_expect(&server, &bad);
 	server_run(&server, &bad);
 	await_death();
-}
-
-static char *trace_text(void)
-{
-	static char text[1 << 20];
-	char path[200];
-	size_t len = 0;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/trace", root);
-	fd = open(path, O_RDONLY);
-	CHECK(fd >= 0);
-	while (len < sizeof(text) - 1 && (n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
-		len += n;
-	close(fd);
-	text[len] = 0;
-	return text;
 }
 
 /* Is there a line of event @name that says @what of thread @tid? */
@@ -104,16 +77,7 @@ static const struct {
 int main(void)
 {
 	raw_start();
-	if (getuid())
-		raw_skip("needs root, to read the trace");
-	if (access("/sys/kernel/tracing", F_OK) && access("/sys/kernel/debug", F_OK))
-		raw_skip("no tracing in this kernel (CONFIG_EVENT_TRACING)");
-	root = mount_private("tracefs");
-	control("tracing_on", "0");
-	control("trace", "");
-	control("events/umcg/enable", "1");
-	control("tracing_on", "1");
-
+	trace_begin();
 	server_register(&s, &pool);
 	worker_start(&w, &pool, steps, NULL);
 	server_loop(&s);
@@ -124,8 +88,7 @@ int main(void)
 	server_unregister(&s);
 	check_dies(violates, NULL, SIGSEGV, "a worker without a server");
 
-	control("tracing_on", "0");
-	control("events/umcg/enable", "0");
+	trace_end();
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
 		pid_t tid = events[i].of == &s.rec ? s.tid : w.tid;
 

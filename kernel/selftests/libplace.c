@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+#include <sched.h>
+#include <stddef.h>
+
+#include "libplace.h"
+
+static uint64_t *node(struct guest *g)
+{
+	return (uint64_t *)&g->rec.idle_workers_ptr;
+}
+
+void seat_register(struct seat *s, struct places *p, int nr)
+{
+	s->places = p;
+	s->nr = nr;
+	s->tid = gettid();
+	rec_init(&s->rec, RUNNING);
+	s->rec.idle_workers_ptr = (uintptr_t)&p->head;
+	s->rec.idle_server_tid_ptr = (uintptr_t)&p->slots[nr];
+	CHECK_EQ(sys_ctl(REGISTER, &s->rec), 0);
+}
+
+/* The slot is emptied by its server alone when that is up: it may be there from before. */
+static void leave_slot(struct seat *s)
+{
+	__atomic_store_n(&s->places->slots[s->nr], 0, __ATOMIC_SEQ_CST);
+}
+
+static bool is_up(struct seat *s)
+{
+	return (state_of(&s->rec) & UMCG_TASK_STATE_MASK) == RUNNING;
+}
+
+struct guest *seat_take(struct seat *s)
+{
+	uint64_t next = __atomic_exchange_n(&s->places->head, 0, __ATOMIC_SEQ_CST);
+	struct guest *g, *sorted = NULL;
+
+	while (next) {
+		g = (struct guest *)(next - offsetof(struct guest, rec.idle_workers_ptr));
+		while ((next = __atomic_load_n(node(g), __ATOMIC_ACQUIRE)) ==
+		       UMCG_IDLE_NODE_PENDING)
+			sched_yield();
+		g->rec.idle_workers_ptr = (uintptr_t)&s->places->head;
+		g->next = sorted;
+		sorted = g;
+	}
+	if (s->first)
+		s->last->next = sorted;
+	else
+		s->first = sorted;
+	for (g = sorted; g; g = g->next)
+		s->last = g;
+	g = s->first;
+	if (g)
+		s->first = g->next;
+	return g;
+}
+
+void seat_lie_down(struct seat *s)
+{
+	struct places *p = s->places;
+	uint64_t word;
+
+	s->rec.next_tid = 0;
+	state_set(&s->rec, RUNNING, IDLE | FREE | p->permission);
+	__atomic_store_n(&p->slots[s->nr], s->tid, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&p->head, __ATOMIC_SEQ_CST) || p->stop) {
+		/* It is ours, unless somebody has given our place away. */
+		do {
+			word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
+		} while ((word & FREE) && !word_cas(&s->rec, word, RUNNING));
+	}
+	while (!is_up(s))
+		CHECK_EQ(sys_wait(0, 0), 0);
+	leave_slot(s);
+}
+
+void seat_run(struct seat *s, struct guest *g)
+{
+	uint64_t word;
+
+	s->rec.tenant_tid = g->tid;
+	state_set(&s->rec, RUNNING, IDLE | (s->first ? 0 : s->places->permission));
+	/* One that yields is on the list before it sleeps. */
+	while (((word = __atomic_load_n(&g->rec.state_ts, __ATOMIC_SEQ_CST)) & LOCKED) ||
+	       !word_cas(&g->rec, word, RUNNING | LOCKED))
+		sched_yield();
+	g->rec.next_tid = s->tid;
+	s->rec.next_tid = g->tid;
+	state_set(&g->rec, RUNNING | LOCKED, RUNNING);
+	CHECK_EQ(sys_wait(0, 0), 0);
+	s->rec.next_tid = 0;
+	while (!is_up(s))
+		CHECK_EQ(sys_wait(0, 0), 0);
+	leave_slot(s);
+	s->told++;
+}
+
+void seat_serve(struct seat *s)
+{
+	struct guest *g;
+
+	while (!s->places->stop) {
+		g = seat_take(s);
+		if (g)
+			seat_run(s, g);
+		else
+			seat_lie_down(s);
+	}
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+}
+
+static void *guest_body(void *arg)
+{
+	struct guest *g = arg;
+
+	if (g->cpu >= 0)
+		pin(0, g->cpu);
+	g->tid = gettid();
+	rec_init(&g->rec, BLOCKED);
+	g->rec.idle_workers_ptr = (uintptr_t)&g->places->head;
+	g->rec.idle_server_tid_ptr = (uintptr_t)g->places->slots;
+	g->rec.flags = g->places->servers - 1;
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, &g->rec), 0);
+	g->fn(g);
+	return NULL;
+}
+
+void guest_start(struct guest *g, struct places *p, void (*fn)(struct guest *g))
+{
+	g->places = p;
+	g->fn = fn;
+	g->thread = spawn(guest_body, g);
+}
+
+static void list(struct guest *g)
+{
+	uint64_t head = __atomic_load_n(&g->places->head, __ATOMIC_SEQ_CST);
+
+	do {
+		__atomic_store_n(node(g), head, __ATOMIC_SEQ_CST);
+	} while (!__atomic_compare_exchange_n(&g->places->head, &head, (uintptr_t)node(g), false,
+					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
+}
+
+void guest_yield(struct guest *g, struct seat *seats)
+{
+	uint64_t word;
+	struct seat *s;
+	int nr = 0;
+
+	/* LOCKED: nobody moves us to another place meanwhile. */
+	do {
+		word = __atomic_load_n(&g->rec.state_ts, __ATOMIC_SEQ_CST);
+	} while (!word_cas(&g->rec, word, IDLE | LOCKED));
+	while (seats[nr].tid != (pid_t)g->rec.next_tid)
+		CHECK(++nr < g->places->servers);
+	s = &seats[nr];
+	list(g);
+	do {
+		word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
+		/* Its place is ours until we give it back. */
+		CHECK((word & (UMCG_TASK_STATE_MASK | FREE)) == IDLE);
+	} while (!word_cas(&s->rec, word, RUNNING));
+	CHECK_EQ(sys_wait(0, 0), 0);
+}
+
+bool guest_preempt(struct guest *g)
+{
+	uint64_t word = __atomic_load_n(&g->rec.state_ts, __ATOMIC_SEQ_CST);
+
+	if ((word & UMCG_TASK_STATE_MASK_FULL) != RUNNING ||
+	    !word_cas(&g->rec, word, RUNNING | PREEMPTED))
+		return false;
+	return !sys_kick(0, g->tid);
+}
+
+void places_stop(struct places *p, struct seat *seats, struct umcg_task *self)
+{
+	uint64_t word;
+
+	p->stop = true;
+	for (int nr = 0; nr < p->servers; nr++) {
+		word = __atomic_load_n(&seats[nr].rec.state_ts, __ATOMIC_SEQ_CST);
+		while (word & FREE) {
+			if (word_cas(&seats[nr].rec, word, RUNNING)) {
+				self->next_tid = seats[nr].tid;
+				CHECK_EQ(sys_wait(WAKE_ONLY, 0), 0);
+				break;
+			}
+			word = __atomic_load_n(&seats[nr].rec.state_ts, __ATOMIC_SEQ_CST);
+		}
+	}
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The smallest servers whose place passes on: one list, a slot for each server. What a
+ * server has taken off the list and not run yet only it knows of, so it gives the
+ * permission only when that is nothing.
+ */
+#ifndef LIBPLACE_H
+#define LIBPLACE_H
+
+#include "libraw.h"
+
+#define ADOPT	UMCG_TF_ADOPT
+#define LENDS	(IDLE | ADOPT)		/* its place, and it may pass on */
+#define OFFERS	(IDLE | ADOPT | FREE)	/* nobody has its place */
+
+struct places {
+	uint64_t head __attribute__((aligned(64)));
+	uint32_t slots[UMCG_MAX_SLOTS] __attribute__((aligned(64)));
+	uint32_t permission;		/* 0 or ADOPT */
+	int servers;
+	volatile bool stop;		/* servers leave when they are next told */
+};
+
+struct seat {				/* a server */
+	struct umcg_task rec __attribute__((aligned(64)));
+	struct places *places;
+	pid_t tid;
+	int nr;
+	struct guest *first, *last;	/* taken off the list, oldest first */
+	unsigned long told;		/* how often it got its place back */
+};
+
+struct guest {				/* a worker */
+	struct umcg_task rec __attribute__((aligned(64)));
+	struct places *places;
+	struct guest *next;
+	pthread_t thread;
+	pid_t tid;
+	int cpu;			/* -1: any */
+	void (*fn)(struct guest *g);
+	volatile long count;
+};
+
+void seat_register(struct seat *s, struct places *p, int nr);
+/* Takes what is on the list; NULL if there is nothing. */
+struct guest *seat_take(struct seat *s);
+/* Sleeps for work until it is RUNNING. */
+void seat_lie_down(struct seat *s);
+/* Lends its place to @g; returns when it has it back. */
+void seat_run(struct seat *s, struct guest *g);
+/* All this until places.stop; unregisters. */
+void seat_serve(struct seat *s);
+
+void guest_start(struct guest *g, struct places *p, void (*fn)(struct guest *g));
+/* Gives the place back to whoever it is of, and comes on the list. */
+void guest_yield(struct guest *g, struct seat *seats);
+/* Marks a RUNNING worker PREEMPTED and kicks it. */
+bool guest_preempt(struct guest *g);
+/* Wakes every server that sleeps, so that it sees places.stop. */
+void places_stop(struct places *p, struct seat *seats, struct umcg_task *self);
+
+#endif /* LIBPLACE_H */

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A place that passes on while a record's page cannot be written (userfaultfd): nobody
+ * waits for the page with a place in his hands, and the server is told instead.
+ */
+#include <stddef.h>
+
+#include "libfault.h"
+#include "libplace.h"
+
+static struct places places;
+static struct slow_page slow;
+static struct seat *s;
+static struct guest *g;
+static struct umcg_task me;
+static int fds[2];
+static volatile bool go;
+
+static void *serve(void *arg)
+{
+	(void)arg;
+	pin(0, 0);
+	seat_register(s, &places, 0);
+	seat_serve(s);
+	return NULL;
+}
+
+static void reads(struct guest *self)
+{
+	char c;
+
+	self->count = 1;
+	while (!go)
+		;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(read(fds[0], &c, 1), 1);
+	CHECK_STATE(&self->rec, RUNNING);
+	self->count = 2;
+}
+
+static bool blocked(void)
+{
+	return state_of(&g->rec) == BLOCKED && asleep(g->tid) && state_of(&s->rec) == OFFERS;
+}
+
+/* One of the two is in the page that will be protected. */
+static pthread_t begin(bool server)
+{
+	static struct seat seat;
+	static struct guest guest;
+	pthread_t t;
+
+	rec_init(&me, RUNNING);
+	CHECK_EQ(sys_ctl(REGISTER, &me), 0);
+	slow_written_page(&slow);
+	s = server ? (struct seat *)(slow.page + 4096) : &seat;
+	g = server ? &guest : (struct guest *)(slow.page + 4096);
+	places.servers = 1;
+	places.permission = ADOPT;
+	CHECK_EQ(pipe(fds), 0);
+	t = spawn(serve, NULL);
+	WAIT_FOR(state_of(&s->rec) == OFFERS);
+	g->cpu = 0;
+	guest_start(g, &places, reads);
+	WAIT_FOR(g->count == 1);
+	return t;
+}
+
+static void end(pthread_t t)
+{
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(write(fds[1], "x", 1), 1);
+	join(g->thread);
+	CHECK_EQ(g->count, 2);
+	places_stop(&places, s, &me);
+	join(t);
+}
+
+/* The server's word cannot be changed by who blocks: the server does it, and is told. */
+static void server_blocks(void *arg)
+{
+	pthread_t t = begin(true);
+
+	(void)arg;
+	slow_page_protect(&slow);
+	go = true;
+	slow_page_wait(&slow);
+	WAIT_FOR(state_of(&g->rec) == BLOCKED);
+	CHECK_EQ(s->rec.passes, 0);
+	slow_page_open(&slow);
+	slow_page_resume(&slow);
+	WAIT_FOR(s->told == 1);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	end(t);
+}
+
+/* ... nor by who adopts: it has taken the server out of its slot, and wakes it. */
+static void server_adopts(void *arg)
+{
+	pthread_t t = begin(true);
+
+	(void)arg;
+	go = true;
+	WAIT_FOR(blocked());
+	slow_page_protect(&slow);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	slow_page_wait(&slow);
+	CHECK_EQ(places.slots[0], 0);
+	CHECK_STATE(&s->rec, OFFERS);
+	slow_page_open(&slow);
+	slow_page_resume(&slow);
+	WAIT_FOR(s->told == 1);
+	end(t);
+}
+
+/* The worker's own record: the server has its place back while the worker waits. */
+static void worker_adopts(void *arg)
+{
+	pthread_t t = begin(false);
+
+	(void)arg;
+	go = true;
+	WAIT_FOR(blocked());
+	slow_page_protect(&slow);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	slow_page_wait(&slow);
+	WAIT_FOR(state_of(&s->rec) == OFFERS && asleep(s->tid));
+	CHECK_STATE(&g->rec, BLOCKED);
+	slow_page_open(&slow);
+	slow_page_resume(&slow);
+	end(t);
+}
+
+int main(void)
+{
+	raw_start();
+	raw_note("the server's, at a block");
+	check_exits(server_blocks, NULL, 0, "server_blocks");
+	raw_note("the server's, at an adoption");
+	check_exits(server_adopts, NULL, 0, "server_adopts");
+	raw_note("the worker's own");
+	check_exits(worker_adopts, NULL, 0, "worker_adopts");
+	return 0;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Places pass on between all kinds of transitions at once: workers that wake each other
+ * over pipes on every CPU, yield, sleep and are preempted, permissions that go, signals
+ * of servers and workers. It ends only if no wake-up is lost, after HOPS (first
+ * argument); and who is in user mode has a place.
+ */
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include "libplace.h"
+
+#define GUESTS		12
+#define TOKENS		5
+#define MAX_SERVERS	4
+
+static struct places places;
+static struct seat seats[MAX_SERVERS];
+static struct guest guests[GUESTS];
+static int ends[GUESTS][2];
+static long hops, most;
+static bool over;
+
+static void has_place(struct guest *g)
+{
+	uint32_t word = state_of(&g->rec);
+
+	if ((word & UMCG_TASK_STATE_MASK) != RUNNING)
+		FAIL("%d is in user mode with word %#x", g->tid, word);
+}
+
+static void hand_on(struct guest *g)
+{
+	uint32_t seed = g - guests + 1;
+	int me = g - guests;
+	char c;
+
+	for (;;) {
+		while (read(ends[me][0], &c, 1) != 1)
+			CHECK_EQ(errno, EINTR);
+		has_place(g);
+		if (__atomic_load_n(&over, __ATOMIC_RELAXED))
+			c = 1;
+		for (unsigned int n = raw_random(&seed) % 2000; n; n--)
+			has_place(g);
+		switch (raw_random(&seed) % 16) {
+		case 0:
+			guest_yield(g, seats);
+			has_place(g);
+			break;
+		case 1:
+			nap(raw_random(&seed) % 100000);
+			break;
+		}
+		__atomic_add_fetch(&hops, 1, __ATOMIC_RELAXED);
+		CHECK_EQ(write(ends[(me + 1) % GUESTS][1], &c, 1), 1);
+		/* The tokens that say so go once round. */
+		if (c && ++g->count == TOKENS)
+			return;
+	}
+}
+
+static void *serve(void *arg)
+{
+	struct seat *s = arg;
+
+	pin(0, (s - seats) % cpus());
+	seat_register(s, &places, s - seats);
+	seat_serve(s);
+	return NULL;
+}
+
+/* Preempts workers, takes permissions away, sends signals to whoever. */
+static void *meddle(void *arg)
+{
+	struct guest *g;
+	uint32_t seed = 99;
+	struct seat *s;
+	uint64_t word;
+
+	(void)arg;
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+		usleep(200);
+		g = &guests[raw_random(&seed) % GUESTS];
+		s = &seats[raw_random(&seed) % places.servers];
+		switch (raw_random(&seed) % 4) {
+		case 0:
+		case 1:
+			guest_preempt(g);
+			break;
+		case 2:
+			word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
+			if ((word & UMCG_TASK_STATE_MASK_FULL) == LENDS)
+				word_cas(&s->rec, word, IDLE);
+			break;
+		case 3:
+			syscall(SYS_tgkill, getpid(), raw_random(&seed) % 2 ? g->tid : s->tid,
+				SIGUSR1);
+			break;
+		}
+	}
+	return NULL;
+}
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction sa = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };
+	struct umcg_task me;
+	pthread_t threads[MAX_SERVERS], meddler;
+	unsigned long told = 0, passes = 0;
+	char c = 0;
+
+	raw_start();
+	most = raw_number(argc, argv, "HOPS", 20000);
+	sigaction(SIGUSR1, &sa, NULL);
+	basic_register(&me);
+	places.permission = ADOPT;
+	places.servers = cpus() < MAX_SERVERS ? cpus() : MAX_SERVERS;
+	for (int i = 0; i < places.servers; i++) {
+		threads[i] = spawn(serve, &seats[i]);
+		WAIT_FOR(__atomic_load_n(&places.slots[i], __ATOMIC_SEQ_CST));
+	}
+	for (int i = 0; i < GUESTS; i++) {
+		CHECK_EQ(pipe(ends[i]), 0);
+		guests[i].cpu = -1;
+	}
+	for (int i = 0; i < GUESTS; i++)
+		guest_start(&guests[i], &places, hand_on);
+	for (int i = 0; i < TOKENS; i++)
+		CHECK_EQ(write(ends[i * GUESTS / TOKENS][1], &c, 1), 1);
+	meddler = spawn(meddle, NULL);
+	WAIT_FOR(__atomic_load_n(&hops, __ATOMIC_RELAXED) >= most);
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < GUESTS; i++)
+		join(guests[i].thread);
+	join(meddler);
+	for (int i = 0; i < places.servers; i++) {
+		passes += seats[i].rec.passes;
+		told += seats[i].told;
+	}
+	places_stop(&places, seats, &me);
+	for (int i = 0; i < places.servers; i++)
+		join(threads[i]);
+	printf("    %ld hops, servers told %lu times, not told %lu times\n", hops, told, passes);
+	CHECK(passes);
+	return 0;
+}
