@@ -71,7 +71,7 @@ int main(void)
 		fprintf(stderr, "The running kernel has no UMCG (libumcg(7) says what that is).\n");
 		return 1;
 	}
-	group = umcg_create_group(UMCG_GROUP_ENABLE_PREEMPTION);
+	group = umcg_create_group(UMCG_GROUP_ENABLE_PREEMPTION | UMCG_GROUP_KEEP_PREEMPTED);
 	check(!group, "umcg_create_group");
 	check(!umcg_register_server(group, 0), "umcg_register_server");
 	for (intptr_t i = 0; i < WORKERS; i++) {

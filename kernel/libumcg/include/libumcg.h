@@ -8,11 +8,15 @@
 #ifndef LIBUMCG_H
 #define LIBUMCG_H
 
+/* Also what programs for revision 0.8 of the interface take from here. */
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <linux/umcg.h>
 
@@ -34,6 +38,13 @@ typedef intptr_t umcg_tid;	/* a task; not a kernel thread id */
 #define UMCG_GROUP_ENABLE_PREEMPTION	0x1U
 /* umcg_get_idle_worker() serves the newest idle worker first, not the oldest. */
 #define UMCG_GROUP_NEWEST_FIRST		0x2U
+/*
+ * A preempted worker stays in the hands of the server that ran it, on no list.
+ * Without the flag it is back on the list of idle workers.
+ */
+#define UMCG_GROUP_KEEP_PREEMPTED	0x4U
+/* Signals with a handler wait until a worker has a server. */
+#define UMCG_GROUP_HOLD_SIGNALS		0x8U
 /*
  * Preempt with signal @sig instead of umcg_kick(2); implies
  * UMCG_GROUP_ENABLE_PREEMPTION.
@@ -60,7 +71,9 @@ umcg_tid umcg_register_worker(umcg_t group, intptr_t tag);
 int umcg_unregister_task(void);
 
 int umcg_wait(uint64_t abs_timeout);
+int umcg_yield(void);
 int umcg_wake(umcg_tid utid, bool wf_current_cpu);
+int umcg_try_wake(umcg_tid utid, bool wf_current_cpu);
 int umcg_swap(umcg_tid next, uint64_t abs_timeout);
 
 umcg_tid umcg_get_idle_worker(bool wait);
@@ -89,6 +102,7 @@ enum umcg_trace_kind {
 	UMCG_TRACE_BLOCK,		/* seen by the server: its worker has blocked */
 	UMCG_TRACE_PREEMPTED,		/* seen by the server: its worker was preempted */
 	UMCG_TRACE_PREEMPT,		/* a worker was marked for preemption */
+	UMCG_TRACE_YIELD,		/* RUNNING -> IDLE, on the list; peer: server */
 };
 
 /* One transition. Plain data, 48 bytes, no padding. */

@@ -6,7 +6,7 @@
 
 #define SIGNAL_FLAGS	UMCG_GROUP_PREEMPT_SIGNAL(0x7f)
 #define GROUP_FLAGS	(UMCG_GROUP_ENABLE_PREEMPTION | UMCG_GROUP_NEWEST_FIRST | \
-			 SIGNAL_FLAGS)
+			 UMCG_GROUP_KEEP_PREEMPTED | UMCG_GROUP_HOLD_SIGNALS | SIGNAL_FLAGS)
 
 /* Basic tasks are in no group; for tracing they are in this one. */
 struct umcg_group umcg_basic_group;
@@ -64,13 +64,16 @@ EXPORT umcg_t umcg_create_group(uint32_t flags)
 EXPORT int umcg_destroy_group(umcg_t group)
 {
 	struct umcg_group *g = umcg_group_find(group);
-	int32_t none = 0;
+	struct umcg_thread *self = umcg_self;
 
 	if (!g)
 		return umcg_fail_caller();
-	if (!__atomic_compare_exchange_n(&g->members, &none, -1, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return umcg_fail(none < 0 ? EINVAL : EBUSY);
+	/* A handler that may have interrupted whoever holds the group's lock, which burying takes. */
+	if (self && (self->inside || (load(&self->kind) != KIND_NONE &&
+				      umcg_must_not_wait(self, load(&self->rec.state_ts)))))
+		return umcg_fail(EAGAIN);
+	if (!umcg_close_group(g))
+		return umcg_fail(load(&g->members) < 0 ? EINVAL : EBUSY);
 	umcg_group_free(g);
 	return 0;
 }

@@ -5,7 +5,7 @@
  * Workers arrive on a stack, head, which the kernel pushes to with an exchange
  * and we with a compare-and-swap. Servers take it whole and, under the group's
  * lock, put it in the order of service. The kernel links a node after it has
- * pushed it; who meets such a node gives the lock back and tries again, and
+ * pushed it; a server that meets such a node gives the lock back and tries again, and
  * whoever comes next goes on from there.
  */
 #include "idle.h"

@@ -12,7 +12,7 @@ static inline void umcg_lock_group(struct umcg_thread *self, struct umcg_group *
 {
 	unsigned int spins = 0;
 
-	self->inside = 1;
+	umcg_step_begins(self);
 	while (load(&g->lock) || __atomic_exchange_n(&g->lock, 1, __ATOMIC_ACQUIRE))
 		umcg_relax(&spins);
 }
@@ -20,7 +20,7 @@ static inline void umcg_lock_group(struct umcg_thread *self, struct umcg_group *
 static inline void umcg_unlock_group(struct umcg_thread *self, struct umcg_group *g)
 {
 	store_release(&g->lock, 0);
-	self->inside = 0;
+	umcg_step_ends(self);
 }
 
 /* Under lock. May there be workers that nobody has taken? */

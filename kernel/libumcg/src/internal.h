@@ -3,23 +3,28 @@
  * Tasks and groups, and how they may be touched.
  *
  * The state word (rec.state_ts) says who may act on a task. Its value never
- * repeats, as every change moves the timestamp, so that a compare-and-swap from
- * a value that was read also proves that nothing else has happened since: fields
+ * repeats, as every change moves the timestamp. So a compare-and-swap from a
+ * value that was read also proves that nothing else has happened since: fields
  * that are only written in certain states can be read in between.
  *
  *   worker	RUNNING			runs; @server has lent it its place
  *		BLOCKED			blocked in the kernel
  *		IDLE			on the idle list, or about to be put there by
- *					whoever (kernel or waker) made it IDLE
+ *					whoever (kernel, waker, itself) made it IDLE
  *		IDLE|HELD		taken off the list, in the hands of a server
- *		IDLE|PREEMPTED		as HELD: handed to the server that ran it
+ *		IDLE|PREEMPTED		as HELD: in the hands of the server that ran it
+ *		NONE			its thread has ended while it had no server; on
+ *					the list (or HELD) until a server that runs it
+ *					is told, see register.c
  *		IDLE|IN_WAIT		in umcg_wait() or umcg_swap(). After a timeout
  *					the kernel puts it on the idle list with that
- *					flag still set, so the node has to be looked at
+ *					flag still set, so look at the node, too
  *   server	RUNNING			runs
  *	(or basic) IDLE			sleeps; @mode says what for
- *   any	...|LOCKED		in the hands of who has set the flag: the task
- *					itself, or who is about to run it (then RUNNING)
+ *		IDLE|FREE		sleeps for work
+ *   any	...|LOCKED		in the hands of whoever has set the flag: the
+ *					task itself, or the server that runs it (then
+ *					RUNNING)
  *   any	...|QUEUED		a wake-up is pending; set by anybody, except on
  *					IDLE|LOCKED; cleared by the task itself
  *
@@ -29,7 +34,9 @@
  *   preemption, and then stands still until some server runs it. So whatever
  *   others wait for (a task it has LOCKED, a list it is half way into) a worker
  *   only does while its own word is LOCKED, which keeps the hooks away.
- * - Nobody waits for another's LOCKED while holding his own.
+ * - No task waits for another's LOCKED while its own word is LOCKED, and no
+ *   signal handler waits that has interrupted one of our functions, see
+ *   umcg_must_not_wait().
  * - The group's spinlock is only taken by servers, which no hook ever stops,
  *   and is never held across a system call.
  */
@@ -59,6 +66,8 @@
 #define LOCKED		((uint64_t)UMCG_TF_LOCKED)
 #define PREEMPTED	((uint64_t)UMCG_TF_PREEMPTED)
 #define HELD		(1ULL << 15)
+#define OWN		(1ULL << 13)	/* with LOCKED: by the task itself, in a step */
+#define FREE		((uint64_t)UMCG_TF_FREE)
 #define IN_WAIT		UMCG_UTF_WORKER_IN_WAIT
 #define QUEUED		UMCG_UTF_WAKEUP_QUEUED
 
@@ -72,62 +81,61 @@ enum umcg_kind {
 	KIND_WORKER,
 };
 
-/* What an IDLE server sleeps for; only written while it is RUNNING. */
+/*
+ * Where an IDLE server sleeps; only written while it is RUNNING. Whether it still
+ * sleeps for work its word says: FREE.
+ */
 enum umcg_mode {
 	MODE_WAIT,	/* umcg_wait(), umcg_swap(): anybody may wake it */
-	MODE_GET,	/* umcg_get_idle_worker(): who brings work may */
+	MODE_GET,	/* umcg_get_idle_worker(): anybody, and whoever brings work */
 	MODE_RUN,	/* umcg_run_worker(): only its worker, or the kernel for it */
 };
 
 /*
  * One thread, registered or not. Memory of a task is never given back, only
  * used for another thread with another @utid: a stale pointer or handle always
- * leads to a task, and @utid tells whether to the one that was meant.
+ * leads to a task, and @utid tells whether to the one that was meant. It is used
+ * again only when no list names the task any more.
  */
 struct umcg_thread {
-	struct umcg_task rec;
+	struct umcg_task rec __attribute__((aligned(64)));
 
+	/* What every call looks at. */
 	umcg_tid utid;		/* < 0: free */
 	pid_t tid;		/* 0: not registered */
 	uint8_t kind;
-	uint8_t mode;
-	/*
-	 * Worker: it waits with a timeout; as @mode. Server: its worker gave the
-	 * place back itself; as @worker.
-	 */
-	union {
-		uint8_t timed;
-		uint8_t yielded;
-	};
-	uint8_t inside;		/* a signal handler here must not wait: own thread only */
+	uint8_t mode;		/* of a server */
+	uint8_t timed;		/* worker: it waits with a timeout; as @mode */
+	uint8_t yielded;	/* server: its worker gave the place back itself */
+	uint8_t inside;		/* see umcg_must_not_wait(); own thread only */
 	struct umcg_group *group;
 	/*
-	 * Worker: the server whose place it has. Server in MODE_RUN: the worker
-	 * that has its place, as a handle, which may be stale when it is looked
-	 * at; UMCG_NONE once that worker has left. Both written by whoever has
-	 * the worker LOCKED.
+	 * Worker: the server whose place it has. Written by whoever has the worker
+	 * LOCKED, as the next one.
 	 */
-	union {
-		struct umcg_thread *server;
-		umcg_tid worker;
-	};
-	intptr_t tag;
-	/* Place in the queue of idle workers, of sleeping servers or of free tasks. */
-	union {
-		struct umcg_thread *next;
-		uint32_t next_free;
-	};
-	struct umcg_thread **pprev;
+	struct umcg_thread *server;
+	/*
+	 * Server in MODE_RUN: the worker that has its place, as a handle, which may
+	 * be stale when it is looked at; UMCG_NONE once that worker has left.
+	 */
+	umcg_tid worker;
+	struct umcg_thread *next;	/* in the ready queue or the list of sleepers */
+	struct umcg_thread **pprev;	/* in the list of sleepers, else NULL */
+
+	/* What few calls look at. */
+	intptr_t tag __attribute__((aligned(64)));
 	struct umcg_ring *ring;	/* its trace; only it writes there */
+	umcg_tid waits_for;	/* umcg_wake(): whose wake-up has to be consumed first */
+	uint32_t next_free;	/* of a free task, see pool.c */
 };
 
-_Static_assert(sizeof(struct umcg_thread) == 128, "two cache lines");
+_Static_assert(sizeof(struct umcg_thread) == 192, "three cache lines");
 
 struct umcg_group {
 	/* Written by the kernel and by wakers: lists of what has become idle. */
 	uint64_t head __attribute__((aligned(64)));	/* stack of workers */
 	uint32_t slot;		/* tid of the idle server to wake, or 0 */
-	struct umcg_thread *slot_server;	/* who @slot names; under @lock */
+	struct umcg_thread *slot_server;	/* the server that @slot names; under @lock */
 
 	/* Only servers come here: under @lock. */
 	uint32_t lock __attribute__((aligned(64)));
@@ -167,28 +175,42 @@ extern void *umcg_chunks[CHUNKS] __attribute__((visibility("hidden")));
 struct umcg_thread *umcg_thread_self(void);
 
 /* register.c */
-void umcg_leave(struct umcg_thread *self);
-void umcg_bury(struct umcg_thread *worker);
+bool umcg_leave(struct umcg_thread *self);
+void umcg_bury(struct umcg_thread *self, struct umcg_group *g, struct umcg_thread *t);
+bool umcg_close_group(struct umcg_group *g);
+
+/* cancel.c; the sleeping itself: cancel.h */
+void umcg_end_wait(struct umcg_thread *self);
 
 /* wait.c */
-int umcg_sleep_server(struct umcg_thread *self, pid_t next, uint64_t timeout);
-int umcg_sleep_worker(struct umcg_thread *self, pid_t next, uint64_t timeout);
 int umcg_consume(struct umcg_thread *self, uint64_t s);
 int umcg_wait_failed(struct umcg_thread *self, int error);
 void umcg_release_server(struct umcg_thread *server, uint64_t now);
 
 /* wake.c */
 int umcg_wake_thread(struct umcg_thread *self, struct umcg_thread *t,
-		     umcg_tid utid, bool this_cpu);
+		     umcg_tid utid, bool this_cpu, bool may_wait);
 void umcg_sys_wake(struct umcg_thread *self, pid_t tid, bool this_cpu);
 
 /* idle.c */
 void umcg_push_idle(struct umcg_group *g, struct umcg_thread *w);
 void umcg_idle_reset(struct umcg_group *g);
 
+/* put.c */
+int umcg_give_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid);
+
+/* run.c */
+umcg_tid umcg_place_is_back(struct umcg_thread *self);
+
+/* preempt.c */
+void umcg_interrupt_worker(struct umcg_thread *w, struct umcg_thread *server);
+
 /* sleepers.c */
+void umcg_end_sleep(struct umcg_thread *self, struct umcg_group *g);
+void umcg_leave_sleepers(struct umcg_thread *self, struct umcg_group *g,
+			 struct umcg_thread *t);
 void umcg_nudge(struct umcg_thread *self, struct umcg_group *g);
-void umcg_relay(struct umcg_thread *self, struct umcg_group *g);
+void umcg_relay_now(struct umcg_thread *self, struct umcg_group *g);
 
 /* spin.c */
 void umcg_relax(unsigned int *spins);
@@ -200,6 +222,7 @@ void umcg_trace_emit(struct umcg_thread *subject, enum umcg_trace_kind kind,
 /* query.c */
 int umcg_fail(int error);
 int umcg_fail_caller(void);
+int umcg_refuse(enum umcg_kind kind);
 
 /* The task that @utid names, or NULL. */
 static inline struct umcg_thread *umcg_find(umcg_tid utid)
@@ -230,14 +253,23 @@ static inline struct umcg_thread *umcg_caller(void)
 	return likely(self && load(&self->kind) != KIND_NONE) ? self : NULL;
 }
 
-/* The word after @old: new @flags, and a timestamp that is always later. */
+/* A stamp at most this far ahead of the clock (1 ms) is one that was bumped. */
+#define STAMP_AHEAD_SHIFT	16
+
+/*
+ * The word after @old: new @flags, and a timestamp that is always another one. A
+ * stamp that is far ahead of the clock is one from long ago: they come round
+ * after 13 days.
+ */
 static inline uint64_t umcg_word(uint64_t old, uint64_t flags, uint64_t now_ns)
 {
 	uint64_t stamp = now_ns >> UMCG_STATE_TIMESTAMP_GRANULARITY
 				<< (64 - UMCG_STATE_TIMESTAMP_BITS);
 
 	old &= ~FLAGS;
-	return ((int64_t)(stamp - old) > 0 ? stamp : old + TICK) | flags;
+	if (!((old - stamp) / TICK >> STAMP_AHEAD_SHIFT))
+		stamp = old + TICK;
+	return stamp | flags;
 }
 
 /* Change the word from *@old to @new; *@old is updated if it was another one. */
@@ -258,6 +290,12 @@ static inline bool umcg_change(struct umcg_thread *t, uint64_t *old,
 	return umcg_exchange(t, old, umcg_word(*old, flags, now_ns));
 }
 
+/* Flags of a server with word @s that is made RUNNING. */
+static inline uint64_t umcg_awake(uint64_t s)
+{
+	return (s & FLAGS & ~(STATE | FREE)) | RUNNING;
+}
+
 /* As umcg_change(), for flags alone: the time stays, but for the one unit. */
 static inline bool umcg_mark(struct umcg_thread *t, uint64_t *old, uint64_t flags)
 {
@@ -265,36 +303,93 @@ static inline bool umcg_mark(struct umcg_thread *t, uint64_t *old, uint64_t flag
 }
 
 /*
- * Clear LOCKED, which the caller has set. Others may queue a wake-up in the same
- * moment, so it is one atomic addition. Returns the word as it was.
+ * Clear LOCKED, or other @flags, which the caller has set. Others may queue a
+ * wake-up in the same moment, so it is one atomic addition. Returns the word as it
+ * was.
  */
-static inline uint64_t umcg_unlock(struct umcg_thread *t)
+static inline uint64_t umcg_clear(struct umcg_thread *t, uint64_t flags)
 {
-	return __atomic_fetch_add(&t->rec.state_ts, TICK - LOCKED, __ATOMIC_SEQ_CST);
+	return __atomic_fetch_add(&t->rec.state_ts, TICK - flags, __ATOMIC_SEQ_CST);
 }
 
 /*
- * Keep the hooks away from the calling worker. False: nothing to undo, as the
- * caller is no worker, or a signal handler that interrupted a transition.
+ * The caller begins, ends a step that a signal handler must not wait for: it
+ * holds something, or is half way into a transition. Steps nest.
+ */
+static inline void umcg_step_begins(struct umcg_thread *self)
+{
+	self->inside++;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static inline void umcg_step_ends(struct umcg_thread *self)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	self->inside--;
+}
+
+/*
+ * Is the caller, whose word is @own, a signal handler that has interrupted one of
+ * our functions, or a worker that has no server? Then whoever it would wait for
+ * may be waiting for it: such calls fail with EAGAIN. So is a thread that is no
+ * task, see umcg_refuse().
+ */
+static inline bool umcg_must_not_wait(const struct umcg_thread *self, uint64_t own)
+{
+	return (own & (STATE | LOCKED)) != RUNNING || self->inside;
+}
+
+/*
+ * Keep the hooks away from the calling worker, which has begun a step; and, in a
+ * signal handler of a worker that has no server, keep away any server that would
+ * run it. False: nothing to undo, as the caller is no worker, or has interrupted a
+ * transition of its own.
  */
 static inline bool umcg_lock_self(struct umcg_thread *self)
 {
 	uint64_t s = load(&self->rec.state_ts);
+	unsigned int spins = 0;
 
 	if (self->kind != KIND_WORKER)
 		return false;
-	do {
-		if ((s & (STATE | LOCKED)) != RUNNING)
+	for (;;) {
+		if (likely(!(s & LOCKED))) {
+			if ((s & STATE) != RUNNING && (s & STATE) != IDLE)
+				return false;
+			if (umcg_mark(self, &s, (s & FLAGS) | LOCKED | OWN))
+				return true;
+		} else if ((s & (STATE | OWN)) == RUNNING) {
+			/* A server that is about to run us: it waits for nobody. */
+			umcg_relax(&spins);
+			s = load(&self->rec.state_ts);
+		} else {
 			return false;
-	} while (!umcg_mark(self, &s, (s & FLAGS) | LOCKED));
-	return true;
+		}
+	}
 }
 
 static inline void umcg_unlock_self(struct umcg_thread *self, bool locked)
 {
 	/* A kick that came while LOCKED was set has been ignored: take it now. */
-	if (locked && unlikely(umcg_unlock(self) & PREEMPTED))
+	if (locked && unlikely(umcg_clear(self, LOCKED | OWN) & PREEMPTED))
 		umcg_sys_kick(0, self->tid);
+}
+
+/*
+ * The word of @w, which @utid named and which has to be a worker of the caller's
+ * group, in *@s as soon as @w is not on its way to sleep. Returns 0 or EINVAL.
+ */
+static inline int umcg_settled_word(struct umcg_thread *self, struct umcg_thread *w,
+				    umcg_tid utid, unsigned int *spins, uint64_t *s)
+{
+	for (;; umcg_relax(spins)) {
+		*s = load_acquire(&w->rec.state_ts);
+		if (unlikely(load_acquire(&w->kind) != KIND_WORKER ||
+			     load(&w->utid) != utid || load(&w->group) != self->group))
+			return EINVAL;
+		if (likely((*s & (STATE | LOCKED)) != (IDLE | LOCKED)))
+			return 0;
+	}
 }
 
 /* Is this IDLE|IN_WAIT worker on the idle list, as its time was up? */
@@ -324,6 +419,17 @@ static inline void umcg_trace(struct umcg_thread *subject, enum umcg_trace_kind 
 static inline pid_t umcg_tid_of(struct umcg_thread *t)
 {
 	return t ? load(&t->tid) : 0;
+}
+
+/*
+ * A server has been busy elsewhere. Servers sleep, and none of them is in the slot:
+ * the last one taken out of it has not run yet, and perhaps cannot. The caller sees
+ * to what that one would have done.
+ */
+static inline void umcg_relay(struct umcg_thread *self, struct umcg_group *g)
+{
+	if (unlikely(!load(&g->slot) && load(&g->sleepers)))
+		umcg_relay_now(self, g);
 }
 
 #endif /* LIBUMCG_INTERNAL_H */

@@ -12,7 +12,7 @@
 
 #include "internal.h"
 
-#define FREE	INTPTR_MIN
+#define UNUSED	INTPTR_MIN
 
 #define GROUP_CHUNK_SHIFT	4
 #define GROUP_CHUNK_SIZE	(1U << GROUP_CHUNK_SHIFT)
@@ -88,9 +88,9 @@ static void push(struct stack *stack, uint32_t index, uint32_t *link)
 }
 
 /*
- * A free entry keeps the index of the next one where its list link is. The link
- * of an entry that another thread has taken meanwhile may be nonsense: then the
- * count has moved and the exchange fails.
+ * A free entry keeps the index of the next one. That of an entry that another
+ * thread has taken meanwhile may be nonsense: then the count has moved and the
+ * exchange fails.
  */
 static uint32_t *thread_link(uint32_t index)
 {
@@ -159,6 +159,7 @@ struct umcg_thread *umcg_thread_alloc(void)
 	store(&t->pprev, NULL);
 	store(&t->group, &umcg_basic_group);
 	store(&t->tag, 0);
+	t->inside = 0;
 	store_release(&t->utid, next_handle(index, load(&t->utid)));
 	return t;
 }
@@ -167,7 +168,7 @@ void umcg_thread_free(struct umcg_thread *t)
 {
 	uint32_t index = (uint32_t)load(&t->utid) - 1;
 
-	store_release(&t->utid, load(&t->utid) | FREE);
+	store_release(&t->utid, load(&t->utid) | UNUSED);
 	push(&free_threads, index, &t->next_free);
 }
 
@@ -195,6 +196,6 @@ void umcg_group_free(struct umcg_group *g)
 {
 	uint32_t index = (uint32_t)load(&g->handle) - 1;
 
-	store_release(&g->handle, load(&g->handle) | FREE);
+	store_release(&g->handle, load(&g->handle) | UNUSED);
 	push(&free_groups, index, &g->next_free);
 }

@@ -5,6 +5,20 @@
 #include "internal.h"
 
 /*
+ * The calling server, @server, wants its place back from @w. Once is not always
+ * enough: a worker that is LOCKED just now is left alone.
+ */
+void umcg_interrupt_worker(struct umcg_thread *w, struct umcg_thread *server)
+{
+	uint64_t s = load_acquire(&w->rec.state_ts);
+
+	if ((s & (STATE | LOCKED)) != RUNNING || load(&w->server) != server)
+		return;
+	if ((s & PREEMPTED) || umcg_mark(w, &s, (s & FLAGS) | PREEMPTED))
+		umcg_sys_kick(0, load(&w->tid));
+}
+
+/*
  * Mark first, then interrupt. A worker that is LOCKED ignores the interruption
  * and looks at the mark when it unlocks; one that blocks or waits meanwhile is
  * off its server anyway.

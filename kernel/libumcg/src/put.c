@@ -6,22 +6,19 @@
  * Becoming plain IDLE the worker is ours to put on the list: others take it for
  * listed. Until it is pushed nobody finds it, and we do not sleep in between.
  */
-static int release(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid)
+int umcg_give_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid)
 {
 	unsigned int spins = 0;
 	uint64_t s;
 
 	for (;; umcg_relax(&spins)) {
-		s = load_acquire(&w->rec.state_ts);
-		if (unlikely(load_acquire(&w->kind) != KIND_WORKER ||
-			     load(&w->utid) != utid || load(&w->group) != self->group))
+		if (umcg_settled_word(self, w, utid, &spins, &s))
 			return EINVAL;
-		if ((s & (STATE | LOCKED)) == (IDLE | LOCKED))
-			continue;	/* on its way to sleep */
-		if ((s & STATE) != IDLE || !(s & (HELD | PREEMPTED)))
+		/* NONE: whoever takes it from the list is told that it has ended. */
+		if (((s & STATE) != IDLE && (s & STATE) != NONE) || !(s & (HELD | PREEMPTED)))
 			return EBUSY;
-		if (umcg_mark(w, &s, IDLE | (s & QUEUED))) {
-			umcg_trace(w, UMCG_TRACE_WAKE, s & FLAGS, IDLE | (s & QUEUED),
+		if (umcg_mark(w, &s, s & (STATE | QUEUED))) {
+			umcg_trace(w, UMCG_TRACE_WAKE, s & FLAGS, s & (STATE | QUEUED),
 				   self->tid, 0);
 			umcg_push_idle(self->group, w);
 			return 0;
@@ -31,18 +28,18 @@ static int release(struct umcg_thread *self, struct umcg_thread *w, umcg_tid uti
 
 EXPORT int umcg_put_idle_worker(umcg_tid worker)
 {
-	struct umcg_thread *self = umcg_caller(), *w;
+	struct umcg_thread *self = umcg_self, *w;
 	int error;
 
-	if (unlikely(!self))
-		return umcg_fail_caller();
+	if (unlikely(!self || self->kind != KIND_SERVER ||
+		     umcg_must_not_wait(self, load(&self->rec.state_ts))))
+		return umcg_refuse(KIND_SERVER);
 	w = umcg_find(worker);
-	if (unlikely(!w || self->kind != KIND_SERVER || self->inside ||
-		     (load(&self->rec.state_ts) & STATE) != RUNNING))
+	if (unlikely(!w))
 		return umcg_fail(EINVAL);
-	self->inside = 1;
-	error = release(self, w, worker);
-	self->inside = 0;
+	umcg_step_begins(self);
+	error = umcg_give_back(self, w, worker);
+	umcg_step_ends(self);
 	if (error)
 		return umcg_fail(error);
 	umcg_nudge(self, self->group);

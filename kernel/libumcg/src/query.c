@@ -19,6 +19,16 @@ COLD int umcg_fail_caller(void)
 	return umcg_fail(umcg_enabled() ? EINVAL : ENOSYS);
 }
 
+/* Sets errno to why the calling thread may not call what is for tasks of @kind, or for all. */
+COLD int umcg_refuse(enum umcg_kind kind)
+{
+	struct umcg_thread *self = umcg_caller();
+
+	if (!self)
+		return umcg_fail_caller();
+	return umcg_fail(kind != KIND_NONE && self->kind != kind ? EINVAL : EAGAIN);
+}
+
 EXPORT uint64_t umcg_get_task_state(umcg_tid utid)
 {
 	struct umcg_thread *t = umcg_find(utid);
@@ -29,7 +39,7 @@ EXPORT uint64_t umcg_get_task_state(umcg_tid utid)
 		return NONE;
 	}
 	s = load_acquire(&t->rec.state_ts);
-	return s & FLAGS & ~HELD;
+	return s & FLAGS & ~(HELD | FREE | OWN);
 }
 
 EXPORT void umcg_set_task_tag(umcg_tid utid, intptr_t tag)

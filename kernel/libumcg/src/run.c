@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* umcg_run_worker(): a server lends its place. */
-#include "internal.h"
+#include "cancel.h"
+
+#define HAS_ENDED	(-1)
 
 /*
  * Make @w, which @utid named, RUNNING|LOCKED: it is ours. Returns its flags as
- * they were in *@flags.
+ * they were in *@flags; an error; or HAS_ENDED, without a server to tell.
  */
 static int claim(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
 		 uint64_t now, uint64_t *flags)
@@ -13,15 +15,11 @@ static int claim(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
 	uint64_t s;
 
 	for (;; umcg_relax(&spins)) {
-		s = load_acquire(&w->rec.state_ts);
-		if (unlikely(load_acquire(&w->kind) != KIND_WORKER ||
-			     load(&w->utid) != utid || load(&w->group) != self->group))
+		if (unlikely(umcg_settled_word(self, w, utid, &spins, &s)))
 			return EINVAL;
-		if ((s & (STATE | LOCKED)) == (IDLE | LOCKED))
-			continue;	/* on its way to sleep */
-		if ((s & STATE) != IDLE)
-			return EBUSY;
-		/* Who may be run: held, handed back to us, or waiting. */
+		if (unlikely((s & STATE) != IDLE))
+			return (s & (STATE | HELD)) == (NONE | HELD) ? HAS_ENDED : EBUSY;
+		/* What may be run: held, handed back to us, or waiting. */
 		if (!(s & (HELD | PREEMPTED)) && (!(s & IN_WAIT) || umcg_is_listed(w)))
 			return EBUSY;
 		if (umcg_change(w, &s, RUNNING | LOCKED | (s & QUEUED), now)) {
@@ -34,7 +32,7 @@ static int claim(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
 /*
  * Is @w in the hands of @self because it was preempted? The state alone does not
  * tell: a worker that has blocked here may have been run by another server since,
- * and be preempted there. Who runs it writes @server first, so what we see of it
+ * and be preempted there. Whoever runs it writes @server first, so what we see of it
  * is at least as new as the state.
  */
 static bool preempted_here(struct umcg_thread *self, struct umcg_thread *w)
@@ -69,75 +67,136 @@ EXPORT bool umcg_is_preempted(umcg_tid worker)
 	return self && w && self->kind == KIND_SERVER && preempted_here(self, w);
 }
 
-EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
+static COLD void trace_lend(struct umcg_thread *self, struct umcg_thread *w, uint64_t flags)
 {
-	struct umcg_thread *self = umcg_caller(), *w;
-	uint64_t now, s, flags;
-	umcg_tid utid;
-	int error;
+	umcg_trace_emit(self, UMCG_TRACE_LEND, RUNNING, IDLE, load(&w->tid), 0);
+	umcg_trace_emit(w, UMCG_TRACE_RUN, flags, RUNNING | (flags & QUEUED), self->tid, 0);
+}
 
-	if (unlikely(!self)) {
-		umcg_fail_caller();
-		return UMCG_NONE;
-	}
-	s = load(&self->rec.state_ts);
-	w = umcg_find(worker);
-	if (unlikely(!w || self->kind != KIND_SERVER || self->inside ||
-		     (s & STATE) != RUNNING)) {
-		errno = EINVAL;
-		return UMCG_NONE;
-	}
-	now = umcg_get_time_ns();
-	self->inside = 1;
-	error = claim(self, w, worker, now, &flags);
-	if (unlikely(error)) {
-		self->inside = 0;
-		errno = error;
-		return UMCG_NONE;
-	}
+/*
+ * Lend the place of @self to @w, which claim() has made ours: both links and our
+ * own word first, then it may run, block and wake us.
+ */
+static void lend(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
+		 uint64_t flags, uint64_t now)
+{
+	uint64_t s = load(&self->rec.state_ts);
 
-	/* Both links and our own word first, then it may run, block and wake us. */
 	store(&w->server, self);
 	store(&w->rec.next_tid, (uint32_t)self->tid);
-	store(&self->worker, worker);
+	store(&self->worker, utid);
 	store(&self->yielded, 0);
 	store(&self->mode, MODE_RUN);
 	while (!umcg_change(self, &s, (s & FLAGS & ~STATE) | IDLE, now))
 		;
-	self->inside = 0;
-	umcg_trace(self, UMCG_TRACE_LEND, RUNNING, IDLE, load(&w->tid), 0);
-	umcg_trace(w, UMCG_TRACE_RUN, flags, RUNNING | (flags & QUEUED), self->tid, 0);
+	if (umcg_traced(self->group))
+		trace_lend(self, w, flags);
 	store(&self->rec.next_tid, (uint32_t)load(&w->tid));
-	umcg_unlock(w);
+	umcg_clear(w, LOCKED);
+}
 
-	/* Signal handlers run, but the place is only ours again when it is given back. */
-	umcg_sys_wait(UMCG_WAIT_CLOCK_MONOTONIC, 0);
+/* Signal handlers run, but the place is only ours again when it is given back. */
+static void wait_for_place(struct umcg_thread *self)
+{
+	umcg_wait_guarded(self, 0);
 	while (unlikely((load_acquire(&self->rec.state_ts) & STATE) != RUNNING)) {
 		store(&self->rec.next_tid, 0);
-		umcg_sys_wait(UMCG_WAIT_CLOCK_MONOTONIC, 0);
+		umcg_wait_guarded(self, 0);
 	}
 	store(&self->rec.next_tid, 0);
+}
 
-	utid = load(&self->worker);
-	w = umcg_find(utid);
-	if (umcg_traced(self->group))
-		trace_return(self, w);
+/*
+ * The calling server has its place back from @w, which has been preempted, or
+ * whose thread has ended. False: there is no such worker any more.
+ */
+static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid)
+{
+	struct umcg_group *g = self->group;
+
 	/*
 	 * Its last server tidies up after a worker whose thread has just ended. In
 	 * this order: one that has only blocked here may meanwhile have been run by
 	 * another server, and have ended there.
 	 */
-	if (unlikely(w && (load_acquire(&w->rec.state_ts) & STATE) == NONE &&
-		     load(&w->server) == self)) {
-		umcg_bury(w);
-		utid = UMCG_NONE;
+	if ((load_acquire(&w->rec.state_ts) & (STATE | HELD)) == NONE &&
+	    load(&w->server) == self && !umcg_is_listed(w)) {
+		umcg_bury(self, g, w);
+		return false;
 	}
-	/*
-	 * A worker that came back while we had it on may have taken a server out
-	 * of the slot in vain, if that got up and lay down again in that moment.
-	 */
+	/* A group that does not ask to keep preempted workers has them on the list. */
+	if (!(load(&g->flags) & UMCG_GROUP_KEEP_PREEMPTED) && preempted_here(self, w)) {
+		umcg_step_begins(self);
+		if (!umcg_give_back(self, w, utid))
+			umcg_nudge(self, g);
+		umcg_step_ends(self);
+	}
+	return true;
+}
+
+/*
+ * The calling server has its place back. Returns who had it last, or UMCG_NONE if
+ * that worker has left.
+ */
+static inline umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w,
+				     umcg_tid started)
+{
+	umcg_tid utid = load(&self->worker);
+	uint64_t s;
+
+	/* @w is where @started was found, which is where it is if it has not gone. */
+	if (unlikely(!w || utid != started || load_acquire(&w->utid) != utid))
+		w = umcg_find(utid);
+
+	store(&self->mode, MODE_WAIT);
+	if (umcg_traced(self->group))
+		trace_return(self, w);
+	if (w) {
+		s = load_acquire(&w->rec.state_ts);
+		if (unlikely((s & STATE) == NONE || (s & PREEMPTED)) && !tidy_up(self, w, utid))
+			utid = UMCG_NONE;
+	}
 	umcg_relay(self, self->group);
-	if (unlikely(!utid))
-		errno = 0;
 	return utid;
+}
+
+/* The same for a server that is cancelled. */
+umcg_tid umcg_place_is_back(struct umcg_thread *self)
+{
+	return place_is_back(self, NULL, UMCG_NONE);
+}
+
+EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
+{
+	struct umcg_thread *self = umcg_self, *w;
+	uint64_t now, flags;
+	int error = EINVAL;
+
+	if (unlikely(!self || self->kind != KIND_SERVER ||
+		     umcg_must_not_wait(self, load(&self->rec.state_ts)))) {
+		umcg_refuse(KIND_SERVER);
+		return UMCG_NONE;
+	}
+	w = umcg_find(worker);
+	if (likely(w)) {
+		now = umcg_get_time_ns();
+		umcg_step_begins(self);
+		error = claim(self, w, worker, now, &flags);
+		if (likely(!error))
+			lend(self, w, worker, flags, now);
+		umcg_step_ends(self);
+	}
+	if (unlikely(error)) {
+		if (error == HAS_ENDED) {
+			umcg_bury(self, self->group, w);
+			error = 0;
+		}
+		errno = error;
+		return UMCG_NONE;
+	}
+	wait_for_place(self);
+	worker = place_is_back(self, w, worker);
+	if (unlikely(!worker))
+		errno = 0;
+	return worker;
 }

@@ -1,22 +1,32 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Servers that find no work sleep, listed in sleepers. The tid of one of them is
- * in slot: who brings work (kernel or waker) takes it out and wakes that server.
+ * in slot: whoever brings work (kernel or waker) takes it out and wakes that server.
  * One server is woken for one piece of work, and what else there is to do is
- * passed on:
+ * passed on. What must hold, and who sees to it:
  *
- * - A server that has been woken, or leaves for any other reason, first puts the
- *   next sleeper into the slot, then looks for work.
- * - A server that takes a worker and sees that there are more, wakes whoever is
- *   in the slot.
+ * 1. A server is in the slot only while it sleeps for work: IDLE|FREE. Only its own
+ *    word says whether it does. A late look at the slot never wakes a server that
+ *    meanwhile runs a worker; whoever has taken one out wakes it if it sleeps
+ *    for work, however often it has got up meanwhile.	umcg_nudge(), the kernel
+ * 2. Work is published before the slot is read, and the slot filled before work
+ *    is looked for, both sequentially consistent: one side sees the other.
+ *						umcg_nudge(), sleep_for_work()
+ * 3. While there is work and a sleeper, some server is awake that will take care of
+ *    both. A server that was woken, or that leaves for any other reason, first
+ *    puts the next sleeper into the slot, then looks for work. A server that takes
+ *    a worker and sees that there are more, wakes whoever is in the slot.
+ *						take(), umcg_relay()
+ * 4. A server that does not sleep any more is neither in sleepers nor in the slot
+ *    when it does anything else, so that its memory can be used again.
+ *						umcg_end_sleep()
  *
- * So while there is work and a sleeper, some server is on its way that will take
- * care of both. Work is published before the slot is read, and the slot filled
- * before work is looked for, both sequentially consistent: one side sees the
- * other. A server is in the slot only while it sleeps for work, and only its own
- * word says whether it does: a late look at the slot never wakes a server that
- * meanwhile runs a worker.
+ * 3 is as good as the server that is awake: while the system does not let it run
+ * (a signal handler, a debugger, a task of higher priority), others sleep on, until
+ * a server comes back from its worker and sees it: umcg_relay() in run.c.
+ * umcg_get_idle_worker(3) says so.
  */
+#include "cancel.h"
 #include "idle.h"
 
 static void list_sleeper(struct umcg_group *g, struct umcg_thread *t)
@@ -51,7 +61,7 @@ static void fill_slot(struct umcg_group *g)
 	if (load(&g->slot))
 		return;
 	while ((t = g->sleepers)) {
-		if ((load(&t->rec.state_ts) & STATE) == IDLE) {
+		if (load(&t->rec.state_ts) & FREE) {
 			store_release(&g->slot_server, t);
 			__atomic_store_n(&g->slot, (uint32_t)t->tid, __ATOMIC_SEQ_CST);
 			return;
@@ -61,52 +71,60 @@ static void fill_slot(struct umcg_group *g)
 }
 
 /*
+ * Take the server out of the slot. NULL if it is empty. While a tid stands there
+ * @slot_server is whose it is. That a thread has ended without leaving the slot
+ * should not be, but nobody shall wait here for ever if it has.
+ */
+static struct umcg_thread *take_from_slot(struct umcg_group *g)
+{
+	uint32_t tid = __atomic_load_n(&g->slot, __ATOMIC_SEQ_CST);
+	struct umcg_thread *t;
+	bool there;
+
+	while (tid) {
+		t = load_acquire(&g->slot_server);
+		there = t && (uint32_t)load(&t->tid) == tid;
+		/* Another one may have been stored in between: then the slot has changed. */
+		if (!there && __atomic_load_n(&g->slot, __ATOMIC_SEQ_CST) == tid)
+			there = t == load_acquire(&g->slot_server);
+		if (there &&
+		    __atomic_compare_exchange_n(&g->slot, &tid, 0, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_RELAXED))
+			return t;
+		tid = __atomic_load_n(&g->slot, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/*
  * Wake the server in the slot, if there is one: there is work. The caller is
- * LOCKED if it is a worker. Having taken a server out of the slot we must not
- * give up on it: it is woken if it still sleeps for work, however often it has
- * got up meanwhile. (The kernel, which does not know what a server sleeps for,
- * gives up; run.c makes good for that.)
+ * LOCKED if it is a worker.
  */
 void umcg_nudge(struct umcg_thread *self, struct umcg_group *g)
 {
-	uint8_t inside = self->inside;
 	struct umcg_thread *t;
-	uint32_t tid;
 	uint64_t s;
 
-	self->inside = 1;
-	do {
-		tid = __atomic_load_n(&g->slot, __ATOMIC_SEQ_CST);
-		if (!tid)
-			goto out;
-		t = load_acquire(&g->slot_server);
-		/* Not the same: one was stored in between. */
-	} while (!t || (uint32_t)load(&t->tid) != tid ||
-		 !__atomic_compare_exchange_n(&g->slot, &tid, 0, false, __ATOMIC_SEQ_CST,
-					      __ATOMIC_RELAXED));
-
+	umcg_step_begins(self);
+	t = take_from_slot(g);
 	/* By now it may even be another thread's task, which has another tid. */
-	s = load_acquire(&t->rec.state_ts);
-	while ((s & STATE) == IDLE && load(&t->mode) == MODE_GET) {
+	s = t ? load_acquire(&t->rec.state_ts) : RUNNING;
+	while (s & FREE) {
 		pid_t sleeper = load(&t->tid);
 
-		if (umcg_change(t, &s, (s & FLAGS & ~STATE) | RUNNING,
-				umcg_get_time_ns())) {
+		if (umcg_change(t, &s, umcg_awake(s), umcg_get_time_ns())) {
 			umcg_sys_wake(self, sleeper, false);
 			break;
 		}
 	}
-out:
-	self->inside = inside;
+	umcg_step_ends(self);
 }
 
-/* A server has been busy elsewhere: is everything as the rules above want it? */
-void umcg_relay(struct umcg_thread *self, struct umcg_group *g)
+/* Put a server that sleeps into the slot, and wake it if there is work. */
+void umcg_relay_now(struct umcg_thread *self, struct umcg_group *g)
 {
 	bool work;
 
-	if (likely(load(&g->slot) || !load(&g->sleepers)))
-		return;
 	umcg_lock_group(self, g);
 	fill_slot(g);
 	work = umcg_has_work(g);
@@ -149,48 +167,68 @@ static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
 }
 
 /*
- * Go IDLE and into the list of sleepers. False: a wake-up was queued, which is
- * consumed. IDLE comes before the slot, as who finds us there wakes us only then.
+ * Become IDLE and go into the list of sleepers. False: a wake-up was queued, which is
+ * consumed. IDLE comes before the slot, as whoever finds us there wakes us only then.
  */
 static bool begin_sleep(struct umcg_thread *self, struct umcg_group *g)
 {
-	uint64_t now = umcg_get_time_ns(), s = load(&self->rec.state_ts);
+	uint64_t now = umcg_get_time_ns(), s;
+	bool sleeps = false;
 
+	umcg_step_begins(self);
+	s = load(&self->rec.state_ts);
 	store(&self->mode, MODE_GET);
 	store(&self->rec.next_tid, 0);
 	do {
 		if (s & QUEUED) {
 			umcg_consume(self, s);
-			return false;
+			goto out;
 		}
-	} while (!umcg_change(self, &s, IDLE, now));
+	} while (!umcg_change(self, &s, IDLE | FREE, now));
 	umcg_trace(self, UMCG_TRACE_SLEEP, RUNNING, IDLE, 0, 0);
 
 	umcg_lock_group(self, g);
 	list_sleeper(g, self);
 	fill_slot(g);
 	umcg_unlock_group(self, g);
-	return true;
+	sleeps = true;
+out:
+	umcg_step_ends(self);
+	return sleeps;
 }
 
 /*
- * Awake, for whatever reason: RUNNING, off the list and out of the slot. The slot
- * comes last and under lock: who fills it may have seen us IDLE a moment ago, and
- * a server that stays there when it leaves is in the way of all the others.
+ * Server @t, the caller or one whose thread has ended, is off the list and out of
+ * the slot. The slot under lock: whoever fills it may have seen @t IDLE a moment ago,
+ * and a server that stays there is in the way of all the others.
  */
-static void end_sleep(struct umcg_thread *self, struct umcg_group *g)
+void umcg_leave_sleepers(struct umcg_thread *self, struct umcg_group *g,
+			 struct umcg_thread *t)
 {
-	uint32_t tid = (uint32_t)self->tid;
-	uint64_t s = load_acquire(&self->rec.state_ts);
+	uint32_t tid = (uint32_t)load(&t->tid);
+	bool locked;
 
-	while ((s & STATE) == IDLE &&
-	       !umcg_change(self, &s, (s & FLAGS & ~STATE) | RUNNING, umcg_get_time_ns()))
-		;
+	umcg_step_begins(self);
+	locked = umcg_lock_self(self);
 	umcg_lock_group(self, g);
-	unlist_sleeper(self);
+	unlist_sleeper(t);
 	__atomic_compare_exchange_n(&g->slot, &tid, 0, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_RELAXED);
 	umcg_unlock_group(self, g);
+	umcg_unlock_self(self, locked);
+	umcg_step_ends(self);
+}
+
+/* Awake, for whatever reason: RUNNING, off the list and out of the slot. */
+void umcg_end_sleep(struct umcg_thread *self, struct umcg_group *g)
+{
+	uint64_t s = load_acquire(&self->rec.state_ts);
+
+	while ((s & STATE) == IDLE &&
+	       !umcg_change(self, &s, umcg_awake(s), umcg_get_time_ns()))
+		;
+	umcg_leave_sleepers(self, g, self);
+	store(&self->mode, MODE_WAIT);
 	umcg_trace(self, UMCG_TRACE_WAKE, IDLE, RUNNING, 0, 0);
 }
 
@@ -208,24 +246,20 @@ static int sleep_for_work(struct umcg_thread *self, struct umcg_group *g)
 	work = umcg_has_work(g);
 	umcg_unlock_group(self, g);
 	while (!work && !ret && (load_acquire(&self->rec.state_ts) & STATE) == IDLE)
-		ret = umcg_sys_wait(UMCG_WAIT_CLOCK_MONOTONIC, 0);
-	end_sleep(self, g);
+		ret = umcg_wait_guarded(self, 0);
+	umcg_end_sleep(self, g);
 	return (int)-ret;
 }
 
 EXPORT umcg_tid umcg_get_idle_worker(bool wait)
 {
-	struct umcg_thread *self = umcg_caller(), *w;
+	struct umcg_thread *self = umcg_self, *w;
 	struct umcg_group *g;
 	int error = 0;
 
-	if (unlikely(!self)) {
-		umcg_fail_caller();
-		return UMCG_NONE;
-	}
-	if (unlikely(self->kind != KIND_SERVER || self->inside ||
-		     (load(&self->rec.state_ts) & STATE) != RUNNING)) {
-		errno = EINVAL;
+	if (unlikely(!self || self->kind != KIND_SERVER ||
+		     umcg_must_not_wait(self, load(&self->rec.state_ts)))) {
+		umcg_refuse(KIND_SERVER);
 		return UMCG_NONE;
 	}
 	g = self->group;
@@ -237,7 +271,7 @@ EXPORT umcg_tid umcg_get_idle_worker(bool wait)
 		if (!wait || error)
 			break;
 		/*
-		 * A queued wake-up is consumed, and must end this call: who sent it
+		 * A queued wake-up is consumed, and must end this call: its sender
 		 * may wait for that. A worker that came meanwhile is the next call's.
 		 */
 		if (!begin_sleep(self, g)) {

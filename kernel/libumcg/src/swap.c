@@ -1,41 +1,47 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* umcg_swap(): wake one and wait, as one switch. */
-#include "internal.h"
+#include "cancel.h"
 
 /* The general case: the two steps one after the other. */
 static int wake_and_wait(struct umcg_thread *self, struct umcg_thread *t, umcg_tid utid,
 			 uint64_t abs_timeout)
 {
-	if (umcg_wake_thread(self, t, utid, true))
+	if (umcg_wake_thread(self, t, utid, true, true))
 		return -1;
 	return umcg_wait(abs_timeout);
 }
+
+#define TRY_AGAIN	1	/* @t is not as it was: nothing has been done */
 
 /*
  * Servers. @t, with word @s, waits. It is made RUNNING first, though it sleeps
  * until our system call: should it be up already (it was interrupted) and swap
  * back before we are IDLE, that wake-up is queued and we do not sleep.
  */
-static int swap_server(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
-		       uint64_t abs_timeout, bool *done)
+static inline __attribute__((always_inline))
+int swap_server(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
+		uint64_t abs_timeout)
 {
 	uint64_t now = umcg_get_time_ns(), own = load(&self->rec.state_ts);
 	pid_t tid = load(&t->tid);
 
-	*done = umcg_change(t, &s, RUNNING, now);
-	if (!*done)
-		return 0;
+	umcg_step_begins(self);
+	if (unlikely(!umcg_change(t, &s, RUNNING, now))) {
+		umcg_step_ends(self);
+		return TRY_AGAIN;
+	}
 	umcg_trace(t, UMCG_TRACE_WAKE, IDLE, RUNNING, self->tid, 0);
 	store(&self->mode, MODE_WAIT);
 	do {
-		if (own & QUEUED) {
+		if (unlikely(own & QUEUED)) {
 			umcg_sys_wake(self, tid, true);
-			self->inside = 0;
-			return umcg_wait(abs_timeout);	/* consumes it */
+			umcg_step_ends(self);
+			return umcg_consume(self, own);
 		}
 	} while (!umcg_change(self, &own, IDLE, now));
 	umcg_trace(self, UMCG_TRACE_SWAP, RUNNING, IDLE, tid, abs_timeout);
-	self->inside = 0;
+	store(&self->rec.next_tid, (uint32_t)tid);
+	umcg_step_ends(self);
 	return umcg_sleep_server(self, tid, abs_timeout);
 }
 
@@ -44,30 +50,28 @@ static int swap_server(struct umcg_thread *self, struct umcg_thread *t, uint64_t
  * stop us then with @t half way. If @t is not to be had after all we come back;
  * waiting for it here could be waiting for one that swaps with us.
  */
-static int swap_worker(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
-		       uint64_t abs_timeout, bool *done)
+static inline __attribute__((always_inline))
+int swap_worker(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
+		uint64_t abs_timeout)
 {
-	uint64_t now = umcg_get_time_ns(), own = load(&self->rec.state_ts);
+	uint64_t now = umcg_get_time_ns(), own = load(&self->rec.state_ts), back;
 	struct umcg_thread *server;
 	pid_t tid = load(&t->tid);
 
-	*done = false;
 	store(&self->timed, abs_timeout != 0);
 	do {
-		if ((own & (STATE | LOCKED)) != RUNNING || (own & QUEUED))
-			return 0;
+		if (unlikely((own & (STATE | LOCKED | QUEUED)) != RUNNING))
+			return TRY_AGAIN;
 	} while (!umcg_change(self, &own, IDLE | LOCKED | IN_WAIT, now));
 
-	if (!umcg_change(t, &s, RUNNING | LOCKED, now)) {
+	if (unlikely(!umcg_change(t, &s, RUNNING | LOCKED, now))) {
 		/* A preemption that we had seen is still wanted. */
-		uint64_t back = load(&self->rec.state_ts);
-
+		back = load(&self->rec.state_ts);
 		umcg_change(self, &back, RUNNING | (own & PREEMPTED), now);
 		if (own & PREEMPTED)
 			umcg_sys_kick(0, self->tid);
-		return 0;
+		return TRY_AGAIN;
 	}
-	*done = true;
 
 	/* The server's place goes to @t. */
 	server = load(&self->server);
@@ -77,58 +81,84 @@ static int swap_worker(struct umcg_thread *self, struct umcg_thread *t, uint64_t
 	store(&t->rec.next_tid, (uint32_t)umcg_tid_of(server));
 	store(&server->rec.next_tid, (uint32_t)tid);
 	store(&server->worker, load(&t->utid));
-	umcg_unlock(t);
-	self->inside = 0;
+	umcg_clear(t, LOCKED);
 	return umcg_sleep_worker(self, tid, abs_timeout);
 }
 
-/* Does @t, with word @s, sleep in umcg_wait() or umcg_swap()? */
+/* Does @t, IDLE with word @s, sleep in umcg_wait() or umcg_swap()? */
 static inline bool waits(struct umcg_thread *t, bool worker, uint64_t s)
 {
-	if ((s & (STATE | QUEUED)) != IDLE)
-		return false;
-	return worker ? (s & IN_WAIT) && !umcg_is_listed(t) :
-			load(&t->mode) == MODE_WAIT;
+	return worker ? (s & IN_WAIT) && !umcg_is_listed(t) : load(&t->mode) == MODE_WAIT;
 }
 
-EXPORT int umcg_swap(umcg_tid next, uint64_t abs_timeout)
+/* Whatever there may be, as often as the other task has to be looked at. */
+static COLD int swap(umcg_tid next, uint64_t abs_timeout)
 {
 	struct umcg_thread *self = umcg_caller(), *t;
 	unsigned int spins = 0;
 	uint64_t own, s;
-	bool worker, done;
 	uint8_t kind;
+	bool worker;
 	int ret;
 
-	if (unlikely(!self))
+	if (!self)
 		return umcg_fail_caller();
 	worker = self->kind == KIND_WORKER;
 
 	for (;; umcg_relax(&spins)) {
 		own = load(&self->rec.state_ts);
-		if (unlikely((own & (STATE | LOCKED)) != RUNNING || self->inside))
-			return umcg_fail(EINVAL);
+		if (umcg_must_not_wait(self, own))
+			return umcg_fail(EAGAIN);
 		t = umcg_find(next);
-		if (unlikely(!t))
+		if (!t)
 			return umcg_fail(ESRCH);
 		s = load_acquire(&t->rec.state_ts);
 		kind = load_acquire(&t->kind);
-		if (unlikely(load(&t->utid) != next || kind == KIND_NONE))
+		if (load(&t->utid) != next || kind == KIND_NONE || (s & STATE) == NONE)
 			return umcg_fail(ESRCH);
-		if (unlikely(t == self || worker != (kind == KIND_WORKER) ||
-			     (worker && load(&t->group) != self->group)))
+		if (t == self || worker != (kind == KIND_WORKER) ||
+		    (worker && load(&t->group) != self->group))
 			return umcg_fail(EINVAL);
 
 		if ((s & (STATE | LOCKED)) == (IDLE | LOCKED))
 			continue;
-		if ((own & QUEUED) || !waits(t, worker, s))
+		if ((own & QUEUED) || (s & (STATE | QUEUED)) != IDLE || !waits(t, worker, s))
 			return wake_and_wait(self, t, next, abs_timeout);
 
-		self->inside = 1;
-		ret = worker ? swap_worker(self, t, s, abs_timeout, &done) :
-			       swap_server(self, t, s, abs_timeout, &done);
-		self->inside = 0;
-		if (done)
-			return likely(!ret) ? 0 : umcg_wait_failed(self, ret);
+		ret = worker ? swap_worker(self, t, s, abs_timeout) :
+			       swap_server(self, t, s, abs_timeout);
+		if (ret != TRY_AGAIN)
+			return !ret ? 0 : umcg_wait_failed(self, ret);
 	}
+}
+
+/* The common case, a task that waits, on the shortest way; all else is swap()'s. */
+EXPORT int umcg_swap(umcg_tid next, uint64_t abs_timeout)
+{
+	struct umcg_thread *self = umcg_self, *t = umcg_find(next);
+	uint64_t own, s;
+	int ret;
+
+	if (unlikely(!self || !t))
+		return swap(next, abs_timeout);
+	own = load(&self->rec.state_ts);
+	s = load_acquire(&t->rec.state_ts);
+	/* Words like these have only tasks that are registered, and two of them. */
+	if (unlikely((own & (STATE | LOCKED | QUEUED)) != RUNNING || self->inside ||
+		     (s & (STATE | LOCKED | QUEUED)) != IDLE || load(&t->utid) != next))
+		return swap(next, abs_timeout);
+
+	if (self->kind == KIND_WORKER) {
+		if (unlikely(load_acquire(&t->kind) != KIND_WORKER ||
+			     load(&t->group) != self->group || !waits(t, true, s)))
+			return swap(next, abs_timeout);
+		ret = swap_worker(self, t, s, abs_timeout);
+	} else {
+		if (unlikely(load_acquire(&t->kind) == KIND_WORKER || !waits(t, false, s)))
+			return swap(next, abs_timeout);
+		ret = swap_server(self, t, s, abs_timeout);
+	}
+	if (likely(!ret))
+		return 0;
+	return ret == TRY_AGAIN ? swap(next, abs_timeout) : umcg_wait_failed(self, ret);
 }

@@ -4,7 +4,7 @@
  * another implementation of the same ABI can take the place of sys.c.
  *
  * Every function returns what the system call returns, errors as -errno; none
- * touches errno. All are async-signal-safe.
+ * touches errno. All are async-signal-safe, and but for two no cancellation points.
  */
 #ifndef LIBUMCG_SYS_H
 #define LIBUMCG_SYS_H
@@ -13,9 +13,19 @@
 #include <sys/types.h>
 #include <linux/umcg.h>
 
+/*
+ * How workers are registered. Preempted ones the kernel leaves to their server:
+ * that keeps them or puts them on the list, as the group says.
+ */
+#define UMCG_REGISTER_WORKER	(UMCG_CTL_REGISTER | UMCG_CTL_WORKER | UMCG_CTL_KEEP_PREEMPTED)
+
 long umcg_sys_ctl(uint32_t flags, struct umcg_task *self);
 long umcg_sys_wait(uint32_t flags, uint64_t abs_timeout);
+/* Cancellation points; the stack is unwound from in there, see cancel.c. */
+long umcg_sys_ctl_cancellable(uint32_t flags, struct umcg_task *self);
+long umcg_sys_wait_cancellable(uint32_t flags, uint64_t abs_timeout);
 long umcg_sys_kick(uint32_t flags, pid_t tid);
 long umcg_sys_tgkill(pid_t pid, pid_t tid, int sig);
+void umcg_sys_nap(uint64_t ns);
 
 #endif /* LIBUMCG_SYS_H */

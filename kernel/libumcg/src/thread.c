@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* The calling thread's task: from first use to the end of the thread, and fork(). */
+#include <limits.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -7,18 +8,32 @@
 #include "ring.h"
 
 __thread struct umcg_thread *umcg_self;
+/* How often the destructor has run: what is the last time is the system's to say. */
+static __thread unsigned int rounds;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static bool key_made;
 
-/* A thread that ends registered leaves properly, so its server is told. */
+/*
+ * A thread that ends registered leaves properly, so its server is told: in the
+ * last round of destructors, as those of others may wait, or block.
+ */
 static void thread_ends(void *thread)
 {
 	struct umcg_thread *self = thread;
 
-	if (load(&self->kind) != KIND_NONE)
-		umcg_leave(self);
+	if (++rounds < PTHREAD_DESTRUCTOR_ITERATIONS && !pthread_setspecific(key, self))
+		return;
+	rounds = PTHREAD_DESTRUCTOR_ITERATIONS;
+	if (load(&self->kind) != KIND_NONE) {
+		/* Cancelled, or ended in a signal handler, in the middle of something. */
+		if (self->inside || (load_acquire(&self->rec.state_ts) & (STATE | LOCKED)) !=
+				    RUNNING)
+			umcg_end_wait(self);
+		if (!umcg_leave(self))
+			return;
+	}
 	umcg_self = NULL;
 	umcg_thread_free(self);
 }
@@ -40,6 +55,8 @@ static void forked(void)
 		store(&t->kind, KIND_NONE);
 		store(&t->tid, 0);
 		store(&t->group, &umcg_basic_group);
+		store(&t->pprev, NULL);
+		store(&t->waits_for, UMCG_NONE);
 		store(&t->rec.state_ts, NONE);
 		t->inside = 0;
 		if (t != umcg_self)
@@ -65,7 +82,8 @@ struct umcg_thread *umcg_thread_self(void)
 	if (likely(self))
 		return self;
 	pthread_once(&once, make_key);
-	if (!key_made)
+	/* After the last round nobody would take back what the thread gets now. */
+	if (!key_made || rounds == PTHREAD_DESTRUCTOR_ITERATIONS)
 		return NULL;
 	self = umcg_thread_alloc();
 	if (!self)

@@ -43,8 +43,10 @@ static uint64_t word_time(uint64_t s, uint64_t now)
 		return 0;
 	ago = ((now >> UMCG_STATE_TIMESTAMP_GRANULARITY) -
 	       (s >> (64 - UMCG_STATE_TIMESTAMP_BITS))) & STAMP_MASK;
-	/* A bumped stamp can be ahead of the clock. */
-	return ago > STAMP_MASK / 2 ? now : now - (ago << UMCG_STATE_TIMESTAMP_GRANULARITY);
+	/* A bumped stamp can be ahead of the clock, see umcg_word(). */
+	if (ago >= STAMP_MASK - (1ULL << STAMP_AHEAD_SHIFT))
+		return now;
+	return now - (ago << UMCG_STATE_TIMESTAMP_GRANULARITY);
 }
 
 /* Is @arg of that kind a state word, of which the reader wants the time? */
@@ -81,8 +83,8 @@ COLD void umcg_trace_emit(struct umcg_thread *subject, enum umcg_trace_kind kind
 		.cpu = sched_getcpu(),
 		.peer = peer,
 		.kind = kind,
-		.old_state = (uint32_t)(old & ~HELD),
-		.new_state = (uint32_t)(new & ~HELD),
+		.old_state = (uint32_t)(old & ~(HELD | FREE | OWN)),
+		.new_state = (uint32_t)(new & ~(HELD | FREE | OWN)),
 		.arg = arg_is_word(kind) ? word_time(arg, now) : arg,
 	};
 	memcpy(words, &record, sizeof(words));

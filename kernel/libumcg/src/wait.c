@@ -1,54 +1,37 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* umcg_wait(), and how tasks sleep. */
-#include "internal.h"
+/* umcg_wait(), umcg_yield(), and how tasks sleep. */
+#include "cancel.h"
 
 /*
- * The calling server or basic task, IDLE, sleeps until its word is RUNNING; with
- * @next, that thread is switched to. Returns 0, or -EINTR, -ETIMEDOUT with the
- * word RUNNING again, unless a wake-up came first: then it counts.
+ * The sleep of umcg_sleep_server() has ended with @ret, and the word is @s, not
+ * RUNNING.
  */
-int umcg_sleep_server(struct umcg_thread *self, pid_t next, uint64_t timeout)
+COLD int umcg_slept_server(struct umcg_thread *self, uint64_t s, long ret, uint64_t timeout)
 {
-	uint64_t s;
-	long ret;
-
-	for (;;) {
-		store(&self->rec.next_tid, (uint32_t)next);
-		ret = umcg_sys_wait(UMCG_WAIT_CLOCK_MONOTONIC, timeout);
-		s = load_acquire(&self->rec.state_ts);
-		if (likely((s & STATE) == RUNNING))
-			return 0;
-		/* @next has been woken. Or it has ended: nobody to wake any more. */
-		next = 0;
-		if (ret == 0 || ret == -ESRCH || ret == -EPERM)
-			continue;
-		do {
-			if ((s & STATE) == RUNNING)
-				return 0;
-		} while (!umcg_change(self, &s, (s & FLAGS & ~STATE) | RUNNING,
-				      umcg_get_time_ns()));
-		return (int)ret;
+	while ((s & STATE) != RUNNING) {
+		/* The thread to switch to has been woken. Or it has ended: nobody to wake. */
+		if (ret == 0 || ret == -ESRCH || ret == -EPERM) {
+			store(&self->rec.next_tid, 0);
+			ret = umcg_wait_guarded(self, timeout);
+			s = load_acquire(&self->rec.state_ts);
+		} else if (umcg_change(self, &s, umcg_awake(s), umcg_get_time_ns())) {
+			return (int)ret;
+		}
 	}
+	return 0;
 }
 
-/*
- * The calling worker, IDLE|LOCKED, switches to @next and sleeps until some
- * server runs it. Returns 0 or -ETIMEDOUT. Whoever runs it has set its server.
- */
-int umcg_sleep_worker(struct umcg_thread *self, pid_t next, uint64_t timeout)
+/* The sleep of umcg_sleep_worker() has ended with @ret, perhaps too early. */
+COLD int umcg_slept_worker(struct umcg_thread *self, long ret, uint64_t timeout)
 {
-	bool late = false;
-	long ret;
+	bool late = ret == -ETIMEDOUT;
 
-	store(&self->rec.next_tid, (uint32_t)next);
-	for (;;) {
-		ret = umcg_sys_wait(UMCG_WAIT_CLOCK_MONOTONIC, timeout);
-		late |= ret == -ETIMEDOUT;
-		if (likely((load_acquire(&self->rec.state_ts) & STATE) == RUNNING))
-			return late ? -ETIMEDOUT : 0;
+	while ((load_acquire(&self->rec.state_ts) & STATE) != RUNNING) {
 		/* The thread to switch to has ended. Somebody else will run us. */
 		store(&self->rec.next_tid, 0);
+		late |= umcg_wait_guarded(self, timeout) == -ETIMEDOUT;
 	}
+	return late ? -ETIMEDOUT : 0;
 }
 
 /* The caller, a LOCKED worker, gives @server, IDLE in MODE_RUN, its place back. */
@@ -56,7 +39,7 @@ void umcg_release_server(struct umcg_thread *server, uint64_t now)
 {
 	uint64_t s = load(&server->rec.state_ts);
 
-	while (!umcg_change(server, &s, (s & FLAGS & ~STATE) | RUNNING, now))
+	while (!umcg_change(server, &s, umcg_awake(s), now))
 		;
 }
 
@@ -87,20 +70,20 @@ COLD int umcg_wait_failed(struct umcg_thread *self, int error)
 /* Either RUNNING -> IDLE, or a queued wake-up is consumed. Never both. */
 EXPORT int umcg_wait(uint64_t abs_timeout)
 {
-	struct umcg_thread *self = umcg_caller(), *server;
+	struct umcg_thread *self = umcg_self, *server;
 	uint64_t now, s;
 	bool worker;
 	pid_t tid;
 	int ret;
 
 	if (unlikely(!self))
-		return umcg_fail_caller();
+		return umcg_refuse(KIND_NONE);
 	worker = self->kind == KIND_WORKER;
 	now = umcg_get_time_ns();
 	s = load(&self->rec.state_ts);
 	do {
-		if (unlikely((s & (STATE | LOCKED)) != RUNNING || self->inside))
-			return umcg_fail(EINVAL);
+		if (unlikely(umcg_must_not_wait(self, s)))
+			return umcg_refuse(KIND_NONE);
 		if (s & QUEUED)
 			return umcg_consume(self, s);
 		if (worker)
@@ -112,7 +95,7 @@ EXPORT int umcg_wait(uint64_t abs_timeout)
 	if (worker) {
 		/* LOCKED, so nobody touches us and the server is still ours. */
 		server = load(&self->server);
-		tid = umcg_tid_of(server);
+		tid = load(&server->tid);
 		umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE | IN_WAIT, tid, abs_timeout);
 		store(&server->yielded, 1);
 		umcg_release_server(server, now);
@@ -122,4 +105,35 @@ EXPORT int umcg_wait(uint64_t abs_timeout)
 		ret = umcg_sleep_server(self, 0, abs_timeout);
 	}
 	return likely(!ret) ? 0 : umcg_wait_failed(self, ret);
+}
+
+/*
+ * IDLE and on the list like a worker that has been woken, only that it puts
+ * itself there; LOCKED until the kernel has switched, as for umcg_wait(). Who
+ * takes it off the list meanwhile waits for that before running it.
+ */
+EXPORT int umcg_yield(void)
+{
+	struct umcg_thread *self = umcg_self, *server;
+	uint64_t now, s;
+	pid_t tid;
+
+	if (unlikely(!self || self->kind != KIND_WORKER))
+		return umcg_refuse(KIND_WORKER);
+	now = umcg_get_time_ns();
+	s = load(&self->rec.state_ts);
+	do {
+		if (unlikely(umcg_must_not_wait(self, s)))
+			return umcg_refuse(KIND_WORKER);
+	} while (!umcg_change(self, &s, IDLE | LOCKED | (s & QUEUED), now));
+
+	server = load(&self->server);
+	tid = load(&server->tid);
+	umcg_trace(self, UMCG_TRACE_YIELD, RUNNING | (s & QUEUED), IDLE | (s & QUEUED), tid, 0);
+	umcg_push_idle(self->group, self);
+	umcg_nudge(self, self->group);
+	store(&server->yielded, 1);
+	umcg_release_server(server, now);
+	umcg_sleep_worker(self, tid, 0);
+	return 0;
 }

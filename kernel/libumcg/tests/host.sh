@@ -2,17 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 # host.sh OBJECTS HEADERS: what can be checked without the patched kernel. The library is installed into
 # a scratch folder and used from there as others would use it; on a kernel without UMCG it must say so.
-set -eu
-LC_ALL=C.UTF-8
-export LC_ALL
-objects=$1 headers=$2
-src=$(cd "$(dirname "$0")/.." && pwd)
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-trap 'exit 1' INT TERM HUP
-
-fail() { echo "FAIL $*" >&2; exit 1; }
-pass() { echo "PASS $*"; }
+. "$(dirname "$0")/host-lib.sh"
 
 for tool in pkg-config man; do
 	command -v $tool >/dev/null || fail "missing $tool (Debian packages pkg-config, man-db)"
@@ -33,27 +23,26 @@ for page in $(cat "$scratch/map"); do
 done
 pass "$(wc -l <"$scratch/map") functions in map, header, library, man pages"
 
-for page in "$src"/man/*; do
-	said=$(MANWIDTH=80 man --warnings -l "$page" 2>&1 >"$scratch/page")
-	[ -z "$said" ] && [ -s "$scratch/page" ] || fail "$page: ${said:-empty}"
-done
-pass "man pages without warnings"
+man_pages
 
 # Installed, copied, compiled by pkg-config.
 make -s --no-print-directory -C "$src" install O="$objects" HEADERS="$headers" PREFIX="$scratch/usr" >&2
 PKG_CONFIG_PATH=$scratch/usr/lib/pkgconfig
 export PKG_CONFIG_PATH
 flags=$(pkg-config --cflags libumcg)
-for language in "c -std=c11" "c++ -std=c++11" "c++ -std=c++20"; do
-	# shellcheck disable=SC2086
-	printf '#include <libumcg.h>\nint main(void) { return umcg_enabled(); }\n' |
-		${CC:-gcc} -x $language -Wall -Wextra -Wpedantic -Werror $flags -c -o /dev/null - ||
-		fail "the header as $language"
-done
+# shellcheck disable=SC2086
+header_compiles libumcg $flags
 cp -r "$src/examples" "$scratch/copy"
 make -s --no-print-directory -C "$scratch/copy" O="$scratch/shared"
 make -s --no-print-directory -C "$scratch/copy" O="$scratch/static" STATIC=1
 pass "headers in C and C++, examples copied and compiled by pkg-config, shared and static"
+
+# A program may close the library while threads live that have used it.
+${CC:-gcc} -std=c11 -Wall -Wextra -Werror -pthread -o "$scratch/dlclose" "$src/tests/host_dlclose.c" -ldl
+"$scratch/dlclose" "$objects/libumcg.so" || fail "dlclose: exit code $?"
+pass "the library closed before a thread ends that has used it"
+"$objects/tests/lib_stamp" || fail "lib_stamp: exit code $?"
+pass "lib_stamp"
 
 # On this machine's own kernel.
 "$objects/tests/lib_nosys" || fail "lib_nosys: exit code $?"

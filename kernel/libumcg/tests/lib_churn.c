@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * One worker, taken and put back again and again by servers that nobody needs,
- * while those that sleep get up, lie down, are disturbed, and leave. When that
+ * while those that sleep wake up, go to sleep, are disturbed, and leave. When that
  * stops the worker is on the list and must be run: by one of the servers that are
  * left, which sleep. Those that have left stay away until then, and the churning
  * server does nothing more: nothing helps but what has been done before.

@@ -2,7 +2,7 @@
 // C++ can read the headers and call the library.
 #include <libumcg.h>
 
-static_assert(sizeof(umcg_task) == 64 && alignof(umcg_task) == 64, "one cache line");
+static_assert(sizeof(umcg_task) == 64, "one cache line");
 static_assert(sizeof(umcg_trace_record) == 48, "no padding");
 
 int main()

@@ -16,6 +16,8 @@ static void not_registered(void)
 	CHECK(umcg_get_task_state(self) == UMCG_TASK_NONE, "registered");
 	CHECK_CALL(umcg_wait(0), EINVAL);
 	CHECK_CALL(umcg_wake(self, false), EINVAL);
+	CHECK_CALL(umcg_try_wake(self, false), EINVAL);
+	CHECK_CALL(umcg_yield(), EINVAL);
 	CHECK_CALL(umcg_swap(self, 0), EINVAL);
 	CHECK_CALL(umcg_unregister_task(), EINVAL);
 	CHECK_NONE(umcg_get_idle_worker(false), EINVAL);

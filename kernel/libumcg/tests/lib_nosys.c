@@ -82,6 +82,8 @@ int main(void)
 	CHECK_CALL(umcg_unregister_task(), ENOSYS);
 	CHECK_CALL(umcg_wait(0), ENOSYS);
 	CHECK_CALL(umcg_wake(self, false), ENOSYS);
+	CHECK_CALL(umcg_try_wake(self, false), ENOSYS);
+	CHECK_CALL(umcg_yield(), ENOSYS);
 	CHECK_CALL(umcg_swap(self, 0), ENOSYS);
 	CHECK_NONE(umcg_get_idle_worker(true), ENOSYS);
 	CHECK_NONE(umcg_run_worker(self), ENOSYS);

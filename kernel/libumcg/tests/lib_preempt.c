@@ -2,48 +2,35 @@
 /* Preemption of workers that spin, block and swap; by the kick and by a signal. */
 #include <signal.h>
 
-#include "util.h"
+#include "laps.h"
 
-#define WORKERS	4
+#define WORKERS	LAPS_WORKERS
 
 static struct place place;
-static atomic_int entered, at_work, registered, lap[WORKERS];
-static atomic_intptr_t utids[WORKERS];
+static atomic_int at_work, registered;
 static long rounds;
 
 static int enter(void)
 {
-	int me = entered++;
+	int me = laps_enter(place.group);
 
-	utids[me] = umcg_get_utid();
-	at_work++;
-	test_task(umcg_register_worker(place.group, 0));
 	registered++;
 	return me;
 }
 
 static void leave(int me)
 {
-	utids[me] = UMCG_NONE;
 	at_work--;
-	CHECK_CALL(umcg_unregister_task(), 0);
+	laps_leave(me);
 }
 
-/*
- * Nobody starts a lap before all have ended the last: without preemption, never. Relaxed: for
- * more ThreadSanitizer locks the variable, and a worker that is preempted there keeps that.
- */
+/* Without preemption, never. */
 static void *spinner(void *arg)
 {
 	int me = enter();
 
 	(void)arg;
-	for (int i = 1; i <= rounds; i++) {
-		atomic_store_explicit(&lap[me], i, memory_order_relaxed);
-		for (int other = 0; other < WORKERS; other++)
-			while (atomic_load_explicit(&lap[other], memory_order_relaxed) < i)
-				;
-	}
+	laps_spin(me, rounds);
 	leave(me);
 	return NULL;
 }
@@ -74,7 +61,7 @@ static void *swapper(void *arg)
 	if (me)
 		CHECK_CALL(umcg_wait(0), 0);
 	for (int i = 0; i < 20 * rounds; i++) {
-		umcg_tid next = utids[(me + 1) % WORKERS];
+		umcg_tid next = laps_utid[(me + 1) % WORKERS];
 
 		CHECK(turn % WORKERS == me, "turn of %ld, not of %d", turn % WORKERS, me);
 		turn++;
@@ -127,17 +114,17 @@ static void run(const char *name, uint32_t flags, void *(*worker)(void *arg))
 	long took = 0, lost = 0;
 
 	place_begin(&place, flags, WORKERS);
-	entered = at_work = registered = 0;
+	at_work = WORKERS;
+	registered = 0;
 	turn = 0;
-	for (int i = 0; i < WORKERS; i++) {
-		lap[i] = 0;
+	laps_begin();
+	for (int i = 0; i < WORKERS; i++)
 		threads[i] = test_spawn(worker, NULL);
-	}
-	test_await(&at_work, WORKERS);
+	test_await(&laps_entered, WORKERS);
 	server = test_spawn(fair_server, NULL);
 	/* Not registered: any thread may preempt. */
 	for (int i = 0; preemptible(worker) && at_work > 0; i = (i + 1) % WORKERS) {
-		umcg_tid utid = utids[i];
+		umcg_tid utid = laps_utid[i];
 
 		if (!utid)
 			continue;
@@ -178,8 +165,8 @@ int main(int argc, char **argv)
 		const char *name;
 		uint32_t flags;
 	} ways[] = {
-		{ "kick", UMCG_GROUP_ENABLE_PREEMPTION },
-		{ "signal", UMCG_GROUP_PREEMPT_SIGNAL(SIGURG) },
+		{ "kick", UMCG_GROUP_ENABLE_PREEMPTION | UMCG_GROUP_KEEP_PREEMPTED },
+		{ "signal", UMCG_GROUP_PREEMPT_SIGNAL(SIGURG) | UMCG_GROUP_KEEP_PREEMPTED },
 	};
 
 	test_begin(argc, argv);

@@ -208,7 +208,8 @@ int main(int argc, char **argv)
 {
 	test_begin(argc, argv);
 	for (long n = test_size("ROUNDS", 1, 100); n; n--) {
-		group = umcg_create_group(UMCG_GROUP_ENABLE_PREEMPTION);
+		group = umcg_create_group(UMCG_GROUP_ENABLE_PREEMPTION |
+					  UMCG_GROUP_KEEP_PREEMPTED);
 		gone = 0;
 		order();
 		wakes();

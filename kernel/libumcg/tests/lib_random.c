@@ -127,7 +127,7 @@ static void play(int me, bool worker, atomic_int *left)
 	utids[me] = umcg_get_utid();
 	while (!over)
 		act(me, worker, &seed);
-	/* Nobody shall wake us any more; who is about to is waited for. */
+	/* Nobody shall wake us any more; we wait for a waker that is about to. */
 	if (!atomic_compare_exchange_strong(&permit[me], &yes, false)) {
 		CHECK_CALL(umcg_wait(0), 0);
 		waits++;
@@ -205,7 +205,7 @@ int main(int argc, char **argv)
 
 	workers_left = WORKERS;
 	basics_left = BASICS;
-	place_begin(&place, UMCG_GROUP_ENABLE_PREEMPTION, WORKERS);
+	place_begin(&place, UMCG_GROUP_ENABLE_PREEMPTION | UMCG_GROUP_KEEP_PREEMPTED, WORKERS);
 	for (intptr_t i = 0; i < TASKS; i++)
 		threads[i] = i < WORKERS ? test_spawn(worker, NULL) :
 					   test_spawn(basic, (void *)(i - WORKERS));

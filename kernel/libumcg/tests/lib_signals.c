@@ -204,7 +204,7 @@ static void wait_here(int sig)
 	(void)sig;
 	if (!umcg_wait(1) || errno == ETIMEDOUT)
 		allowed++;
-	else if (errno == EINVAL)
+	else if (errno == EAGAIN)
 		refused++;
 	else
 		FAIL("umcg_wait in a handler");

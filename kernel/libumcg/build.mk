@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+# Read by this folder's Makefile and by ../sched's, after SRC, the folder, and VERSION and SONAME, the library's:
+# what make is called with, flags, and how a library is installed.
+O ?= build
+HEADERS ?=
+SAN ?=
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+DESTDIR ?=
+CFLAGS ?= -O2 -g
+INSTALL ?= install
+
+SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -static-libasan -static-libubsan
+SAN_tsan := -fsanitize=thread -static-libtsan
+ifneq ($(SAN),)
+ifeq ($(SAN_$(SAN)),)
+$(error SAN=$(SAN): it has to be asan or tsan)
+endif
+endif
+
+# LIB: libumcg's folder, where that is another one.
+INCLUDES := -I$(SRC)include $(if $(LIB),-I$(LIB)include) $(if $(HEADERS),-I$(HEADERS)/include)
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread $(INCLUDES) $(SAN_$(SAN)) $(CFLAGS)
+LIB_CFLAGS := $(ALL_CFLAGS) -fPIC -fvisibility=hidden -fno-plt
+
+# $(call install_library,NAME): static and shared, and its pkg-config file.
+define install_library
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(INSTALL) -m 644 $(O)/$(1).a $(DESTDIR)$(LIBDIR)/
+	$(INSTALL) -m 755 $(O)/$(SONAME) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/$(1).so
+	sed -e 's,@PREFIX@,$(PREFIX),' -e 's,@LIBDIR@,$(LIBDIR),' -e 's,@VERSION@,$(VERSION),' \
+		$(SRC)$(1).pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/$(1).pc
+endef
