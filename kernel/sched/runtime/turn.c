@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/* Threads become ready, their turns begin and end. All of it under the lock. */
+#include "internal.h"
+
+void be_ready(struct runtime *rt, struct thread *t, enum umcg_why why)
+{
+	if (unlikely(atomic_load_explicit(&t->wishes.changed, memory_order_relaxed))) {
+		grant_wishes(t);
+		begin_noted(t, 0);
+	}
+	t->pub.state = UMCG_SCHED_READY;
+	t->pub.ready_ns = rt->base.now_ns;
+	t->passed = rt->turns;
+	rt->base.ready++;
+	rt->version++;
+	t->next_arrived = NULL;
+	*rt->arrived_end = t;
+	rt->arrived_end = &t->next_arrived;
+	emit(rt, UMCG_SCHED_EVENT_READY, t, t->pub.server, why, 0);
+	policy_ready(rt, t, why);
+}
+
+/*
+ * @task came off the idle list and is in our hands. If it has a turn, that is over,
+ * though its server has not said so yet.
+ */
+void arrive(struct runtime *rt, umcg_tid task)
+{
+	struct thread *t = (struct thread *)umcg_get_task_tag(task);
+	enum umcg_why why = UMCG_WHY_WOKEN;
+
+	if (t->pub.state == UMCG_SCHED_RUNNING)
+		end_turn(rt, t, UMCG_WHY_BLOCKED);
+	if (t->pub.state == UMCG_SCHED_NONE) {
+		why = UMCG_WHY_NEW;
+		t->pub.request_ns = rt->base.now_ns;
+	}
+	be_ready(rt, t, why);
+}
+
+void take_arrivals(struct runtime *rt)
+{
+	umcg_tid task;
+
+	while ((task = umcg_get_idle_worker(false)) != UMCG_NONE)
+		arrive(rt, task);
+}
+
+/* Bookkeeping of a wait that ends now. */
+static void count_wait(struct runtime *rt, struct thread *t)
+{
+	uint64_t waited = rt->base.now_ns - t->pub.ready_ns;
+
+	count(&t->stats.ready_ns, waited);
+	count(&rt->stats.ready_ns, waited);
+	if (unlikely(waited > t->stats.longest_ready_ns)) {
+		store(&t->stats.longest_ready_ns, waited);
+		if (waited > rt->stats.longest_ready_ns)
+			store(&rt->stats.longest_ready_ns, waited);
+	}
+}
+
+void begin_turn(struct runtime *rt, struct server *server, struct thread *t)
+{
+	uint64_t now = rt->base.now_ns;
+
+	t->pub.state = UMCG_SCHED_RUNNING;
+	t->pub.server = server->index;
+	t->pub.turn_ns = now;
+	t->turn++;
+	rt->turns++;
+	rt->base.ready--;
+	rt->base.running[server->index] = &t->pub;
+	rt->seated++;
+	server->since_ns = now;
+	server->retry = false;
+	atomic_store_explicit(&server->asked, 0, memory_order_relaxed);
+	atomic_store_explicit(&t->yields, false, memory_order_relaxed);
+	count_wait(rt, t);
+	if (unlikely(t->pub.flags & UMCG_THREAD_DROPPED) &&
+	    !atomic_exchange_explicit(&t->dropped, true, memory_order_relaxed))
+		count(&rt->stats.dropped, 1);
+	emit(rt, UMCG_SCHED_EVENT_RUN, t, server->index, 0, now - t->pub.ready_ns);
+
+	server->slice_ns = policy_slice(rt, t);
+	server->slice_end = server->slice_ns ? now + server->slice_ns : NEVER;
+	if (server->slice_ns)
+		timer_notice(rt, server->slice_end);
+}
+
+static void count_turn(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran)
+{
+#define BOTH(field) do { count(&rt->stats.field, 1); count(&t->stats.field, 1); } while (0)
+	switch (why) {
+	case UMCG_WHY_PREEMPTED:
+		BOTH(preempted);
+		break;
+	case UMCG_WHY_EXPIRED:
+		BOTH(expired);
+		break;
+	case UMCG_WHY_YIELDED:
+		BOTH(yielded);
+		break;
+	case UMCG_WHY_WAITING:
+		BOTH(waited);
+		break;
+	case UMCG_WHY_ENDED:
+		count(&rt->stats.ended, 1);
+		break;
+	default:
+		BOTH(blocked);
+	}
+	BOTH(turns);
+#undef BOTH
+	count(&rt->stats.ran_ns, ran);
+	if (unlikely(ran > t->stats.longest_turn_ns)) {
+		store(&t->stats.longest_turn_ns, ran);
+		if (ran > rt->stats.longest_turn_ns)
+			store(&rt->stats.longest_turn_ns, ran);
+	}
+}
+
+void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why)
+{
+	struct server *server = &rt->servers[t->pub.server];
+	uint64_t ran = rt->base.now_ns - t->pub.turn_ns;
+
+	rt->base.running[server->index] = NULL;
+	rt->seated--;
+	server->slice_end = NEVER;
+	server->retry = false;
+	t->pub.state = why == UMCG_WHY_ENDED ? UMCG_SCHED_NONE : UMCG_SCHED_BLOCKED;
+	t->pub.service_ns += ran;
+	t->pub.request_service_ns += ran;
+	if (unlikely(atomic_load_explicit(&t->wishes.changed, memory_order_relaxed)))
+		begin_noted(t, ran);
+	count_turn(rt, t, why, ran);
+	if (unlikely(t->copy))
+		read_stats(t, t->copy);
+	emit(rt, UMCG_SCHED_EVENT_STOP, t, server->index, why, ran);
+
+	t->requeue = why == UMCG_WHY_PREEMPTED || why == UMCG_WHY_EXPIRED || why == UMCG_WHY_YIELDED;
+	policy_stopped(rt, t, why, ran);
+	/* If the policy was replaced meanwhile, its successor has it already. */
+	if (t->requeue) {
+		t->requeue = false;
+		be_ready(rt, t, why);
+	}
+	if (why == UMCG_WHY_ENDED)
+		slot_put(rt, t);
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Policies that go wrong. Each must end in a report on stderr and through the
+ * callback, within the watchdog's time, that names the thread, who had it last and
+ * what the policy says; and the program's threads must go on and end.
+ */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <umcg-queue.h>
+
+#include "sched.h"
+
+#define THREADS	4
+
+enum how {
+	WELL, LOSES, FORGETS, TWICE, NOT_READY, RUBBISH, CRASHES_NEXT, CRASHES_READY, CRASHES_STOPPED,
+	CRASHES_SLICE, CRASHES_DUMP, RECURSES, SPINS, SLEEPS, SAYS_ERROR, KICKS_WRONG,
+};
+
+static enum how how;
+static struct umcg_sched *s;
+static atomic_int calls;		/* of next() */
+static atomic_bool done;
+
+static struct umcg_list queue;		/* a test may have variables, a policy may not */
+static struct umcg_sched_thread *kept;
+
+static int *volatile nowhere = (int *)(uintptr_t)8;
+
+static void crash(void)
+{
+	*nowhere = 1;
+}
+
+static int recurse(int depth);
+static int (*volatile again)(int) = recurse;
+
+static int recurse(int depth)
+{
+	volatile char much[4096];
+
+	much[0] = (char)depth;
+	return again(depth + 1) + much[0];
+}
+
+static void ready(struct umcg_sched *sched, struct umcg_sched_thread *t, enum umcg_why why)
+{
+	(void)why;
+	if (calls > 20) {
+		if (how == CRASHES_READY)
+			crash();
+		if (how == LOSES && !kept) {
+			kept = t;
+			return;
+		}
+		if (how == FORGETS && t->id == 0)
+			return;
+		if (how == SAYS_ERROR)
+			umcg_error(sched, "thread %u is one too many", t->id);
+		if (how == KICKS_WRONG)
+			umcg_kick(sched, 77, UMCG_KICK_WAKE);
+	}
+	umcg_list_put(&queue, umcg_thread_data(t));
+}
+
+static struct umcg_sched_thread *next(struct umcg_sched *sched, uint32_t server)
+{
+	struct umcg_sched_thread *t;
+
+	(void)server;
+	if (++calls > 20) {
+		switch (how) {
+		case TWICE:
+			for (uint32_t i = 0; i < sched->servers; i++)
+				if (sched->running[i])
+					return sched->running[i];
+			break;
+		case NOT_READY:
+			if (kept && kept->state == UMCG_SCHED_BLOCKED)
+				return kept;
+			break;
+		case RUBBISH:
+			return (struct umcg_sched_thread *)(uintptr_t)0x1234;
+		case CRASHES_NEXT:
+		case CRASHES_DUMP:
+			crash();
+			break;
+		case RECURSES:
+			recurse(0);
+			break;
+		case SPINS:
+			for (;;)
+				__asm__ volatile("");
+		case SLEEPS:
+			for (;;)
+				sleep(100);
+		default:
+			break;
+		}
+	}
+	t = umcg_thread_of(umcg_list_get(&queue));
+	if (how == NOT_READY && t)
+		kept = t;
+	return t;
+}
+
+static void stopped(struct umcg_sched *sched, struct umcg_sched_thread *t, enum umcg_why why,
+		    uint64_t ran_ns)
+{
+	(void)sched;
+	(void)t;
+	(void)why;
+	(void)ran_ns;
+	if (how == CRASHES_STOPPED && calls > 20)
+		crash();
+}
+
+static uint64_t slice(struct umcg_sched *sched, struct umcg_sched_thread *t)
+{
+	(void)sched;
+	(void)t;
+	if (how == CRASHES_SLICE && calls > 20)
+		crash();
+	return MS;
+}
+
+static void dump(struct umcg_sched *sched)
+{
+	if (how == CRASHES_DUMP)
+		crash();
+	umcg_print(sched, "  the dump of %s, %u in the queue\n", sched->policy->name, queue.length);
+}
+
+/* Who may starve anybody cannot have passed one over. */
+static int init(struct umcg_sched *sched)
+{
+	if (how == LOSES)
+		sched->flags |= UMCG_MAY_STARVE;
+	return 0;
+}
+
+UMCG_POLICY(wrong, .summary = "as the test wants it", .thread_size = sizeof(struct umcg_link),
+	    .init = init, .ready = ready, .next = next, .stopped = stopped, .slice = slice, .dump = dump);
+
+static struct umcg_sched_report seen;
+static char text[32768];
+static atomic_int faults;
+
+static void fault(void *arg, const struct umcg_sched_report *report)
+{
+	(void)arg;
+	seen = *report;
+	snprintf(text, sizeof(text), "%s", report->text);
+	faults++;
+	done = true;
+}
+
+static void *body(void *arg)
+{
+	uint64_t me = (uint64_t)(intptr_t)arg;
+
+	CHECK_CALL(umcg_sched_enter(s, NULL, me), 0);
+	/* Until the fault is seen, and some rounds more: everybody goes on. */
+	for (int more = 0; more < 20; more += done) {
+		for (volatile int i = 0; i < 5000; i++)
+			;
+		test_nap(me ? MS / 10 : MS / 2);
+	}
+	CHECK_CALL(umcg_sched_leave(), 0);
+	return NULL;
+}
+
+static void open_wrong(uint32_t flags)
+{
+	struct umcg_sched_config config = {
+		.size = sizeof(config), .own = &umcg_policy_wrong, .servers = 2, .fault = fault,
+		.watchdog_ns = 2000 * MS, .flags = flags,
+	};
+	char why[UMCG_SENTENCE];
+
+	s = umcg_sched_create(&config, why);
+	CHECK(s, "%s", why);
+	calls = 0;
+	faults = 0;
+	done = false;
+	kept = NULL;
+	queue = (struct umcg_list){ .length = 0 };
+	CHECK_CALL(umcg_sched_start(s), 0);
+}
+
+static void contains(const char *part)
+{
+	CHECK(strstr(text, part), "no \"%s\" in:\n%s", part, text);
+}
+
+static void run(enum how way, enum umcg_fault wanted, bool names_thread, const char *part)
+{
+	pthread_t thread[THREADS];
+	struct umcg_sched_stats stats;
+	char tid[32];
+
+	printf("way %d\n", way);
+	how = way;
+	open_wrong(0);
+	for (intptr_t i = 0; i < THREADS; i++)
+		thread[i] = test_spawn(body, (void *)i);
+	for (int i = 0; i < THREADS; i++)
+		test_join(thread[i]);
+	umcg_sched_get_stats(s, &stats);
+	CHECK(faults == 1 && stats.faults == 1, "%d faults", faults);
+	/* Whether a server sleeps beside a lost thread, or others pass it, is chance. */
+	if (way == FORGETS && seen.fault == UMCG_FAULT_PASSED)
+		wanted = UMCG_FAULT_PASSED;
+	CHECK(seen.fault == wanted, "fault %d, wanted %d:\n%s", seen.fault, wanted, text);
+	contains(umcg_fault_text(wanted));
+	contains("policy wrong");
+	contains(part);
+	contains("server 0");
+	contains("server 1");
+	contains("policy rr schedules");
+	if (way != CRASHES_DUMP)
+		contains("the dump of wrong");
+	if (names_thread) {
+		/* A thread that is just ready for the first time has had no server. */
+		CHECK(seen.thread < THREADS && seen.tid > 0 && (seen.server < 2 || seen.server == UMCG_NO_SERVER),
+		      "thread %u, tid %d, server %u", seen.thread, seen.tid, seen.server);
+		snprintf(tid, sizeof(tid), "(tid %d", seen.tid);
+		contains(tid);
+	}
+	sched_close(s);
+}
+
+/* With nobody to catch it the process ends, and says why it is the policy. */
+static void dies(enum how way, uint32_t flags, int wanted)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0, "fork");
+	if (!pid) {
+		pthread_t thread;
+
+		/* A sanitizer has a handler of its own, which ends the process another way. */
+		signal(SIGSEGV, SIG_DFL);
+		how = way;
+		open_wrong(flags);
+		for (intptr_t i = 0; i < THREADS; i++)
+			thread = test_spawn(body, (void *)i);
+		test_join(thread);
+		_exit(99);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid, "waitpid");
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == wanted, "status %x, wanted signal %d", status, wanted);
+}
+
+static volatile sig_atomic_t handled;
+
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)info;
+	(void)context;
+	handled = 1;
+}
+
+/* A program's own handler gets what is its own, while a scheduler is there and after. */
+static void test_handler(void)
+{
+	struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO }, old, now;
+
+	CHECK_CALL(sigaction(SIGSEGV, &action, &old), 0);
+	how = WELL;
+	open_wrong(0);
+	raise(SIGSEGV);
+	CHECK(handled, "the handler was not called");
+	sched_close(s);
+	CHECK_CALL(sigaction(SIGSEGV, NULL, &now), 0);
+	CHECK(now.sa_sigaction == on_segv, "the handler is not back");
+	CHECK_CALL(sigaction(SIGSEGV, &old, NULL), 0);
+}
+
+int main(int argc, char **argv)
+{
+	test_begin(argc, argv);
+	run(LOSES, UMCG_FAULT_LOST, true, "ready since");
+	run(FORGETS, UMCG_FAULT_LOST, true, "had it last");
+	run(TWICE, UMCG_FAULT_TWICE, true, "has it");
+	run(NOT_READY, UMCG_FAULT_NOT_READY, true, "blocked");
+	run(RUBBISH, UMCG_FAULT_RUBBISH, false, "about no thread");
+	run(CRASHES_NEXT, UMCG_FAULT_CRASHED, false, "signal 11, address 0x8) in next()");
+	run(CRASHES_READY, UMCG_FAULT_CRASHED, true, "in ready()");
+	run(CRASHES_STOPPED, UMCG_FAULT_CRASHED, true, "in stopped()");
+	run(CRASHES_SLICE, UMCG_FAULT_CRASHED, true, "in slice()");
+	run(CRASHES_DUMP, UMCG_FAULT_CRASHED, false, "crashed in dump()");
+	/* ThreadSanitizer keeps signals back from who spins, and has a stack of its own. */
+	if (TEST_PREEMPTS_INSIDE) {
+		run(RECURSES, UMCG_FAULT_CRASHED, false, "in next()");
+		run(SPINS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
+		run(SLEEPS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
+		dies(SPINS, UMCG_SCHED_NO_HANDLER, SIGABRT);
+		dies(CRASHES_NEXT, UMCG_SCHED_NO_HANDLER, SIGSEGV);
+	}
+	run(SAYS_ERROR, UMCG_FAULT_ERROR, true, "is one too many");
+	run(KICKS_WRONG, UMCG_FAULT_ERROR, true, "umcg_kick() of server 77 of 2");
+	test_handler();
+	return 0;
+}
