@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The one thing pyproject.toml cannot say: which extension cffi compiles."""
+"""The one thing pyproject.toml cannot say: which extensions cffi compiles."""
+
+import sys
 
 from setuptools import setup
 
-setup(cffi_modules=["labkit/native/build.py:ffibuilder"])
+# The engine is about Linux; the simulator is for every machine with a C compiler.
+ENGINE = ["labkit/native/build.py:ffibuilder"] if sys.platform == "linux" else []
+
+setup(cffi_modules=["labkit/sim/build.py:ffibuilder", *ENGINE])

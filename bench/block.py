@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: MIT
 """block: what it costs that servers are told of every block and every wake-up."""
 
-import os
-import tempfile
-
-from labkit.bench.suite import Bench, Contrast, Suite
-from labkit.experiments.common import latencies
-from labkit.native import engine
+from labkit.benchmark.suite import Bench, Contrast, Suite
+from labkit.experiments.block import BlockSpec, cpu_ns, detections, operations
+from labkit.experiments.pages import pages
 
 WORKS = {
     "pipe": "read a byte that a device thread writes",
@@ -22,45 +19,29 @@ EVENTS = 20_000
 
 def measure(bench: Bench) -> None:
     """Samples by `CREW/WORK`: op/s, `cpu ns/op`; latencies of `umcg/WORK detection`."""
-    crews = ("umcg", "pthread") if bench.umcg else ("pthread",)
-    series = {f"{crew}/{work}": (crew == "umcg", work) for work in WORKS for crew in crews}
-    with tempfile.TemporaryFile() as file:
-        file.write(os.urandom(WORKERS * 4096))
-        file.flush()
-        os.fsync(file.fileno())
-
-        def once(name: str, events: int) -> engine.Outcome:
-            umcg, work = series[name]
-            return engine.load(
-                work,
-                umcg=umcg,
-                workers=WORKERS,
-                servers=1 if umcg else 0,
-                cpus=bench.cpus[:1],
-                duration_s=SECONDS * bench.rigor.scale,
-                busy_us=BUSY_US,
-                idle_us=IDLE_US,
-                file=file.fileno(),
-                events=events,
-                stop=bench.stop,
-            )
-
-        rates: dict[str, float] = {}
+    block = BlockSpec(
+        works=tuple(WORKS),
+        workers=WORKERS,
+        busy_us=BUSY_US,
+        idle_us=IDLE_US,
+        duration_s=SECONDS * bench.rigor.scale,
+    )
+    series = block.series()
+    rates: dict[str, float] = {}
+    with pages(WORKERS) as file:
         for repetition, name in bench.rounds(list(series)):
-            outcome = once(name, 0)
-            ops = sum(task.ops for task in outcome.tasks if task.role != "server")
+            outcome = block.once(name, file=file, stop=bench.stop)
+            ops = operations(outcome)
             rates[name] = ops / outcome.values["elapsed_ns"]
-            used = sum(task.cpu_ns for task in outcome.tasks)
+            used = cpu_ns(outcome)
             bench.sample(name, repetition, rates[name] * 1e9, "op/s", ops)
             if ops:
                 bench.sample(name, repetition, used / ops, "cpu ns/op", ops)
         detecting = [name for name, (umcg, _) in series.items() if umcg]
         for repetition, name in bench.rounds(detecting) if detecting else ():
-            outcome = once(name, EVENTS)
-            late = latencies(outcome, "block")
-            bench.latency(f"{name} detection", repetition, late[late > 0])
-            ops = sum(task.ops for task in outcome.tasks if task.role != "server")
-            traced = ops / outcome.values["elapsed_ns"]
+            outcome = block.once(name, file=file, events=EVENTS, stop=bench.stop)
+            bench.latency(f"{name} detection", repetition, detections(outcome))
+            traced = operations(outcome) / outcome.values["elapsed_ns"]
             bench.counters[f"{name}:probe_cost"] = rates[name] / traced if traced else 0.0
 
 

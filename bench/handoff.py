@@ -4,8 +4,8 @@
 from functools import partial
 from statistics import median
 
-from labkit.bench.suite import Bench, Contrast, Suite
-from labkit.native import engine
+from labkit.benchmark.suite import Bench, Contrast, Suite
+from labkit.experiments.swap import METHODS, SwapSpec
 
 UMCG = {
     "umcg-swap": "a swap of two UMCG tasks",
@@ -25,26 +25,21 @@ PROBES = 7
 
 def measure(bench: Bench) -> None:
     """Samples `METHOD/PLACE` in ns/switch; counters `METHOD/one cpu:probe_cost`."""
-    first, *others = bench.cpus
-    where: dict[str, tuple[int | None, int | None]] = {"one cpu": (first, None)}
-    if others:
-        where |= {"apart": (first, others[0]), "free": (None, None)}
+    where = {"one cpu": "pinned"}
+    if bench.client_cpu is not None:
+        where |= {"apart": "apart", "free": "unpinned"}
     else:
         bench.note("one CPU only: no hand-offs between CPUs")
-    methods = [m for m in engine.METHODS if bench.umcg or not m.startswith("umcg")]
-    series = {f"{m}/{place}": (m, *at) for place, at in where.items() for m in methods}
+    swap = SwapSpec(placements=tuple(where.values()))
+    series = {
+        f"{method}/{place}": name
+        for place, placement in where.items()
+        for name, (method, at) in swap.series().items()
+        if at == placement
+    }
 
     def once(name: str, rounds: int, events: int = 0) -> int:
-        method, cpu, other = series[name]
-        outcome = engine.swap(
-            method,
-            cpu=cpu,
-            other_cpu=other,
-            rounds=rounds,
-            warmup=rounds // 20,
-            events=events,
-            stop=bench.stop,
-        )
+        outcome = swap.once(series[name], rounds=rounds, events=events, stop=bench.stop)
         return outcome.values["elapsed_ns"]
 
     rounds = {name: bench.calibrate(name, partial(once, name)) for name in series}
@@ -108,7 +103,7 @@ SUITE = Suite(
             "sched_yield, the least a switch by the scheduler can be",
         )
     ],
-    spec={"methods": list(engine.METHODS), "places": list(PLACES)},
+    spec={"methods": list(METHODS), "places": list(PLACES)},
     help="A swap spares the search of a run queue on one CPU, and two wake-ups across CPUs when "
     "the kernel would have spread the pair. Threads that must stay on different CPUs need those "
     "wake-ups whatever the primitive.",

@@ -4,7 +4,7 @@
 from functools import partial
 from pathlib import Path
 
-from labkit.bench.suite import Bench, Contrast, Suite
+from labkit.benchmark.suite import Bench, Contrast, Suite
 from labkit.native import bench as native
 
 WORKERS = 1000
@@ -14,7 +14,7 @@ KERNEL = ("KernelStack", "PageTables", "SUnreclaim")
 
 def _bytes(path: str, names: tuple[str, ...]) -> dict[str, int]:
     found = {}
-    for line in Path(path).read_text().splitlines():
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
         name, _, rest = line.partition(":")
         if name in names:
             found[name] = int(rest.split()[0]) * 1024

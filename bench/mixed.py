@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from labkit.bench.cgroups import NoCgroups, Weights
-from labkit.bench.suite import Bench, Contrast, Suite
+from labkit.benchmark.cgroups import NoCgroups, Weights
+from labkit.benchmark.suite import Bench, Contrast, Suite
 from labkit.native import bench as native
 
 SERVICE_US, SHARE = 200.0, 0.10
@@ -16,7 +16,7 @@ BATCH, CREW = 4, 16
 SLICE_US = 2000.0
 CREWS = {
     "umcg": native.Crew(
-        umcg=True, workers=CREW, servers=1, batch=BATCH, slice_us=SLICE_US, urgent=True
+        umcg=True, workers=CREW, servers=1, batch=BATCH, policy=f"priority:slice_us={SLICE_US:.0f}"
     ),
     "cfs": native.Crew(umcg=False, workers=CREW, batch=BATCH),
     "nice": native.Crew(umcg=False, workers=CREW, batch=BATCH, nice=-20, batch_nice=19),

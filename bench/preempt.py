@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """preempt: how soon a worker that computes is off its server when user space says so."""
 
-from labkit.bench.suite import Bench, Contrast, Suite
-from labkit.experiments.common import latencies
+from labkit.benchmark.suite import Bench, Contrast, Suite
+from labkit.experiments.preempt import PreemptSpec, preemptions
 from labkit.native import bench as native
-from labkit.native import engine
 
 RUNAWAYS = 2
 SLICE_US = 1000.0
@@ -18,6 +17,14 @@ def measure(bench: Bench) -> None:
     if bench.client_cpu is None:
         bench.note("one CPU only: nobody could preempt from beside")
         return
+    preempt = PreemptSpec(
+        policy="rr",
+        runaways=RUNAWAYS,
+        urgent=0,
+        slice_us=SLICE_US,
+        chunk_us=100.0,
+        duration_s=max(0.05, SECONDS * bench.rigor.scale),
+    )
     for repetition, name in bench.rounds(["umcg", "signal"] if bench.umcg else ["signal"]):
         if name == "signal":
             late = native.interrupt(
@@ -28,20 +35,8 @@ def measure(bench: Bench) -> None:
             )
             bench.latency(name, repetition, late)
             continue
-        outcome = engine.load(
-            "spin",
-            umcg=True,
-            workers=RUNAWAYS,
-            servers=1,
-            cpus=bench.cpus[:1],
-            duration_s=SECONDS * bench.rigor.scale,
-            busy_us=100.0,
-            slice_us=SLICE_US,
-            events=EVENTS,
-            stop=bench.stop,
-        )
-        late = latencies(outcome, "preempt")
-        bench.latency(name, repetition, late[late > 0])
+        outcome = preempt.once(name, events=EVENTS, stop=bench.stop)
+        bench.latency(name, repetition, preemptions(outcome))
 
 
 SUITE = Suite(

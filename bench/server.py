@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from labkit.bench.suite import Bench, Contrast, Curve, Suite
+from labkit.benchmark.suite import Bench, Contrast, Curve, Suite
 from labkit.native import bench as native
 
 #: Nearly all requests are short; one in two hundred is a hundred times as long (after Shinjuku:
@@ -14,7 +14,7 @@ REQUESTS = 2000
 SLICE_US = 500.0
 CREW = 64
 CREWS = {
-    "umcg": native.Crew(umcg=True, workers=CREW, servers=1, slice_us=SLICE_US),
+    "umcg": native.Crew(umcg=True, workers=CREW, servers=1, policy=f"rr:slice_us={SLICE_US:.0f}"),
     "threads": native.Crew(umcg=False, workers=CREW),
     "pool": native.Crew(umcg=False, workers=1),
 }

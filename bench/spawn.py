@@ -3,7 +3,7 @@
 
 from functools import partial
 
-from labkit.bench.suite import Bench, Contrast, Suite
+from labkit.benchmark.suite import Bench, Contrast, Suite
 from labkit.native import bench as native
 
 CROWDS = (1, 64)

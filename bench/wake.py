@@ -3,22 +3,25 @@
 
 import numpy as np
 
-from labkit.bench.suite import Bench, Contrast, Curve, Suite
-from labkit.experiments.common import latencies
+from labkit.benchmark.suite import Bench, Contrast, Curve, Suite
+from labkit.experiments.wake import WakeSpec
 from labkit.native import bench as native
-from labkit.native import engine
 
 HOGS = (0, 2, 8)
 CROWD = 32
+#: What a crowd waits in, over UMCG or not, and how that is called here.
+HOWS = {
+    (True, "umcg"): "umcg wait",
+    (True, "futex"): "umcg futex",
+    (False, "futex"): "futex",
+}
 GAP_US = 2000.0
 WAKE_UPS = 600
 
 
 def _beside(bench: Bench, umcg: bool, hogs: int) -> native.Answers:
     """Wake-ups of one of four sleepers beside `hogs` threads that compute, all on one CPU."""
-    crew = native.Crew(
-        umcg=umcg, workers=4, servers=1, batch=hogs, slice_us=2000.0 if hogs else 0.0, urgent=True
-    )
+    crew = native.Crew(umcg=umcg, workers=4, servers=1, batch=hogs, policy="priority:slice_us=2000")
     count = bench.count(WAKE_UPS)
     arrival = ((np.arange(count) + 1) * GAP_US * 1e3).astype(np.uint64)
     return native.requests(
@@ -31,41 +34,27 @@ def _beside(bench: Bench, umcg: bool, hogs: int) -> native.Answers:
     )
 
 
-def _storm(bench: Bench, how: str, servers: int) -> engine.Outcome:
-    """A crowd that is woken at once, over so many servers or on so many CPUs."""
-    umcg = how != "futex"
-    storms = bench.count(20, 2)
-    return engine.load(
-        "storm-wait" if how == "umcg wait" else "storm-futex",
-        umcg=umcg,
-        workers=CROWD,
-        servers=servers if umcg else 0,
-        cpus=bench.cpus[:servers],
-        max_ops=storms,
-        idle_us=300.0,
-        events=8 * (storms + 2) * CROWD,
-        stop=bench.stop,
-    )
-
-
 def measure(bench: Bench) -> None:
     """Latencies in ns from the wake-up until the thread runs in user mode."""
     crews = (True, False) if bench.umcg else (False,)
     beside = {f"{'umcg' if u else 'cfs'}/{hogs} hogs": (u, hogs) for hogs in HOGS for u in crews}
-    hows = ("umcg wait", "umcg futex", "futex") if bench.umcg else ("futex",)
-    places = range(1, 1 + min(2, len(bench.cpus)))
-    storms = {f"{how}/storm on {n}": (how, n) for n in places for how in hows}
+    places = tuple(range(1, 1 + min(2, len(bench.cpus))))
+    wake = WakeSpec(workers=CROWD, servers=places, storms=bench.count(20, 2), pause_us=300.0)
+    storms = {
+        f"{HOWS[what.umcg, what.how]}/storm on {what.servers}": name
+        for name, what in wake.series().items()
+    }
     for repetition, name in bench.rounds([*beside, *storms]):
         if name in beside:
             answers = _beside(bench, *beside[name])
             bench.latency(name, repetition, answers.latency_ns)
             continue
-        late = latencies(_storm(bench, *storms[name]), "op")
-        full = late[: len(late) // CROWD * CROWD]
-        if len(full):
-            bench.latency(name, repetition, full)
-            last = float(np.median(full.reshape(-1, CROWD).max(axis=1)))
-            bench.sample(f"{name}/last", repetition, last, "ns", len(full) // CROWD)
+        outcome = wake.once(storms[name], events=wake.room().events, stop=bench.stop)
+        late = wake.storms_of(outcome)
+        if late.size:
+            bench.latency(name, repetition, late.ravel())
+            last = float(np.median(late.max(axis=1)))
+            bench.sample(f"{name}/last", repetition, last, "ns", len(late))
 
 
 SUITE = Suite(

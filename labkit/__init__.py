@@ -3,50 +3,89 @@
 
     run = labkit.swap(repetitions=10)     # also: wake, block, preempt
     run.table(); run.timeline(); run.save("swap.parquet")
+    labkit.kept()                         # what was measured before Ctrl-C
     labkit.load("swap.parquet"); labkit.compare(a, b); labkit.doctor()
+    labkit.simulate("las", workload)      # a policy in virtual time, on any machine
+    labkit.prediction()                   # what it predicts beside what this kernel measures
+    labkit.import_trace("trace.txt")      # trace-cmd, perf, ftrace, systrace
+    labkit.record("memcached")            # a real program over a scheduler of yours
     labkit.panel("block"); labkit.timeline(run)         # in a notebook
+    %load_ext labkit                                    # %%policy NAME: a policy in C in a cell
 
 Names are imported when first used: `labkit vm` must not pay for tables and figures.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
-if TYPE_CHECKING:
-    from labkit.doctor import doctor
-    from labkit.experiments.api import block, preempt, swap, wake
+if _TYPE_CHECKING:
+    from labkit.api import kept
+    from labkit.diagnosis import doctor
     from labkit.panels import panel, timeline
-    from labkit.run import Run, compare, load
+    from labkit.predicted import prediction
+    from labkit.programs import record
+    from labkit.run import Run, compare, import_trace, load
+    from labkit.simulation import simulate
 
 __version__ = "0.1.0"
 __all__ = [
     "Run",
-    "block",
     "compare",
     "doctor",
+    "import_trace",
+    "kept",
     "load",
     "panel",
-    "preempt",
-    "swap",
+    "prediction",
+    "record",
+    "simulate",
     "timeline",
-    "wake",
 ]
+
+_NOT_OFFERED = {"annotations", "load_ipython_extension"}
 
 _WHERE = {
     "Run": "labkit.run",
     "compare": "labkit.run",
+    "import_trace": "labkit.run",
     "load": "labkit.run",
-    "doctor": "labkit.doctor",
+    "doctor": "labkit.diagnosis",
+    "prediction": "labkit.predicted",
+    "simulate": "labkit.simulation",
     **dict.fromkeys(("panel", "timeline"), "labkit.panels"),
-    **dict.fromkeys(("swap", "wake", "block", "preempt"), "labkit.experiments.api"),
+    "kept": "labkit.api",
+    "record": "labkit.programs",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+def __getattr__(name: str) -> _Any:
+    if name.startswith("__"):
         raise AttributeError(f"module 'labkit' has no attribute {name!r}")
-    value = getattr(import_module(_WHERE[name]), name)
+    # `from labkit import vm` asks for a name first: it must not pay for the experiments.
+    if name not in _WHERE and (_find_spec(f"labkit.{name}") or name not in _experiments()):
+        raise AttributeError(f"module 'labkit' has no attribute {name!r}")
+    value = getattr(_import_module(_WHERE.get(name, "labkit.api")), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """What completion offers: the names of `__all__`, and the experiments."""
+    return sorted({*__all__, *_experiments(), *globals()} - _NOT_OFFERED)
+
+
+def _experiments() -> list[str]:
+    """The experiments' names, each a function here."""
+    specs: dict[str, object] = _import_module("labkit.experiments").SPECS
+    return list(specs)
+
+
+def load_ipython_extension(ipython: _Any) -> None:
+    """`%load_ext labkit`: the cell magic `%%policy NAME`."""
+    from labkit.jupyter import magic
+
+    magic.load(ipython)

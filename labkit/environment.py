@@ -26,12 +26,14 @@ NO_UMCG = f"this kernel has no UMCG, so only the baselines ran: {GET_UMCG}"
 
 def cpus() -> tuple[int, ...]:
     """The CPUs this process may use, by number."""
-    return tuple(sorted(os.sched_getaffinity(0)))
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
 
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 
@@ -76,12 +78,35 @@ def _commit() -> str:
     return made.stdout.strip()
 
 
+def _governor() -> str:
+    """How the CPUs' clock is chosen, `a, b` where they differ; empty: not by the kernel."""
+    places = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+    return ", ".join(sorted({_read(str(place)) for place in places}))
+
+
+def _turbo() -> bool | None:
+    """May CPUs run faster than their nominal clock? None: the kernel does not say."""
+    if off := _read("/sys/devices/system/cpu/intel_pstate/no_turbo"):
+        return off == "0"
+    boost = _read("/sys/devices/system/cpu/cpufreq/boost")
+    return boost == "1" if boost else None
+
+
+def _smt() -> bool | None:
+    """Do CPUs share cores? None: the kernel does not say."""
+    active = _read("/sys/devices/system/cpu/smt/active")
+    return active == "1" if active else None
+
+
 def collect() -> dict[str, Any]:
     """The environment as JSON types.
 
     Keys: `backend` (umcg or pthread), `umcg_missing` (why and what to do; empty with UMCG),
     `kernel` (release), `kernel_version`, `config_digest`, `accelerator`, `cpu`, `cpus` (allowed),
-    `clock` (the kernel's clock source), `commit`, `labkit`, `python`, `time` (UTC, ISO 8601).
+    `clock` (the kernel's clock source), `governor` (of the CPUs' frequency, empty: none), `turbo`
+    and `smt` (are they on, None: not known), `aslr` (0 off, 1, 2 full), `load` (runnable tasks over
+    the last minute), `boot_id` (of this boot of the kernel), `commit`, `labkit`, `python`, `time`
+    (UTC, ISO 8601).
     """
     uname = os.uname()
     return {
@@ -94,6 +119,12 @@ def collect() -> dict[str, Any]:
         "cpu": cpu_model(),
         "cpus": list(cpus()),
         "clock": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "governor": _governor(),
+        "turbo": _turbo(),
+        "smt": _smt(),
+        "aslr": _read("/proc/sys/kernel/randomize_va_space"),
+        "load": round(os.getloadavg()[0], 2),
+        "boot_id": _read("/proc/sys/kernel/random/boot_id"),
         "commit": _commit(),
         "labkit": labkit.__version__,
         "python": platform.python_version(),

@@ -10,7 +10,10 @@ Modules below `labkit.run` take and return `Record`; a `Run` is one, so they acc
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -29,8 +32,11 @@ KERNEL_KINDS = (
     "umcg_wake",
     "umcg_wake_server",
     "umcg_preempt",
+    "umcg_pass",
+    "umcg_adopt",
     "umcg_timeout",
     "umcg_violation",
+    "sched_wakeup_new",
 )
 
 #: Kinds that change the state word of their task in user space or in the kernel's hooks.
@@ -47,8 +53,12 @@ STATE_KINDS = (
     "wait",
 )
 
+#: Where nothing is known: from `t` to `arg` (ns) the recording lost the task's state changes
+#: (`lost`; of tid 0: what happened on that CPU), or its operations (`lost_op`).
+LOSS_KINDS = ("lost", "lost_op")
+
 #: What an event can be. `op` is one finished operation of the workload.
-KINDS = (*STATE_KINDS, "op", "mark", *KERNEL_KINDS)
+KINDS = (*STATE_KINDS, "op", "mark", *KERNEL_KINDS, *LOSS_KINDS)
 
 #: States of a task. A thread of a baseline is only ever `running` or `blocked`.
 STATES = ("none", "running", "idle", "blocked")
@@ -112,7 +122,8 @@ class Record:
             - `flags` int32: the low 18 bits of the UMCG state word without the state
               (0x40 locked, 0x80 preempted, bits 13-17 the library's); 0 in a baseline
             - `peer` int32: the other task (who was run, who woke it, the server), 0 none
-            - `arg` int64: for `op` the latency or service time in ns, else of the kind's own
+            - `arg` int64: for `op` the latency or service time in ns, for a loss its end in ns,
+              else of the kind's own
         tasks: one row a thread, columns `TASK_SCHEMA`; `series` is the line of the experiment it
             worked for (`samples.series`).
         samples: measured values, columns `SAMPLE_SCHEMA`: `series` (what was measured, such as
@@ -152,3 +163,14 @@ class Record:
     def experiment(self) -> str:
         """Name of the experiment (`swap`, `wake`, `block`, `preempt`)."""
         return str(self.spec.get("experiment", "?"))
+
+
+class _Callable(ModuleType):
+    """`labkit.record("memcached")` means the function, also when this module is imported."""
+
+    def __call__(self, *args: Any, **wishes: Any) -> Any:
+        # By its name: the floor imports nothing that stands on it.
+        return import_module("labkit.programs").record(*args, **wishes)
+
+
+sys.modules[__name__].__class__ = _Callable

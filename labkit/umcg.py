@@ -10,6 +10,11 @@ preempted, while it holds that lock; so the server that is to run it again must 
 `Group.serve` and `Server.serve` schedule in C and never do. A policy written in Python
 (`Server.next_idle`, `Server.run`) is for workers that are not Python threads, such as the engine's
 (`Group.native_workers`); with Python workers in the group these calls refuse.
+
+For the same reason servers never leave Python workers behind. Whatever ends a service early
+(Ctrl-C, an exception, `Group.close`), the workers are stopped: `Stopped` is raised in them, and
+servers in the background run them to their end. One that is in a long call, such as `time.sleep`,
+ends after it; no thread of a group keeps the process from ending.
 """
 
 from __future__ import annotations
@@ -18,6 +23,8 @@ import enum
 import errno
 import os
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,11 +33,13 @@ from typing import Any
 from labkit.environment import GET_UMCG
 from labkit.native import engine
 from labkit.native._engine import ffi, lib
+from labkit.umcg_members import Member, Members, Stopped
 
 __all__ = [
     "Group",
     "Server",
     "State",
+    "Stopped",
     "Task",
     "TaskState",
     "UmcgError",
@@ -43,6 +52,15 @@ __all__ = [
 ]
 
 enabled = engine.enabled
+
+#: Seconds that workers, and servers after them, get to leave before the caller goes on without.
+_PATIENCE_S = 0.4
+
+#: A service without any worker for so many seconds has lost count.
+_LONELY_S = 0.5
+
+#: Workers of a service that is ended from outside.
+_NO_COUNT = 2**32 - 1
 
 
 class UmcgError(OSError):
@@ -207,29 +225,36 @@ def basic_task(tag: int = 0) -> Iterator[Task]:
     """
     if not lib.umcg_register_basic_task(tag):
         _raise(ffi.errno, "register a basic task")
-    try:
+    with _until_unregistered():
         yield current()
-    finally:
-        _check(lib.umcg_unregister_task(), "unregister")
 
 
-@contextmanager
-def _service(workers: int, servers: int) -> Iterator[Any]:
+def _service(workers: int, servers: int) -> Any:
+    """A service in C; it lives as long as anybody holds it."""
     if workers < 1 or servers < 1:
         raise ValueError(f"{workers} workers over {servers} servers: give 1 or more of each")
     service = lib.lab_service_new(workers, servers)
     if service == ffi.NULL:
         _raise(ffi.errno, "serve")
-    try:
-        yield service
-    finally:
-        lib.lab_service_free(service)
+    return ffi.gc(service, lib.lab_service_free)
 
 
 def _serve(service: Any) -> None:
     while lib.lab_serve(service):
         if ffi.errno != errno.EINTR:
             _raise(ffi.errno, "serve")
+
+
+@contextmanager
+def _until_unregistered() -> Iterator[None]:
+    """The calling thread's task ends with the block, and its error never hides the block's."""
+    try:
+        yield
+    except BaseException as error:
+        if lib.umcg_unregister_task():
+            error.add_note(f"unregister: {os.strerror(ffi.errno)}")
+        raise
+    _check(lib.umcg_unregister_task(), "unregister")
 
 
 class Server:
@@ -240,16 +265,15 @@ class Server:
         self.task = current()
 
     def serve(self, workers: int) -> None:
-        """Run workers of the group until `workers` of them have unregistered.
+        """Run workers of the group until `workers` of them have unregistered: `Group.serve`.
 
-        Workers that became ready, and those that were preempted, take turns in order of arrival.
-        For several servers that serve together see `Group.serve`.
+        A server that serves Python workers must not need the interpreter lock, and this thread
+        needs it when a signal comes; so it waits while a thread in C serves.
 
         Raises:
-            UmcgError: the group is broken.
+            UmcgError: the group is broken, or has fewer than `workers` workers (ESRCH).
         """
-        with _service(workers, 1) as service:
-            _serve(service)
+        self.group.serve(workers)
 
     def next_idle(self, *, wait: bool = True) -> Task | None:
         """The next worker that may run; None when there is none and `wait` is false.
@@ -317,30 +341,110 @@ class Group:
     def __init__(self, *, preemption: bool = False) -> None:
         if not enabled():
             _raise(errno.ENOSYS, "create a group")
-        self.handle = int(lib.umcg_create_group(1 if preemption else 0))
+        # UMCG_GROUP_ENABLE_PREEMPTION | UMCG_GROUP_KEEP_PREEMPTED, see `Server.run`
+        self.handle = int(lib.umcg_create_group(1 | 4 if preemption else 0))
         if not self.handle:
             _raise(ffi.errno, "create a group")
-        self._python_workers = 0
-        self._lock = threading.Lock()
+        self._members = Members()
+        self._servers: set[int] = set()
+        self._farewells: list[threading.Event] = []
 
     def close(self) -> None:
-        """Destroy the group.
+        """Destroy the group; Python workers that are left are stopped before.
 
         Raises:
-            UmcgError: it still has tasks.
+            UmcgError: it has tasks that do not end, or had workers to stop.
         """
-        if self.handle:
-            _check(lib.umcg_destroy_group(self.handle), "destroy the group")
-            self.handle = 0
+        if not self.handle:
+            return
+        for gone in self._farewells:
+            gone.wait(_PATIENCE_S)
+        left = self._members.python
+        if left:
+            self._members.stop()  # before there is a server to run them
+            self._see_off(*self._relieve())
+        if lib.umcg_destroy_group(self.handle):
+            number = ffi.errno
+            in_a_call = (
+                f"; {n} workers are in calls that do not end" if (n := self._members.python) else ""
+            )
+            raise UmcgError(number, f"destroy the group: it still has tasks{in_a_call}")
+        self.handle = 0
+        if left:
+            raise UmcgError(
+                errno.EBUSY,
+                f"{left} workers were left when the group was closed, and were stopped; serve them "
+                "to their end first",
+            )
 
     def __enter__(self) -> Group:
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except UmcgError as late:
+            if error is None:
+                raise
+            error.add_note(str(late))  # what went wrong first is what the caller must see
+
+    def _relieve(self, running: engine.Running | None = None) -> tuple[Any, list[threading.Thread]]:
+        """A server in the background for workers whose own servers have gone, and its service."""
+        service = _service(_NO_COUNT, 1)
+
+        def body() -> None:
+            with self.server():
+                if running:
+                    running.hand_back()
+                _serve(service)
+
+        thread = threading.Thread(target=body, name="umcg relief server", daemon=True)
+        thread.start()
+        return service, [thread]
+
+    def _see_off(self, service: Any, servers: list[threading.Thread]) -> None:
+        """Stop the workers; the service goes on until they have gone, if need be without us."""
+        gone = threading.Event()
+        self._farewells.append(gone)
+
+        def body() -> None:
+            self._members.wait_gone()
+            lib.lab_service_end(service)
+            for server in servers:
+                server.join()
+            gone.set()
+
+        threading.Thread(target=body, name="umcg farewell", daemon=True).start()
+        self._members.stop()
+        gone.wait(_PATIENCE_S)
+
+    def _attend(self, service: Any, workers: int, over: Callable[[float], bool]) -> None:
+        """Watch a service until it is `over`.
+
+        Raises:
+            UmcgError: workers are missing, and nobody is there who could start them.
+        """
+        lonely, said, waits = 0.0, False, threading.current_thread()
+        while not over(0.1):
+            left = lib.lab_service_left(service)
+            if self._members.anybody or not left:
+                lonely = 0.0
+                continue
+            lonely = lonely or time.monotonic()
+            if time.monotonic() - lonely < _LONELY_S:
+                continue
+            what = (
+                f"serve waits for {workers} workers, but {left} of them never came and none is "
+                "there: start them before, or ask for fewer"
+            )
+            if not any(not t.daemon and t is not waits for t in threading.enumerate()):
+                raise UmcgError(errno.ESRCH, what)
+            if not said:  # one of these threads may yet start a worker
+                warnings.warn(what, RuntimeWarning, stacklevel=3)
+                said = True
 
     def _refuse_python_workers(self) -> None:
-        if self._python_workers:
+        if self._members.python:
             raise UmcgError(
                 errno.EDEADLK,
                 "a Python policy cannot run Python workers: one that blocks with the interpreter "
@@ -356,38 +460,54 @@ class Group:
         """
         if not lib.umcg_register_server(self.handle, tag):
             _raise(ffi.errno, "register a server")
+        thread = threading.get_ident()
+        self._servers.add(thread)
         try:
-            yield Server(self)
+            with _until_unregistered():
+                yield Server(self)
         finally:
-            _check(lib.umcg_unregister_task(), "unregister")
+            self._servers.discard(thread)
 
     def serve(self, workers: int, servers: int = 1) -> None:
         """Run `servers` threads as servers until `workers` workers have unregistered.
 
-        Scheduling is as in `Server.serve`. Returns when the servers are gone.
+        Workers that became ready, and those that were preempted, take turns in order of arrival.
+        Returns when the servers are gone.
 
         Raises:
             ValueError: less than one of either.
-            UmcgError: the group is broken.
+            UmcgError: the group is broken, or has fewer than `workers` workers (ESRCH).
         """
         errors: list[BaseException] = []
+        service = _service(workers, servers)
 
-        def body(service: Any) -> None:
+        def body() -> None:
             try:
                 with self.server():
                     _serve(service)
             except UmcgError as error:
                 errors.append(error)
 
-        with _service(workers, servers) as service:
-            threads = [
-                threading.Thread(target=body, args=(service,), name=f"umcg server {i}")
-                for i in range(servers)
-            ]
+        threads = [
+            threading.Thread(target=body, name=f"umcg server {i}", daemon=True)
+            for i in range(servers)
+        ]
+
+        def over(seconds: float) -> bool:
+            if errors:
+                raise errors[0]
+            busy = [thread for thread in threads if thread.is_alive()]
+            if busy:
+                busy[0].join(seconds)
+            return not busy
+
+        try:
             for thread in threads:
                 thread.start()
-            for thread in threads:
-                thread.join()
+            self._attend(service, workers, over)
+        except BaseException:
+            self._see_off(service, [thread for thread in threads if thread.ident])
+            raise
         if errors:
             raise errors[0]
 
@@ -398,28 +518,34 @@ class Group:
         Raises:
             UmcgError: the thread is registered already.
         """
-        with self._lock:
-            self._python_workers += 1
-        try:
+        with self._work(Member(), tag) as task:
+            yield task
+
+    @contextmanager
+    def _work(self, member: Member, tag: int = 0) -> Iterator[Task]:
+        with self._members.one(member):
             if not lib.umcg_register_worker(self.handle, tag):
                 _raise(ffi.errno, "register a worker")
-            try:
-                yield current()
-            finally:
-                _check(lib.umcg_unregister_task(), "unregister")
-        finally:
-            with self._lock:
-                self._python_workers -= 1
+            task = current()
+            with _until_unregistered(), member.works(task.tid):
+                yield task
 
     def start_worker(self, function: Callable[..., Any], *args: Any) -> threading.Thread:
         """Start a thread that calls `function(*args)` as a worker; join it as any thread."""
+        member = Member()
 
         def body() -> None:
-            with self.worker():
+            with suppress(Stopped), self._work(member):
                 function(*args)
 
-        thread = threading.Thread(target=body, name=f"umcg worker {function}")
-        thread.start()
+        # Not waited for at the end of the process: without a server it would never begin.
+        thread = threading.Thread(target=body, name=f"umcg worker {function}", daemon=True)
+        self._members.add(member)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads may be made
+            self._members.remove(member)
+            raise
         return thread
 
     @contextmanager
@@ -436,12 +562,17 @@ class Group:
 
         Yields:
             An event; set it to make them leave. The body's server must go on running them until
-            `count` have unregistered.
+            `count` have unregistered. When the body raises, its workers are run to their end by a
+            server in the background.
+
+        Raises:
+            EngineError: the workers could not be made.
         """
-        stop = threading.Event()
+        stop, running = threading.Event(), engine.Running()
+        errors: list[engine.EngineError] = []
 
         def body() -> None:
-            with suppress(engine.Stopped):
+            try:
                 engine.load(
                     work,
                     umcg=True,
@@ -449,13 +580,43 @@ class Group:
                     duration_s=duration_s,
                     group=self.handle,
                     stop=stop,
+                    running=running,
                     **load,
                 )
+            except engine.Stopped:
+                pass
+            except engine.EngineError as error:
+                errors.append(error)
 
-        thread = threading.Thread(target=body, name="umcg native workers")
-        thread.start()
+        thread = threading.Thread(target=body, name="umcg native workers", daemon=True)
+        with self._members.natives(count):
+            thread.start()
+            try:
+                yield stop
+                stop.set()
+                # Another thread's policy counts those that leave: nobody may take them from it.
+                if self._others_serve():
+                    thread.join()
+            except BaseException:
+                stop.set()
+                self._fetch(thread, running, _PATIENCE_S if self._others_serve() else 0.0)
+                raise
+            self._fetch(thread, running, 0.05)
+        if errors:
+            raise errors[0]
+
+    def _others_serve(self) -> bool:
+        return bool(self._servers - {threading.get_ident()})
+
+    def _fetch(self, thread: threading.Thread, running: engine.Running, patience: float) -> None:
+        """Wait for the engine's workers, which have been told to leave; run those nobody runs."""
+        thread.join(patience)
+        if not thread.is_alive():
+            return
+        service, servers = self._relieve(running)
         try:
-            yield stop
-        finally:
-            stop.set()
             thread.join()
+        finally:
+            lib.lab_service_end(service)
+            for server in servers:
+                server.join()

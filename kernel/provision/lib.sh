@@ -3,6 +3,7 @@
 set -eu
 LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 export LC_ALL DEBIAN_FRONTEND
+umask 022 # what is installed is for every user of the machine
 
 project=$(cd "$(dirname "$0")/../.." && pwd)
 export APT_CONFIG="$project/kernel/provision/apt.conf"
@@ -17,11 +18,13 @@ changed() {
 	[ -n "$said" ] || echo "UMCG Lab: $current"
 	said=yes
 }
-die() { trap - EXIT; fail "$*"; exit 1; }
+# A script's temporary folder, if it makes one as $scratch, goes with the script.
+leave() { [ -z "${scratch:-}" ] || rm -rf "$scratch"; }
+die() { trap leave EXIT; fail "$*"; exit 1; }
 fail() { echo "UMCG Lab, $(basename "$0"): could not $current: $*" >&2; }
 
 step "begin"
-trap 'code=$?; [ $code = 0 ] || fail "the command before this line failed (code $code)"' EXIT
+trap 'code=$?; leave; [ $code = 0 ] || fail "the command before this line failed (code $code)"' EXIT
 
 [ "$(id -u)" = 0 ] || die "this needs root: sudo $0"
 command -v apt-get >/dev/null || die "this script is for Debian and its children (no apt-get here)"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# libumcg and the header linux/umcg.h installed under /usr/local.
+# libumcg, libumcg-sched, umcg-run and the header linux/umcg.h installed under /usr/local.
 . "$(dirname "$0")/lib.sh"
 
 step "install the tools that libumcg is built with"
@@ -13,11 +13,13 @@ headers=$(echo "$where" | sed -n 's/^HEADERS=//p')
 library=$(echo "$where" | sed -n 's/^LIBUMCG=//p')
 
 # The cache names the library after everything that goes into it.
-step "build libumcg and install it in /usr/local"
+step "build libumcg and umcg-run and install them in /usr/local"
 mark=/usr/local/lib/libumcg.installed
 if [ "$(cat $mark 2>/dev/null)" != "${library##*/}" ]; then
 	changed
 	make -s -C "$project/kernel/libumcg" install PREFIX=/usr/local O="$UMCG_CACHE/libumcg" HEADERS="$headers"
+	make -s -C "$project/kernel/sched" install PREFIX=/usr/local O="$UMCG_CACHE/sched" LIBUMCG="$UMCG_CACHE/libumcg" \
+		HEADERS="$headers"
 	ldconfig
 	echo "${library##*/}" >$mark
 fi

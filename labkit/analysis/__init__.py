@@ -4,6 +4,7 @@
 from labkit.analysis.compare import (
     NotComparable,
     df_compare,
+    df_compare_ratios,
     df_probe,
     df_ratio,
     df_samples,
@@ -11,6 +12,7 @@ from labkit.analysis.compare import (
     probe_sentence,
     warnings,
 )
+from labkit.analysis.jobs import df_jobs
 from labkit.analysis.latency import df_detection, df_latency, df_preemption, df_wake
 from labkit.analysis.needs import MissingEvents, MissingSamples
 from labkit.analysis.states import df_cpu_use, df_fairness, df_occupancy, df_throughput
@@ -20,9 +22,11 @@ __all__ = [
     "MissingSamples",
     "NotComparable",
     "df_compare",
+    "df_compare_ratios",
     "df_cpu_use",
     "df_detection",
     "df_fairness",
+    "df_jobs",
     "df_latency",
     "df_occupancy",
     "df_preemption",

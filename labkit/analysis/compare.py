@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from labkit.analysis.needs import MissingSamples
-from labkit.record import Record
+from labkit.experiments.asked import baselines, better, free_fields
+from labkit.record import LOSS_KINDS, Record
+from labkit.trace.loss import incomplete
+from labkit.verdict import FEWEST, Values, margin, ratio_of, verdict
 
-#: Series that others are set against, in order of preference.
-BASELINES = ("futex", "pthread", "condvar", "pipe", "eventfd", "sched_yield")
-
-#: Below this many repetitions no interval is given.
-FEWEST = 3
+#: Of the keys below those that files of old do not have; it makes no difference that they do not.
+LATE_KEYS = ("governor", "turbo", "smt", "aslr")
 
 #: Environment keys that must agree before two runs may be compared.
 COMPARED_KEYS = (
@@ -29,15 +29,11 @@ COMPARED_KEYS = (
     "cpu",
     "cpus",
     "clock",
+    *LATE_KEYS,
 )
 
-#: Units in which more is better.
-_MORE_IS_BETTER = ("op/s", "1/s", "jain")
-
-_CONFIDENCE = 0.95
-_RESAMPLES = 9999
-
-Values = npt.NDArray[np.float64]
+#: Orders that a permutation test tries.
+_SHUFFLES = 9999
 
 
 class NotComparable(ValueError):
@@ -51,7 +47,7 @@ def head_and_rest(series: str) -> tuple[str, str]:
     return head, re.sub(r"(?:\d+ servers? on )?(\d+) (servers?|cpus?)", r"\1 places", rest)
 
 
-def _baseline(series: list[str], wanted: str | None) -> dict[str, str]:
+def _baseline(series: list[str], wanted: str | None, preferred: Sequence[str]) -> dict[str, str]:
     """The baseline of each series that has one: the same name but for its head."""
     split = {s: head_and_rest(s) for s in series}
     found = {}
@@ -61,7 +57,7 @@ def _baseline(series: list[str], wanted: str | None) -> dict[str, str]:
             if wanted in others:
                 found[name] = others[wanted]
             continue
-        for candidate in BASELINES:
+        for candidate in preferred:
             if candidate == head:
                 break
             if candidate in others:
@@ -75,46 +71,20 @@ def _values(samples: pl.DataFrame, series: str, unit: str) -> dict[int, float]:
     return dict(rows.select("repetition", "value").iter_rows())
 
 
-def _ratio(a: Values, b: Values, axis: int = -1) -> Any:
-    return np.median(a, axis=axis) / np.median(b, axis=axis)
+def rank_correlation(
+    x: Sequence[float] | Values, y: Sequence[float] | Values
+) -> tuple[float, float]:
+    """Spearman's rank correlation, and how often chance alone gives one as strong.
 
-
-def bootstrap_ratio(a: Values, b: Values, paired: bool = True) -> tuple[float, float, float]:
-    """Ratio of the medians of a and b with its 95 % percentile bootstrap interval.
-
-    `paired`: a[i] and b[i] were measured one after the other and are drawn together. The interval
-    is nan with less than `FEWEST` values. The random numbers are fixed: the same values give the
-    same interval.
+    The second is a permutation test's: the share of shuffled orders of y. The random numbers are
+    fixed.
     """
-    ratio = float(_ratio(a, b))
-    if min(len(a), len(b)) < FEWEST:
-        return ratio, float("nan"), float("nan")
-    # SciPy takes long to import in a guest under TCG, where most tables do without it.
-    from scipy import stats
-
-    result = stats.bootstrap(
-        (a, b),
-        _ratio,
-        paired=paired,
-        vectorized=True,
-        confidence_level=_CONFIDENCE,
-        n_resamples=_RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    interval = result.confidence_interval
-    return ratio, float(interval.low), float(interval.high)
-
-
-def _verdict(ratio: float, low: float, high: float, unit: str) -> str:
-    if np.isnan(low):
-        return "too few values"
-    if low <= 1 <= high:
-        return "not significant"
-    better = (ratio > 1) == (unit in _MORE_IS_BETTER)
-    if unit in ("cpu", "jain"):
-        return "more" if ratio > 1 else "less"
-    return "better" if better else "worse"
+    a, b = (pl.Series(values, strict=False).rank().to_numpy() for values in (x, y))
+    a, b = ((ranks - ranks.mean()) / (ranks.std() or 1) for ranks in (a, b))
+    found = float(a @ b) / len(a)
+    shuffled = np.random.default_rng(0).permuted(np.tile(b, (_SHUFFLES, 1)), axis=1)
+    as_strong = np.abs(shuffled @ a) / len(a) >= abs(found) - 1e-9
+    return found, float(1 + as_strong.sum()) / (1 + _SHUFFLES)
 
 
 _RATIO_SCHEMA = {
@@ -124,8 +94,8 @@ _RATIO_SCHEMA = {
     "value": pl.Float64(),
     "baseline_value": pl.Float64(),
     "ratio": pl.Float64(),
-    "low": pl.Float64(),
-    "high": pl.Float64(),
+    "ci_low": pl.Float64(),
+    "ci_high": pl.Float64(),
     "n": pl.Int64(),
     "verdict": pl.String(),
 }
@@ -137,11 +107,12 @@ def df_ratio(record: Record, baseline: str | None = None) -> pl.DataFrame:
     Args:
         record: a run.
         baseline: what stands before the first `/` of the series to set the others against; None:
-            the first of `BASELINES` that the run has.
+            the first of its experiment's baselines that the run has.
 
     Returns:
-        Rows `series`, `baseline`, `unit`, `value` and `baseline_value` (medians), `ratio`, `low`,
-        `high` (95 % bootstrap interval of paired repetitions), `n` repetitions, `verdict`. In
+        Rows `series`, `baseline`, `unit`, `value` and `baseline_value` (medians), `ratio`
+        (the median of the repetitions' own ratios, which need not be that of the two medians; see
+        `labkit.verdict.ratio_of`), `ci_low`, `ci_high` (its 95 % interval), `n`, `verdict`. In
         units of time, a ratio below 1 is better; in units of rate, above 1. A series of another
         placement is never a baseline. Empty when nothing has a baseline.
 
@@ -154,24 +125,25 @@ def df_ratio(record: Record, baseline: str | None = None) -> pl.DataFrame:
     heads = {head_and_rest(s)[0] for s in samples["series"].unique()}
     if baseline is not None and baseline not in heads:
         raise MissingSamples(f"no series {baseline!r}; choose from {', '.join(sorted(heads))}")
+    preferred, clear = baselines(record.experiment), margin(record.environment)
     rows = []
     for (unit,), group in samples.group_by("unit", maintain_order=True):
         names = group["series"].unique(maintain_order=True).to_list()
-        for name, other in _baseline(names, baseline).items():
+        for name, other in _baseline(names, baseline, preferred).items():
             a, b = _values(group, name, str(unit)), _values(group, other, str(unit))
             both = sorted(a.keys() & b.keys())
             if not both or not all(b[i] for i in both):
                 continue
             x, y = np.array([a[i] for i in both]), np.array([b[i] for i in both])
-            ratio, low, high = bootstrap_ratio(x, y)
-            verdict = _verdict(ratio, low, high, str(unit))
+            ratio, low, high = ratio_of(x, y)
+            said = verdict(low, high, len(both), clear, better(str(unit)))
             medians = float(np.median(x)), float(np.median(y))
-            rows.append((name, other, unit, *medians, ratio, low, high, len(both), verdict))
+            rows.append((name, other, unit, *medians, ratio, low, high, len(both), said))
     return pl.DataFrame(rows, schema=_RATIO_SCHEMA, orient="row")
 
 
 def df_samples(record: Record) -> pl.DataFrame:
-    """By series and unit: median, quartiles, `n`, `spread` (interquartile range over median).
+    """By series and unit: median, quartiles `q1`, `q3`, `n`, `spread` (their distance over median).
 
     One value alone has no spread: it is null.
     """
@@ -181,12 +153,12 @@ def df_samples(record: Record) -> pl.DataFrame:
         .agg(
             n=pl.len(),
             median=value.median(),
-            low=value.quantile(0.25, "linear"),
-            high=value.quantile(0.75, "linear"),
+            q1=value.quantile(0.25, "linear"),
+            q3=value.quantile(0.75, "linear"),
         )
         .with_columns(
             spread=pl.when((pl.col("median") != 0) & (pl.col("n") > 1)).then(
-                (pl.col("high") - pl.col("low")) / pl.col("median").abs()
+                (pl.col("q3") - pl.col("q1")) / pl.col("median").abs()
             )
         )
     )
@@ -203,9 +175,13 @@ def warnings(record: Record) -> list[str]:
     if record.environment.get("accelerator") == "tcg":
         said.append("under TCG absolute times mean nothing; only ratios within one run do")
     if lost := record.counters.get("lost", 0):
-        said.append(f"{lost:g} events were lost: timelines have gaps")
+        said.append(f"{lost:g} events were lost{_lost_where(record)}")
     if record.counters.get("stopped"):
-        said.append("the run was stopped before it was complete")
+        because = record.environment.get("stopped_because")
+        said.append(
+            f"the run was stopped before it was complete{f': {because}' if because else ''}"
+        )
+    said += _without_faults(record)
     doubts: dict[str, list[str]] = {}
     for row in df_samples(record).iter_rows(named=True):
         rows = record.samples.filter(
@@ -217,6 +193,38 @@ def warnings(record: Record) -> list[str]:
     return said + [f"{what}: {_some(names)}" for what, names in doubts.items()]
 
 
+def _without_faults(record: Record) -> list[str]:
+    """Series whose operations should fault and mostly did not."""
+    said = []
+    for counter, faults in record.counters.items():
+        series, _, what = counter.rpartition(":")
+        mine = (pl.col("series") == series) & (pl.col("unit") == "op/s")
+        counted = record.samples.filter(mine)["n"].to_list() if what == "major_faults" else []
+        operations = sum(counted)
+        if faults < 0.9 * operations:
+            said.append(f"only {faults / operations:.0%} of the operations of {series} faulted")
+    return said
+
+
+def _lost_where(record: Record) -> str:
+    """Which series' events tell less than all, and from when on."""
+    begins = dict(
+        record.events.join(record.tasks.select("tid", "series"), on="tid")
+        .group_by("series")
+        .agg(pl.col("t").min())
+        .iter_rows()
+    )
+    gaps = {
+        series: since - begins[series]
+        for kind in LOSS_KINDS
+        for series, since in incomplete(record, kind).iter_rows()
+    }
+    if not gaps:
+        return ": timelines and what is made of events have gaps"
+    told = [f"{series} ({since / 1e6:.3g} ms after its begin)" for series, since in gaps.items()]
+    return f": nothing made of events goes beyond {_some(told)}; raise `events`"
+
+
 def _some(names: list[str]) -> str:
     rest = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return ", ".join(names[:6]) + rest
@@ -226,8 +234,8 @@ def _doubts(rows: pl.DataFrame, summary: dict[str, Any]) -> list[tuple[str, str]
     """What is doubtful about one series' values, and by how much."""
     found = []
     values = rows["value"].to_numpy()
-    if len(values) < 5:
-        found.append((f"only {len(values)} repetitions, take 5 or more", ""))
+    if len(values) < FEWEST:
+        found.append((f"only {len(values)} repetitions, take {FEWEST} or more", ""))
     if summary["spread"] is not None and summary["spread"] > 0.1:
         found.append(
             (
@@ -237,11 +245,9 @@ def _doubts(rows: pl.DataFrame, summary: dict[str, Any]) -> list[tuple[str, str]
             )
         )
     if len(values) >= 8 and len(set(values)) > 1:
-        from scipy import stats
-
-        trend = stats.spearmanr(rows["repetition"].to_numpy(), values)
-        if trend.pvalue < 0.01:
-            found.append(("drifts with time", f"rank correlation {trend.statistic:+.2f}"))
+        correlation, chance = rank_correlation(rows["repetition"].to_numpy(), values)
+        if chance < 0.01:
+            found.append(("drifts with time", f"rank correlation {correlation:+.2f}"))
     if summary["unit"] == "ns/switch":
         shortest = float((values * rows["n"].to_numpy()).min()) / 1e6
         if shortest < 100:
@@ -249,36 +255,59 @@ def _doubts(rows: pl.DataFrame, summary: dict[str, Any]) -> list[tuple[str, str]
     return found
 
 
-def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """Why results of two environments must not be compared; empty when they may."""
-    return [
+def differences(a: dict[str, Any], b: dict[str, Any], *, times: bool = True) -> list[str]:
+    """Why results of two environments must not be compared; empty when they may.
+
+    Args:
+        a: an environment (`labkit.environment.collect`).
+        b: another.
+        times: absolute values are to be compared, which needs one boot, known as such; ratios
+            that were made within each run do not.
+    """
+    found = [
         f"{key}: {a.get(key)!r} and {b.get(key)!r}"
         for key in COMPARED_KEYS
-        if a.get(key) != b.get(key)
+        if a.get(key) != b.get(key) and (key not in LATE_KEYS or (key in a and key in b))
     ]
+    boots = [env.get("boot_id") for env in (a, b)]
+    if times and not all(boots):
+        found.append("boot: unknown, as one of them was recorded by a labkit that did not note it")
+    elif times and boots[0] != boots[1]:
+        found.append(f"boot: {boots[0]} and {boots[1]}")
+    return found
 
 
-def df_compare(a: Record, b: Record) -> pl.DataFrame:
-    """Run b over run a, series by series.
-
-    Rows `series`, `unit`, `value_a`, `value_b`, `ratio`, `low`, `high`, `verdict`.
-
-    The runs were not interleaved, so the interval is that of independent samples, and slow changes
-    of the machine between the runs are in it as if they were a difference.
+def check_comparable(a: Record, b: Record, *, times: bool) -> None:
+    """Refuse to compare two runs of different experiments or environments; see `differences`.
 
     Raises:
-        NotComparable: experiment or environment differ (each difference is named), or no series is
-            common.
+        NotComparable: with each difference, and what can be done.
     """
     if a.experiment != b.experiment:
         raise NotComparable(
             f"these are different experiments, {a.experiment!r} and {b.experiment!r}"
         )
-    if unlike := differences(a.environment, b.environment):
+    if unlike := differences(a.environment, b.environment, times=times):
         raise NotComparable(
             "the runs were made in different environments (" + "; ".join(unlike) + "); "
             "run both in the same boot"
+            + (", or compare the ratios made within each (df_compare_ratios)" if times else "")
         )
+
+
+def df_compare(a: Record, b: Record) -> pl.DataFrame:
+    """Run b over run a, series by series.
+
+    Rows `series`, `unit`, `value_a`, `value_b`, `ratio`, `ci_low`, `ci_high`, `verdict`.
+
+    The runs were not interleaved, so the interval is that of independent samples, and slow changes
+    of the machine between the runs are in it as if they were a difference.
+
+    Raises:
+        NotComparable: experiment, environment or boot differ (each difference is named), or no
+            series is common.
+    """
+    check_comparable(a, b, times=True)
     if unlike := _spec_differences(a.spec, b.spec):
         raise NotComparable("the runs asked for different things (" + "; ".join(unlike) + ")")
     rows = []
@@ -287,21 +316,70 @@ def df_compare(a: Record, b: Record) -> pl.DataFrame:
         y = np.array(list(_values(b.samples, series, unit).values()))
         if not len(y) or not np.median(x):
             continue
-        ratio, low, high = bootstrap_ratio(y, x, paired=False)
-        verdict = _verdict(ratio, low, high, unit)
-        rows.append((series, unit, np.median(x), np.median(y), ratio, low, high, verdict))
+        ratio, low, high = ratio_of(y, x, paired=False)
+        count, which = min(len(x), len(y)), better(unit)
+        said = verdict(low, high, count, margin(a.environment), which)
+        rows.append((series, unit, np.median(x), np.median(y), ratio, low, high, said))
     if not rows:
         raise NotComparable("the runs have no series in common")
-    columns = ["series", "unit", "value_a", "value_b", "ratio", "low", "high", "verdict"]
+    columns = ["series", "unit", "value_a", "value_b", "ratio", "ci_low", "ci_high", "verdict"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
-#: Spec fields that change how often or how much is traced, not what is measured.
-_FREE_FIELDS = ("repetitions", "traced_rounds", "events", "methods", "placements", "works")
+def df_compare_ratios(a: Record, b: Record, baseline: str | None = None) -> pl.DataFrame:
+    """The ratios of run b over those of run a, each made within its run: also of two boots.
+
+    Args:
+        a: a run.
+        b: another.
+        baseline: see `df_ratio`.
+
+    Returns:
+        Rows `series`, `baseline`, `unit`, `ratio_a`, `ratio_b`, `ratio` (b over a), `ci_low`,
+        `ci_high` (95 % interval of independent repetitions), `verdict`.
+
+    Raises:
+        NotComparable: experiment or environment differ but for the boot, or no ratio is common.
+    """
+    check_comparable(a, b, times=False)
+    if unlike := _spec_differences(a.spec, b.spec):
+        raise NotComparable("the runs asked for different things (" + "; ".join(unlike) + ")")
+    rows = []
+    common = df_ratio(a, baseline).join(
+        df_ratio(b, baseline), on=["series", "baseline", "unit"], maintain_order="left"
+    )
+    for series, other, unit in common.select("series", "baseline", "unit").iter_rows():
+        of_a, of_b = (_ratios(one.samples, series, other, unit) for one in (a, b))
+        ratio, low, high = ratio_of(of_b, of_a, paired=False)
+        medians = float(np.median(of_a)), float(np.median(of_b))
+        count, which = min(len(of_a), len(of_b)), better(unit)
+        said = verdict(low, high, count, margin(a.environment), which)
+        rows.append((series, other, unit, *medians, ratio, low, high, said))
+    if not rows:
+        raise NotComparable("the runs have no ratio in common")
+    columns = [
+        "series",
+        "baseline",
+        "unit",
+        "ratio_a",
+        "ratio_b",
+        "ratio",
+        "ci_low",
+        "ci_high",
+        "verdict",
+    ]
+    return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def _ratios(samples: pl.DataFrame, series: str, baseline: str, unit: str) -> Values:
+    """Of each repetition that has both."""
+    x, y = _values(samples, series, unit), _values(samples, baseline, unit)
+    return np.array([x[i] / y[i] for i in sorted(x.keys() & y.keys()) if y[i]])
 
 
 def _spec_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    keys = sorted((a.keys() | b.keys()) - set(_FREE_FIELDS))
+    """What was asked for otherwise, but for how often and how much is traced."""
+    keys = sorted((a.keys() | b.keys()) - free_fields(str(a.get("experiment"))))
     return [f"{k}: {a.get(k)!r} and {b.get(k)!r}" for k in keys if a.get(k) != b.get(k)]
 
 

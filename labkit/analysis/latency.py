@@ -12,16 +12,18 @@ from labkit.analysis.needs import needs
 from labkit.model.replay import with_servers
 from labkit.record import Record
 from labkit.trace.fold import fold
+from labkit.trace.loss import is_complete
 from labkit.trace.schema import STATE_KINDS
 
 #: The quantiles that tables show.
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
-def _quantiles(latencies: pl.DataFrame) -> pl.DataFrame:
+def _quantiles(record: Record, latencies: pl.DataFrame, loss: str = "lost") -> pl.DataFrame:
     """n, p50, p90, p99, p99.9 and max of `ns` by `series`; a quantile beyond n's reach is null.
 
-    p99 of 20 values would be the maximum by another name: it needs 1 / (1 - q) values.
+    p99 of 20 values would be the maximum by another name: it needs 1 / (1 - q) values. `complete`
+    is false where events of kind `loss` tell that the series had more.
     """
     return (
         latencies.group_by("series", maintain_order=True)
@@ -35,6 +37,7 @@ def _quantiles(latencies: pl.DataFrame) -> pl.DataFrame:
             ),
             pl.col("ns").max().alias("max_ns"),
         )
+        .with_columns(is_complete(record, loss))
         .sort("series")
     )
 
@@ -52,7 +55,7 @@ def latencies_op(record: Record) -> pl.DataFrame:
 
 def df_latency(record: Record) -> pl.DataFrame:
     """Quantiles of the operations' latency by series."""
-    return _quantiles(latencies_op(record))
+    return _quantiles(record, latencies_op(record), "lost_op")
 
 
 @needs(any_of=("block", "umcg_block"), roles=("worker", "server"))
@@ -77,14 +80,19 @@ def latencies_detection(record: Record) -> pl.DataFrame:
 
 def df_detection(record: Record) -> pl.DataFrame:
     """Quantiles of block detection by series; see `latencies_detection`."""
-    return _quantiles(latencies_detection(record))
+    return _quantiles(record, latencies_detection(record))
 
 
-@needs(any_of=("wake", "umcg_wake"), roles=("worker", "server"))
+@needs(any_of=("wake", "umcg_wake"))
 def latencies_wake(record: Record) -> pl.DataFrame:
-    """Waking: from a worker's BLOCKED→IDLE until it is RUNNING: `series`, `t`, `ns`."""
+    """Waking: from a worker's BLOCKED→IDLE until it is RUNNING: `series`, `t`, `ns`.
+
+    Of ordinary threads where there is no worker, as in a trace that another tool recorded.
+    """
     events = fold(record.events)
-    workers = record.tasks.filter(pl.col("role") == "worker")["tid"]
+    role = pl.col("role")
+    whose = "worker" if record.tasks.select((role == "worker").any()).item() else "thread"
+    workers = record.tasks.filter(role == whose)["tid"]
     woken = events.filter(
         (pl.col("kind") == "wake")
         & (pl.col("old") == "blocked")
@@ -97,7 +105,7 @@ def latencies_wake(record: Record) -> pl.DataFrame:
 
 def df_wake(record: Record) -> pl.DataFrame:
     """Quantiles of waking by series; see `latencies_wake`."""
-    return _quantiles(latencies_wake(record))
+    return _quantiles(record, latencies_wake(record))
 
 
 @needs("preempt", roles=("worker", "server"))
@@ -124,22 +132,25 @@ def latencies_preemption(record: Record) -> pl.DataFrame:
 
 def df_preemption(record: Record) -> pl.DataFrame:
     """Quantiles of preemption by series; see `latencies_preemption`."""
-    return _quantiles(latencies_preemption(record))
+    return _quantiles(record, latencies_preemption(record))
 
 
 def _until_running(events: pl.DataFrame, begins: pl.DataFrame, whose: str) -> pl.DataFrame:
     """`tid`, `t` and `ns` until the task of column `whose` becomes RUNNING at or after `t`.
 
-    Rows whose task never does, because the trace ends, are left out.
+    Rows whose task never does, because the trace ends or events were lost, are left out.
     """
     # In user mode: the kernel's own rows tell when the word changed, not when the task ran.
-    runs = events.filter(
-        pl.col("kind").is_in(STATE_KINDS) & (pl.col("new") == "running") & (pl.col("old") == "idle")
-    ).select(pl.col("tid").alias("who"), "t", ran="t")
+    runs = pl.col("kind").is_in(STATE_KINDS) & (pl.col("new") == "running")
+    runs &= pl.col("old") == "idle"
+    # Who is lost from sight may have run long before it is seen to.
+    seen = events.filter(runs | (pl.col("kind") == "lost")).select(
+        pl.col("tid").alias("who"), "t", ran=pl.when(pl.col("kind") != "lost").then("t")
+    )
     return (
         begins.select("tid", "t", who=whose)
         .sort("t")
-        .join_asof(runs, on="t", by="who", strategy="forward", check_sortedness=False)
+        .join_asof(seen, on="t", by="who", strategy="forward", check_sortedness=False)
         .drop_nulls("ran")
         .select("tid", "t", (pl.col("ran") - pl.col("t")).alias("ns"))
     )

@@ -8,6 +8,7 @@ import polars as pl
 from labkit.analysis.needs import needs
 from labkit.record import Record
 from labkit.trace.intervals import cpu_intervals, state_intervals
+from labkit.trace.loss import incomplete, is_complete, series_ends
 from labkit.trace.schema import STATE_KINDS
 
 
@@ -17,10 +18,12 @@ def df_occupancy(record: Record) -> pl.DataFrame:
 
     Returns:
         Rows `tid`, `name`, `role`, `series`, `running`, `idle`, `listed` (IDLE on the idle list;
-        not in `idle`), `blocked` (shares of `observed_ns`, which add up to 1) and `observed_ns`
-        (from the task's first to the trace's last event).
+        not in `idle`), `blocked` (shares of `observed_ns`, which add up to 1), `observed_ns` (how
+        long its state is known: from its first event to its last or, if it stays, to its series'
+        last) and `complete` (false: events of it were lost, and the shares are of what is known).
     """
-    spans = state_intervals(record.events).with_columns(
+    lost = record.events.filter(pl.col("kind") == "lost")["tid"].unique()
+    spans = state_intervals(record.events, record.tasks).with_columns(
         ns=pl.col("t1") - pl.col("t0"),
         place=pl.when("listed").then(pl.lit("listed")).otherwise(pl.col("state").cast(pl.String)),
     )
@@ -32,16 +35,18 @@ def df_occupancy(record: Record) -> pl.DataFrame:
     return (
         record.tasks.join(total.filter(pl.col("observed_ns") > 0), on="tid")
         .with_columns(pl.col(p) / pl.col("observed_ns") for p in places)
-        .select("tid", "name", "role", "series", *places, "observed_ns")
+        .with_columns(complete=~pl.col("tid").is_in(lost.implode()))
+        .select("tid", "name", "role", "series", *places, "observed_ns", "complete")
         .sort("series", "role", "tid")
     )
 
 
 @needs("op")
 def df_throughput(record: Record, bins: int = 60) -> pl.DataFrame:
-    """Finished operations over time.
+    """Finished operations over time, until the first of a series' tasks lost some.
 
-    Rows `series`, `s` (since the series began, middle of the bin), `per_s`, `n`.
+    Rows `series`, `s` (since the series began, middle of the bin), `per_s`, `n`, `complete` (false:
+    the series went on).
 
     Raises:
         ValueError: `bins` is not positive.
@@ -51,6 +56,8 @@ def df_throughput(record: Record, bins: int = 60) -> pl.DataFrame:
     ops = record.events.filter(pl.col("kind") == "op").join(
         record.tasks.select("tid", "series"), on="tid", maintain_order="left"
     )
+    ops = ops.join(incomplete(record, "lost_op"), on="series", how="left", maintain_order="left")
+    ops = ops.filter((pl.col("t") < pl.col("since")).fill_null(True))
     spans = ops.group_by("series").agg(first=pl.col("t").min(), last=pl.col("t").max())
     # A series whose operations all fall into one instant has no rate.
     spans = spans.filter(pl.col("last") > pl.col("first")).with_columns(
@@ -79,29 +86,30 @@ def df_throughput(record: Record, bins: int = 60) -> pl.DataFrame:
             per_s=pl.col("n") / pl.col("width") * 1e9,
             n="n",
         )
+        .with_columns(is_complete(record, "lost_op"))
         .sort("series", "s")
     )
 
 
 @needs(any_of=("sched_switch", *STATE_KINDS))
 def df_cpu_use(record: Record) -> pl.DataFrame:
-    """Share of the trace's time that the run's tasks were on each CPU, by series.
+    """Share of a series' time that its tasks were on each CPU, until one of them lost events.
 
     Returns:
         Rows `series`, `cpu`, `share` (1: always busy), `source`: `sched_switch` is exact, `states`
-        counts RUNNING where it began, which is what user space can know.
+        counts RUNNING where it began, which is what user space can know; `complete` (false: the
+        series went on).
     """
     spans, source = cpu_intervals(record.events, record.tasks)
-    by_series = spans.join(record.tasks.select("tid", "series"), on="tid")
-    observed = (
-        record.events.join(record.tasks.select("tid", "series"), on="tid")
-        .group_by("series")
-        .agg(observed=pl.col("t").max() - pl.col("t").min())
-        .filter(pl.col("observed") > 0)
+    observed = _observed(record)
+    by_series = spans.join(record.tasks.select("tid", "series"), on="tid").join(
+        observed, on="series"
     )
     # Two threads RUNNING on one CPU share it: their union is what the CPU was busy for.
     return (
-        by_series.sort("series", "cpu", "t0")
+        by_series.with_columns(t1=pl.min_horizontal("t1", "until"))
+        .filter(pl.col("t1") > pl.col("t0"))
+        .sort("series", "cpu", "t0")
         .with_columns(
             reached=pl.col("t1").cum_max().shift(1).over("series", "cpu").fill_null(pl.col("t0"))
         )
@@ -112,10 +120,26 @@ def df_cpu_use(record: Record) -> pl.DataFrame:
         .select(
             "series",
             "cpu",
-            share=(pl.col("ns") / pl.col("observed")).clip(0, 1),
+            share=(pl.col("ns") / (pl.col("until") - pl.col("first"))).clip(0, 1),
             source=pl.lit(source),
+            complete=is_complete(record),
         )
         .sort("series", "cpu")
+    )
+
+
+def _observed(record: Record) -> pl.DataFrame:
+    """`series`, `first` and `until` (ns): while the states of all its tasks are known."""
+    ends = series_ends(record.events, record.tasks)
+    return (
+        record.events.join(record.tasks.select("tid", "series"), on="tid")
+        .join(ends, on="tid")
+        .group_by("series")
+        .agg(first=pl.col("t").min(), end=pl.col("end").max())
+        .join(incomplete(record), on="series", how="left")
+        .with_columns(until=pl.min_horizontal("end", "since"))
+        .filter(pl.col("until") > pl.col("first"))
+        .select("series", "first", "until")
     )
 
 
@@ -124,11 +148,16 @@ def df_fairness(record: Record) -> pl.DataFrame:
     """Jain's index of RUNNING time over each series' workers: 1 all alike, 1/n one has all.
 
     Source: Jain, Chiu, Hawe, "A quantitative measure of fairness", DEC TR-301, 1984.
-    Returns rows `series`, `n` tasks, `jain`, `least` and `most` (shares of the RUNNING time).
+    Returns rows `series`, `n` tasks, `jain`, `least` and `most` (shares of the RUNNING time), and
+    `complete` (false: only until the first of them lost events).
     """
     running = (
-        state_intervals(record.events)
+        state_intervals(record.events, record.tasks)
         .filter(pl.col("state") == "running")
+        .join(record.tasks.select("tid", "series"), on="tid")
+        .join(_observed(record), on="series")
+        .with_columns(t1=pl.min_horizontal("t1", "until"))
+        .filter(pl.col("t1") > pl.col("t0"))
         .group_by("tid")
         .agg(ns=(pl.col("t1") - pl.col("t0")).sum())
     )
@@ -143,5 +172,6 @@ def df_fairness(record: Record) -> pl.DataFrame:
             most=x.max() / x.sum(),
         )
         .filter(pl.col("jain").is_finite())
+        .with_columns(is_complete(record))
         .sort("series")
     )

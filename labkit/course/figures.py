@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Figures of a run that need no script: they stay in a saved notebook and in its HTML."""
+"""Figures and tables of a run for the notebooks; they stay in a saved one and in its HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
+import plotly.graph_objects as go
 import polars as pl
-from IPython.display import HTML, SVG
+from IPython.display import HTML
 
-from labkit import analysis
-from labkit.analysis.needs import MissingEvents, MissingSamples
+from labkit import plots
+from labkit.analysis.needs import MissingEvents
 from labkit.course.sentences import Comparison
 from labkit.panels import Timeline
 from labkit.panels.results import table_html
-from labkit.plots.curves import draw_latency
-from labkit.plots.dots import Dot, draw_dots
-from labkit.plots.style import caption
 from labkit.plots.window import series_of
 from labkit.record import STATE_KINDS
 from labkit.run import Run
@@ -70,8 +67,8 @@ def storm(run: Run, series: str) -> Timeline:
     return view
 
 
-def values(run: Run, unit: str | None = None) -> SVG:
-    """Median and quartiles of every series in one unit.
+def values(run: Run, unit: str | None = None) -> go.Figure:
+    """Every value of every series in one unit, with median and quartiles.
 
     Args:
         run: with samples.
@@ -80,41 +77,21 @@ def values(run: Run, unit: str | None = None) -> SVG:
     Raises:
         MissingSamples: the run has none in this unit.
     """
-    table = analysis.df_samples(run)
-    chosen = unit if unit is not None or table.is_empty() else table["unit"][0]
-    rows = table.filter(pl.col("unit") == chosen)
-    if rows.is_empty():
-        raise MissingSamples(f"the run {run.experiment!r} has no samples in {chosen or 'any unit'}")
-    dots = [Dot(*row) for row in rows.select("series", "median", "low", "high").iter_rows()]
-    return _svg(draw_dots(dots, "Median and quartiles", str(chosen), caption(run)))
+    return plots.plot_comparison(run, unit)
 
 
-def ratios(run: Run, baseline: str | None = None) -> SVG:
+def ratios(run: Run, baseline: str | None = None) -> go.Figure:
     """Every series over its baseline with the 95 % interval; hollow: not distinguishable from 1.
 
     Raises:
         MissingSamples: nothing in the run has a baseline.
     """
-    table = analysis.df_ratio(run, baseline)
-    if table.is_empty():
-        raise MissingSamples(f"no series of the run {run.experiment!r} has a baseline")
-    dots = [
-        Dot(f"{series} : {other.partition('/')[0]} ({unit})", ratio, low, high)
-        for series, other, unit, ratio, low, high in table.select(
-            "series", "baseline", "unit", "ratio", "low", "high"
-        ).iter_rows()
-    ]
-    title = "Ratio to the baseline, 95 % interval; hollow: may be 1"
-    return _svg(draw_dots(dots, title, "ratio", caption(run), ratio=True))
+    return plots.plot_ratio(run, baseline)
 
 
-def tail(run: Run, which: str = "op", series: Sequence[str] | None = None) -> HTML:
-    """The whole distribution of a latency, tail first; see `labkit.plots.curves.draw_latency`."""
-    drawn, said = draw_latency(run, which, series), escape(caption(run))
-    small = "font-size:11px;color:#5b6673;max-width:900px"
-    return _html(
-        f'<figure style="margin:0">{drawn}<figcaption style="{small}">{said}</figcaption></figure>'
-    )
+def tail(run: Run, which: str = "op", series: Sequence[str] | None = None) -> go.Figure:
+    """The whole distribution of a latency, tail first; see `labkit.plots.plot_latency`."""
+    return plots.plot_latency(run, which, series)
 
 
 def table(rows: pl.DataFrame, caption: str = "") -> HTML:
@@ -133,13 +110,9 @@ def verdicts(comparisons: Iterable[Comparison]) -> HTML:
     rows = [
         (c.series, c.baseline, c.unit, c.ratio, c.low, c.high, c.n, c.word) for c in comparisons
     ]
-    told = "Ratio of the medians, 95 % interval, repetitions"
+    told = "Median of the repetitions' ratios, 95 % interval, repetitions"
     return table(pl.DataFrame(rows, schema=names, orient="row"), told)
 
 
 def _html(text: str) -> HTML:
     return HTML(data=text)  # type: ignore[no-untyped-call]
-
-
-def _svg(text: str) -> SVG:
-    return SVG(data=text)  # type: ignore[no-untyped-call]

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import IPython
 import IPython.display
 import polars as pl
+from IPython.core.getipython import get_ipython
 
 import labkit
 from labkit import environment
-from labkit.experiments import Update
+from labkit.course.predictions import Predictions
 from labkit.jupyter import DISPLAY_NAME
+from labkit.jupyter.magic import load as load_policy_magic
 from labkit.native import engine
 from labkit.run import Run, load
 from labkit.trace.errors import TracingUnavailable
@@ -73,7 +74,7 @@ class Lab:
     Attributes:
         notebook: its file name without the suffix.
         environment: see `labkit.environment.collect`.
-        live: this kernel has UMCG: everything is measured here and now.
+        live: this kernel has UMCG: everything that may be traced is measured here and now.
     """
 
     def __init__(self, notebook: str) -> None:
@@ -81,10 +82,32 @@ class Lab:
         self.environment = environment.collect()
         self.live = engine.enabled()
         self._anywhere: list[Panel] = []
+        self._predictions: Predictions | None = None
+
+    def predict(self, **questions: Any) -> Predictions:
+        """Ask for predictions; every result of this notebook is held until there is one.
+
+        Args:
+            questions: see `labkit.course.predictions.Predictions`.
+        """
+        self._predictions = Predictions(self.notebook, questions)
+        return self._predictions
+
+    def hold(self) -> None:
+        """Go on only if a prediction was entered or skipped; see `predict`.
+
+        Raises:
+            Held: it was not.
+        """
+        if self._predictions is not None:
+            self._predictions.hold()
 
     def __str__(self) -> str:
         if self.live:
-            return f"{_where(self.environment)}. Everything below is measured here and now."
+            return (
+                f"{_where(self.environment)}. What follows is measured here and now, unless a cell "
+                "says that it is not."
+            )
         here = _where(self.environment)
         return f"{here}. What needs UMCG comes from recorded runs, because {NO_UMCG}."
 
@@ -108,6 +131,7 @@ class Lab:
             anywhere: needs no UMCG, so nothing recorded is shown.
             fields: of the experiment's spec, where they differ from its defaults.
         """
+        self.hold()
         here = self.live or anywhere
         recorded = None if here else load(_recorded(self._file(name)))
         panel = labkit.panel(experiment, recorded=recorded, **fields)
@@ -120,14 +144,15 @@ class Lab:
 
         A run made where there is no UMCG has the baselines only; the notebook needs all.
         """
+        self.hold()
         if panel.recorded is not None:
-            return self._shown(panel.recorded, name)
+            return _say_recorded(panel.recorded, panel.recorded.environment)
         if panel.run is None:
             panel.start()
             panel.wait()
         if panel.run is None:
             raise RuntimeError("the panel has no run: press Run and wait for the end of its bar")
-        return self._shown(panel.run, name, record=panel not in self._anywhere)
+        return self._measured(panel.run, name, record=panel not in self._anywhere)
 
     def run(self, experiment: str, *, name: str = "", anywhere: bool = False, **fields: Any) -> Run:
         """The experiment's run, measured now; without UMCG the recorded one.
@@ -138,10 +163,10 @@ class Lab:
             anywhere: needs no UMCG, so measure in any case.
             fields: of the experiment's spec, where they differ from its defaults.
         """
+        self.hold()
         if self.live or anywhere:
-            with _Bar() as bar:
-                run: Run = getattr(labkit, experiment)(progress=bar, **fields)
-            return self._shown(run, name, record=not anywhere)
+            run: Run = getattr(labkit, experiment)(**fields)
+            return self._measured(run, name, record=not anywhere)
         run = load(_recorded(self._file(name)))
         asked = {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
         unlike = [
@@ -151,7 +176,7 @@ class Lab:
         ]
         if unlike:
             print(f"The recorded run is not what you asked for: {'; '.join(unlike)}.")
-        return self._shown(run, name)
+        return _say_recorded(run, run.environment)
 
     def result_of(self, make: Callable[[], R]) -> R:
         """What `make` returns, a run or a table; what it returned when recorded where it cannot.
@@ -159,29 +184,43 @@ class Lab:
         Raises:
             Missing: nothing was recorded under the function's name.
         """
+        self.hold()
         name = make.__name__.replace("_", "-")
         if self.live:
             try:
-                return self._shown(make(), name)
+                return self._measured(make(), name)
             except TracingUnavailable as error:
                 print(f"Not measured here: {error}.")
-        recorded: R = _read(_recorded(self._file(name)))
-        return self._shown(recorded, name)
+        recorded: R
+        recorded, where = _read(_recorded(self._file(name)))
+        return _say_recorded(recorded, where)
 
-    def _shown(self, result: R, name: str, *, record: bool = True) -> R:
-        """Say where a result comes from; save it if `notebooks/record.py` runs this."""
-        file = self._file(name)
-        where = result.environment if isinstance(result, Run) else self.environment
-        if isinstance(result, pl.DataFrame) and not self.live:
-            where = json.loads(pl.read_parquet_metadata(_recorded(file))[_ENVIRONMENT])
-        if where.get("backend") == self.environment["backend"]:
-            print("Measured here.")
-        else:
-            print(f"Recorded {str(where.get('time', '?'))[:10]}: {_where(where)}.")
+    def recorded(self, name: str) -> Run:
+        """A run that was recorded for another notebook, on UMCG, wherever this one runs.
+
+        Args:
+            name: of the file in `notebooks/recorded`, without `.parquet`.
+
+        Raises:
+            Missing: there is none.
+        """
+        self.hold()
+        run = load(_recorded(f"{name}.parquet"))
+        return _say_recorded(run, run.environment)
+
+    def _measured(self, result: R, name: str, *, record: bool = True) -> R:
+        """Say that a result was made here; save it if `notebooks/record.py` runs this."""
+        print("Measured here.")
         folder = os.environ.get(_SAVE_IN)
         if folder and self.live and record:
-            _save(result, Path(folder) / file, where)
+            _save(result, Path(folder) / self._file(name), self.environment)
         return result
+
+
+def _say_recorded(result: R, where: dict[str, Any]) -> R:
+    """Say when and where a recorded result was made. It is never saved again, as if it were new."""
+    print(f"Recorded {str(where.get('time', '?'))[:10]}: {_where(where)}.")
+    return result
 
 
 def begin(notebook: str) -> Lab:
@@ -190,6 +229,9 @@ def begin(notebook: str) -> Lab:
     Args:
         notebook: the notebook's file name without `.ipynb`; recorded results carry it.
     """
+    shell: Any = get_ipython()
+    if shell is not None:
+        load_policy_magic(shell)
     return Lab(notebook)
 
 
@@ -200,9 +242,13 @@ def _save(result: Run | pl.DataFrame, path: Path, env: dict[str, Any]) -> None:
         result.write_parquet(path, metadata={_ENVIRONMENT: json.dumps(env)})
 
 
-def _read(path: Path) -> Any:
-    """The run or the table that `_save` wrote."""
-    return pl.read_parquet(path) if _ENVIRONMENT in pl.read_parquet_metadata(path) else load(path)
+def _read(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The run or the table that `_save` wrote, and where it was made."""
+    metadata = pl.read_parquet_metadata(path)
+    if _ENVIRONMENT in metadata:
+        return pl.read_parquet(path), json.loads(metadata[_ENVIRONMENT])
+    run = load(path)
+    return run, run.environment
 
 
 def _recorded(file: str) -> Path:
@@ -218,31 +264,3 @@ def _recorded(file: str) -> Path:
         f"there is no recorded {file}: take the folder notebooks/recorded of the repository, or "
         f"choose the kernel “{DISPLAY_NAME}”"
     )
-
-
-class _Bar:
-    """Progress of an experiment that a line of code has started."""
-
-    def __init__(self) -> None:
-        self._text = ""
-        self._handle: Any = None
-
-    def __enter__(self) -> _Bar:
-        self._show("starting")
-        return self
-
-    def __call__(self, update: Update) -> None:
-        bar = "█" * (30 * update.done // update.total)
-        self._show(f"▕{bar:30}▏ {update.done} of {update.total}: {update.what}")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._show("stopped" if kind else "done")
-
-    def _show(self, text: str) -> None:
-        if IPython.get_ipython() is None:
-            return  # a plain Python, as in a test
-        if self._handle is None:
-            self._handle = _ipython.display(_ipython.Pretty(text), display_id=True)
-        elif text != self._text:
-            self._handle.update(_ipython.Pretty(text))
-        self._text = text

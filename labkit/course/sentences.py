@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from types import EllipsisType
 
 import polars as pl
 
-from labkit.analysis.compare import bootstrap_ratio
+from labkit.analysis.compare import check_comparable
 from labkit.analysis.needs import MissingSamples
+from labkit.course.predictions import Prediction, settle
+from labkit.experiments.asked import better
 from labkit.model import invariants
 from labkit.record import Record
+from labkit.verdict import LESS, MARGIN, margin, ratio_of, verdict
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,13 @@ class Comparison:
         baseline: see there.
         unit: of the values.
         ratio: of the medians.
-        low: lower end of the ratio's 95 % bootstrap interval; nan: too few values.
+        low: lower end of the ratio's 95 % interval; nan: too few values.
         high: its upper end.
         n: repetitions.
         predicted: what the reader wrote down, None: nothing yet; `...`: was not asked for.
+        note: what else must be said.
+        clear: the interval must be clear of 1 by so much for a difference to be one.
+        better: what is better in this unit, `more` or `less`; "": neither.
     """
 
     series: str
@@ -38,17 +43,14 @@ class Comparison:
     high: float
     n: int
     predicted: float | EllipsisType | None = ...
+    note: str = ""
+    clear: float = MARGIN
+    better: str = LESS
 
     @property
     def word(self) -> str:
-        """`faster`, `slower`, `more`, `less`, `not distinguishable` or `too few values`."""
-        if math.isnan(self.low):
-            return "too few values"
-        if self.low <= 1 <= self.high:
-            return "not distinguishable"
-        if self.unit.startswith("ns"):
-            return "slower" if self.ratio > 1 else "faster"
-        return "more" if self.ratio > 1 else "less"
+        """The verdict; see `labkit.verdict` for the words."""
+        return verdict(self.low, self.high, self.n, self.clear, self.better)
 
     def _against_prediction(self) -> str:
         if self.predicted is ...:
@@ -67,6 +69,7 @@ class Comparison:
             f"{self.series}: {self.ratio:.3g} times the {self.unit} of {self.baseline} (95 % "
             f"interval {self.low:.3g} to {self.high:.3g}, {self.n} repetitions): {self.word}."
             + self._against_prediction()
+            + self.note
         )
 
     __repr__ = __str__
@@ -81,7 +84,7 @@ def say(
     baseline: str,
     *,
     unit: str | None = None,
-    predicted: float | EllipsisType | None = ...,
+    predicted: Prediction | float | EllipsisType | None = ...,
 ) -> Comparison:
     """Compare two series of one run in a sentence that says what the data say.
 
@@ -90,7 +93,7 @@ def say(
         series: what is set against `baseline`.
         baseline: see there.
         unit: of the samples to take; None: the first that both have.
-        predicted: the ratio the reader wrote down, None: nothing yet.
+        predicted: the ratio the reader expected, None: none.
 
     Raises:
         MissingSamples: the run does not have both series in one unit.
@@ -111,8 +114,20 @@ def say(
             f"has {known}"
         )
     pairs = pairs.filter(pl.col("unit") == pairs["unit"][0])
-    ratio, low, high = bootstrap_ratio(pairs["value"].to_numpy(), pairs["value_b"].to_numpy())
-    return Comparison(series, baseline, pairs["unit"][0], ratio, low, high, pairs.height, predicted)
+    ratio, low, high = ratio_of(pairs["value"].to_numpy(), pairs["value_b"].to_numpy())
+    kind = str(pairs["unit"][0])
+    return Comparison(
+        series,
+        baseline,
+        kind,
+        ratio,
+        low,
+        high,
+        pairs.height,
+        settle(predicted, _measured(ratio, low, high)),
+        clear=margin(run.environment),
+        better=better(kind),
+    )
 
 
 def say_across(
@@ -121,7 +136,7 @@ def say_across(
     series: str,
     *,
     unit: str | None = None,
-    predicted: float | EllipsisType | None = ...,
+    predicted: Prediction | float | EllipsisType | None = ...,
 ) -> Comparison:
     """Compare one series of two runs that differ in what was asked.
 
@@ -132,11 +147,15 @@ def say_across(
         baseline: the other.
         series: of both.
         unit: of the samples to take; None: the first of `run`.
-        predicted: the ratio the reader wrote down, None: nothing yet.
+        predicted: the ratio the reader expected, None: none.
 
     Raises:
         MissingSamples: one of them does not have the series in this unit.
+        NotComparable: they were made in different environments or boots.
     """
+    boots = {one.environment.get("boot_id") for one in (run, baseline)}
+    check_comparable(run, baseline, times=None not in boots)
+    note = "" if None not in boots else " (Whether both are of one boot was not recorded.)"
     mine = run.samples.filter(pl.col("series") == series)
     if unit is None:
         unit = "" if mine.is_empty() else str(mine["unit"][0])
@@ -144,12 +163,28 @@ def say_across(
     a, b = (one.samples.filter(chosen)["value"].to_numpy() for one in (run, baseline))
     if not len(a) or not len(b):
         raise MissingSamples(f"not both runs have samples of {series!r} in {unit or 'any unit'}")
-    ratio, low, high = bootstrap_ratio(a, b, paired=False)
+    ratio, low, high = ratio_of(a, b, paired=False)
     keys = [k for k in run.spec if run.spec[k] != baseline.spec.get(k)]
     asked = [", ".join(f"{k} {_short(one.spec.get(k))}" for k in keys) for one in (run, baseline)]
     names = [f"{series} ({words or 'again'})" for words in asked]
     count = min(len(a), len(b))
-    return Comparison(names[0], names[1], unit, ratio, low, high, count, predicted)
+    return Comparison(
+        names[0],
+        names[1],
+        unit,
+        ratio,
+        low,
+        high,
+        count,
+        settle(predicted, _measured(ratio, low, high)),
+        note,
+        clear=margin(run.environment),
+        better=better(unit),
+    )
+
+
+def _measured(ratio: float, low: float, high: float) -> str:
+    return f"{ratio:.3g} (95 % interval {low:.3g} to {high:.3g})"
 
 
 def _short(value: object) -> str:
@@ -158,6 +193,7 @@ def _short(value: object) -> str:
 
 def answer(question: str, predicted: object, measured: object) -> None:
     """Print what was measured beside what the reader wrote down (None: nothing)."""
+    predicted = settle(predicted, measured)
     told = "You have not written down a prediction."
     if predicted is not None:
         told = f"You predicted {predicted}{': right' if predicted == measured else ''}."
@@ -181,11 +217,11 @@ def check(run: Record) -> None:
     Raises:
         AssertionError: one is violated, and no event was lost that could explain it.
     """
-    verdict = invariants.check(run.events, run.tasks, int(run.counters.get("lost", 0)))
-    if verdict.result == "FAILED":
-        raise AssertionError(f"{verdict}\n{verdict.violations.head(5)}")
-    broken = set(verdict.violations["invariant"])
+    found = invariants.check(run.events, run.tasks, int(run.counters.get("lost", 0)))
+    if found.result == "FAILED":
+        raise AssertionError(f"{found}\n{found.violations.head(5)}")
+    broken = set(found.violations["invariant"])
     for name, rule in invariants.INVARIANTS.items():
         said = (rule.__doc__ or "").splitlines()[0].partition(": ")[2]
         print(f"{'?' if name in broken else '✓'} {said}")
-    print(verdict)
+    print(found)

@@ -38,7 +38,7 @@ def patches() -> list[Patch]:
     found = sorted((REPOSITORY / "kernel" / "patches").glob("*.patch"))
     if not found:
         raise Missing("there is no kernel/patches here: open the notebook in the repository")
-    return [_patch(i, path.read_text()) for i, path in enumerate(found, start=1)]
+    return [_patch(i, path.read_text(encoding="utf-8")) for i, path in enumerate(found, start=1)]
 
 
 def _patch(number: int, text: str) -> Patch:

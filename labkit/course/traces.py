@@ -14,6 +14,7 @@ from labkit.record import STATE_KINDS, Record
 from labkit.run import Run
 from labkit.trace import schema
 from labkit.trace.intervals import state_intervals
+from labkit.trace.loss import incomplete
 
 if TYPE_CHECKING:
     from labkit.trace.kernel import KernelTrace
@@ -28,13 +29,18 @@ def running_at_once(run: Record, series: str, role: str | None = None) -> pl.Dat
         role: count only these tasks, such as `worker`; None: all.
 
     Returns:
-        Rows `running` (0, 1, ...), `share` of the time from the first to the last state change.
+        Rows `running` (0, 1, ...), `share` of the time from the first to the last state change, or
+        until events of the series were lost.
     """
     chosen = run.tasks.filter(pl.col("series") == series)
     if role is not None:
         chosen = chosen.filter(pl.col("role") == role)
     tasks = chosen["tid"].implode()
-    spans = state_intervals(run.events.filter(pl.col("tid").is_in(tasks)))
+    events = run.events.filter(pl.col("tid").is_in(tasks))
+    spans = state_intervals(events, chosen)
+    if lost := incomplete(run).filter(pl.col("series") == series)["since"].to_list():
+        # Who is RUNNING beside a task that was lost from sight is no longer the question.
+        spans = spans.filter(pl.col("t0") < lost[0]).with_columns(pl.col("t1").clip(0, lost[0]))
     running = spans.filter(pl.col("state") == "running")
     steps = pl.concat(
         [
@@ -77,7 +83,8 @@ def with_kernel(run: Run, trace: KernelTrace) -> Run:
     """The run with the kernel's rows about its tasks, and about who follows them on a CPU."""
     tids = run.tasks["tid"].implode()
     leaves = (pl.col("kind") == "sched_switch") & pl.col("peer").is_in(tids)
-    ours = trace.events.filter(pl.col("tid").is_in(tids) | leaves)
+    of_a_cpu = (pl.col("kind") == "lost") & (pl.col("tid") == 0)
+    ours = trace.events.filter(pl.col("tid").is_in(tids) | leaves | of_a_cpu)
     return Run(
         spec=run.spec,
         environment=run.environment,

@@ -1,61 +1,46 @@
 # SPDX-License-Identifier: MIT
-"""The experiments: each a spec dataclass and what runs it; functions are in `.api`."""
+"""The experiments: each a file with a spec that says what is asked, and measures it.
+
+Every module of this folder is imported; those that define a `Spec` are experiments (`SPECS`).
+"""
 
 from __future__ import annotations
 
-import threading
+import pkgutil
+from importlib import import_module
 
-from labkit.experiments import block as _block
-from labkit.experiments import preempt as _preempt
-from labkit.experiments import swap as _swap
-from labkit.experiments import wake as _wake
-from labkit.experiments.block import BlockSpec
-from labkit.experiments.common import NoUmcgError, ProgressCallback, Spec, SpecError, Update
-from labkit.experiments.preempt import PreemptSpec
-from labkit.experiments.swap import SwapSpec
-from labkit.experiments.wake import WakeSpec
-from labkit.run import Run
+from labkit.experiments.alone import Busy
+from labkit.experiments.common import ProgressCallback, Update
+from labkit.experiments.conduct import Interrupted, run
+from labkit.experiments.errors import NoUmcgError, SpecError
+from labkit.experiments.spec import SPECS, Spec
+
+
+def discover() -> None:
+    """Import every module of this folder, and of others that were appended to `__path__`."""
+    for module in pkgutil.iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+
+
+discover()
 
 __all__ = [
     "SPECS",
-    "BlockSpec",
+    "Busy",
+    "Interrupted",
     "NoUmcgError",
-    "PreemptSpec",
     "ProgressCallback",
     "Spec",
     "SpecError",
-    "SwapSpec",
     "Update",
-    "WakeSpec",
+    "discover",
     "run",
 ]
 
-#: Spec class of each experiment by name.
-SPECS: dict[str, type[Spec]] = {
-    "swap": SwapSpec,
-    "wake": WakeSpec,
-    "block": BlockSpec,
-    "preempt": PreemptSpec,
-}
 
-
-def run(
-    spec: Spec,
-    progress: ProgressCallback | None = None,
-    stop: threading.Event | None = None,
-) -> Run:
-    """Run the experiment `spec` is for.
-
-    Raises:
-        SpecError: no experiment has such a spec.
-        EngineError: a system call failed.
-    """
-    if isinstance(spec, SwapSpec):
-        return _swap.run(spec, progress, stop)
-    if isinstance(spec, WakeSpec):
-        return _wake.run(spec, progress, stop)
-    if isinstance(spec, BlockSpec):
-        return _block.run(spec, progress, stop)
-    if isinstance(spec, PreemptSpec):
-        return _preempt.run(spec, progress, stop)
-    raise SpecError(f"{type(spec).__name__} is no experiment's spec")
+def __getattr__(name: str) -> type[Spec]:
+    """The class of an experiment's specs by its own name, as in `experiments.SwapSpec`."""
+    for spec in SPECS.values():
+        if spec.__name__ == name:
+            return spec
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

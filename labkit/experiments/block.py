@@ -3,139 +3,172 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from labkit.experiments.common import (
-    Collector,
-    ProgressCallback,
-    Spec,
-    conduct,
-    first_cpus,
-    latencies,
-)
+from labkit.experiments import policy as policies
+from labkit.experiments.common import Collector, first_cpus, latencies
+from labkit.experiments.pages import pages
+from labkit.experiments.spec import EVENTS, POLICY, REPETITIONS, Spec, param
 from labkit.native import engine
-from labkit.run import Run
-from labkit.trace.errors import WriteFailed
 
 WORKS = ("sleep", "pipe", "socketpair", "lock", "fault", "mixed")
-_PAGE = 4096
-#: Pages of the file for each worker; at the most so many for all of them.
-_OWN_PAGES, _MOST_PAGES = 64, 4096
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSpec(Spec):
-    """What `block` measures.
+    """M workers over N servers in calls that block, beside M threads on N CPUs.
 
-    Attributes:
-        works: what an operation does after computing: `sleep`; `pipe`, `socketpair` (a device
-            answers after `idle_us`); `lock` (half of the computing under one futex lock); `fault`
-            (a page of a file that left memory); `mixed` (sleep, one operation in ten computes ten
-            times as long).
-        workers: threads that work, 1 to 512.
-        servers: servers of the UMCG series and CPUs of both, 1 to the machine's CPUs.
-        busy_us: computing of one operation, 0 to 100000 microseconds.
-        idle_us: sleep or device latency, 10 to 1000000 microseconds.
-        duration_s: each value, 0.01 to 60 seconds.
-        repetitions: values for each series, 1 to 1000; the series alternate.
-        events: room for events of each thread in the traced measurement, 0 (none) to 1000000.
+    Series `umcg/WORK` and `pthread/WORK`; samples of each:
+
+    - `op/s`: finished operations a second; `n` operations
+    - `cpu`: CPUs kept busy by workers and scheduler together; `n` operations
+    - `ns`: of `SERIES/detection` (UMCG only): median time from the call that blocks to the server
+      running again, in a traced measurement of each repetition; `n` blocks
+
+    Counters `SERIES:probe_cost`: untraced over traced throughput; `umcg/fault:major_faults`,
+    `pthread/fault:major_faults`: pages that the untraced operations waited for.
     """
 
     experiment = "block"
-    choices: ClassVar = {"works": WORKS}
-    limits: ClassVar = {
-        "workers": (1, 512),
-        "servers": (1, 64),
-        "busy_us": (0, 100_000),
-        "idle_us": (10, 1_000_000),
-        "duration_s": (0.01, 60),
-        "repetitions": (1, 1000),
-        "events": (0, 1_000_000),
-    }
+    question = "When a worker blocks in the kernel, how soon does its server run another?"
+    place = 3
+    baselines = ("pthread",)
+    more_is_better = ("op/s",)
+    neither_is_better = ("cpu",)
+    demo: ClassVar = {"works": ("sleep", "pipe")}
 
-    works: tuple[str, ...] = ("sleep", "pipe", "fault")
-    workers: int = 8
-    servers: int = 1
-    busy_us: float = 100.0
-    idle_us: float = 1000.0
-    duration_s: float = 0.2
-    repetitions: int = 5
-    events: int = 4000
-
-
-@contextmanager
-def _pages(count: int) -> Iterator[int]:
-    """A file of `count` pages on the disk, not only in memory.
-
-    Raises:
-        WriteFailed: there is no room for it.
-    """
-    with tempfile.TemporaryFile() as file:
-        try:
-            file.write(os.urandom(count * _PAGE))
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError as error:
-            raise WriteFailed(
-                error.errno,
-                f"cannot write {count * _PAGE >> 10} KiB of pages to fault on in "
-                f"{tempfile.gettempdir()}: {error.strerror}; free space or set TMPDIR",
-            ) from error
-        yield file.fileno()
-
-
-def run(
-    spec: BlockSpec,
-    progress: ProgressCallback | None = None,
-    stop: threading.Event | None = None,
-) -> Run:
-    """Measure. Series `umcg/WORK` and `pthread/WORK`; samples of each:
-
-    - `op/s`: finished operations a second; `n` operations
-    - `cpu`: CPUs kept busy by workers and servers together, 0 to N; `n` operations
-    - `ns`: of `SERIES/detection` (UMCG only): median time from the call that blocks to the server
-      running again; `n` blocks
-
-    Counters `SERIES:probe_cost`: untraced over traced throughput.
-
-    Raises:
-        EngineError: a system call failed.
-        WriteFailed: no room for the file whose pages fault.
-    """
-    backends = ("umcg", "pthread") if engine.enabled() else ("pthread",)
-    series = {f"{b}/{work}": (b == "umcg", work) for work in spec.works for b in backends}
-    own = min(_OWN_PAGES, _MOST_PAGES // spec.workers) if "fault" in spec.works else 1
-    with _pages(spec.workers * own) as file:
-        measure = partial(_measure, spec, series, file)
-        return conduct(spec, len(series) * (spec.repetitions + 1), measure, progress, stop)
-
-
-def _once(
-    spec: BlockSpec, umcg: bool, work: str, collect: Collector, file: int, events: int
-) -> engine.Outcome:
-    return engine.load(
-        work,
-        umcg=umcg,
-        workers=spec.workers,
-        servers=spec.servers if umcg else 0,
-        cpus=first_cpus(spec.servers),
-        duration_s=spec.duration_s,
-        busy_us=spec.busy_us,
-        idle_us=spec.idle_us,
-        file=file,
-        events=events,
-        stop=collect.stop,
-        watch=collect.watch,
+    works: tuple[str, ...] = param(
+        ("sleep", "pipe", "fault"),
+        "what an operation does after computing: sleep; pipe, socketpair (a device answers after "
+        "idle_us); lock (half of the computing under one futex lock); fault (a page of a file that "
+        "left memory: the wait is the disk's, not idle_us); mixed (sleep, one operation in ten "
+        "computes ten times as long)",
+        choices=WORKS,
+        free=True,
     )
+    workers: int = param(8, "threads that work", limits=(1, 512))
+    servers: int = param(
+        1,
+        "servers of the UMCG series and CPUs of both; at most this machine's",
+        limits=(1, 64),
+        cpus=True,
+    )
+    busy_us: float = param(100.0, "computing of one operation", limits=(0, 100_000))
+    idle_us: float = param(1000.0, "sleep or device latency", limits=(10, 1_000_000))
+    duration_s: float = param(0.2, "each value takes so long", limits=(0.01, 60), measuring=True)
+    repetitions: int = param(5, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
+    events: int = param(
+        4000, f"{EVENTS}; 0: nothing is traced", limits=(0, 1_000_000), measuring=True, free=True
+    )
+    policy: str = param("fifo", POLICY, policy=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_room("workers, servers or events")
+
+    def room(self) -> engine.Room:
+        """A ring for each worker, and larger ones for the servers."""
+        return engine.load_room(
+            self.workers, self.servers, self.events, self.duration_s, self.busy_us
+        )
+
+    def measurements(self) -> int:
+        """Each series' repetitions, and those that are traced."""
+        series = self.series()
+        traced = sum(self._traces(umcg) for umcg, _ in series.values())
+        return len(series) * self.repetitions + traced
+
+    def series(self) -> dict[str, tuple[bool, str]]:
+        """Over UMCG or not, and the work, of each series by its name."""
+        backends = ("umcg", "pthread") if engine.enabled() else ("pthread",)
+        return {f"{b}/{work}": (b == "umcg", work) for work in self.works for b in backends}
+
+    def _traces(self, umcg: bool) -> int:
+        """Traced measurements of a series: one for a timeline, but detection is a value of each."""
+        return (self.repetitions if umcg else 1) if self.events else 0
+
+    def once(
+        self,
+        name: str,
+        *,
+        file: int,
+        events: int = 0,
+        stop: threading.Event | None = None,
+        watch: engine.Watcher | None = None,
+    ) -> engine.Outcome:
+        """One measurement of a series; `file`: see `pages`, `events`: room for a trace."""
+        umcg, work = self.series()[name]
+        return engine.load(
+            work,
+            umcg=umcg,
+            workers=self.workers,
+            servers=self.servers if umcg else 0,
+            cpus=first_cpus(self.servers),
+            duration_s=self.duration_s,
+            busy_us=self.busy_us,
+            idle_us=self.idle_us,
+            policy=policies.check("policy", self.policy),
+            file=file,
+            events=events,
+            stop=stop,
+            watch=watch,
+        )
+
+    def measure(self, collect: Collector) -> None:
+        """The series in turn, each untraced and then traced.
+
+        Raises:
+            NothingFaults: `fault`, and pages of files stay in memory here.
+            WriteFailed: no room for the file whose pages fault.
+        """
+        with pages(self.workers) if "fault" in self.works else nullcontext(-1) as file:
+            self._measure(file, collect)
+
+    def _measure(self, file: int, collect: Collector) -> None:
+        series = self.series()
+        rates: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in series}
+        for repetition in range(self.repetitions):
+            for name, (umcg, work) in series.items():
+                collect.begin(name)
+                outcome = self.once(name, file=file, stop=collect.stop, watch=collect.watch)
+                ops, ns = operations(outcome), outcome.values["elapsed_ns"]
+                used = cpu_ns(outcome)
+                collect.sample(name, repetition, ops * 1e9 / ns, "op/s", ops)
+                collect.sample(name, repetition, used / ns, "cpu", ops)
+                rates[name][0].append(ops * 1e9 / ns)
+                if work == "fault":
+                    faults = sum(task.faults for task in outcome.tasks)
+                    counter = f"{name}:major_faults"
+                    collect.counters[counter] = collect.counters.get(counter, 0) + faults
+                collect.end()
+                if repetition >= self._traces(umcg):
+                    continue
+                collect.begin(f"{name} (traced)")
+                outcome = self.once(
+                    name,
+                    file=file,
+                    events=self.events,
+                    stop=collect.stop,
+                    watch=collect.watch,
+                )
+                collect.trace(name, outcome, keep=repetition == 0)
+                rates[name][1].append(operations(outcome) * 1e9 / outcome.values["elapsed_ns"])
+                if umcg:
+                    late = detections(outcome)
+                    if len(late):
+                        median = float(np.median(late))
+                        collect.sample(f"{name}/detection", repetition, median, "ns", len(late))
+                collect.end()
+        for name, (untraced, traced) in rates.items():
+            if traced:
+                cost = float(np.median(untraced)) / max(float(np.median(traced)), 1e-9)
+                collect.counters[f"{name}:probe_cost"] = cost
 
 
 def operations(outcome: engine.Outcome) -> int:
@@ -143,35 +176,12 @@ def operations(outcome: engine.Outcome) -> int:
     return sum(task.ops for task in outcome.tasks if task.role != "server")
 
 
-def _measure(
-    spec: BlockSpec, series: dict[str, tuple[bool, str]], file: int, collect: Collector
-) -> None:
-    rates: dict[str, list[float]] = {name: [] for name in series}
-    for repetition in range(spec.repetitions):
-        for name, (umcg, work) in series.items():
-            collect.begin(name)
-            outcome = _once(spec, umcg, work, collect, file, 0)
-            ops, ns = operations(outcome), outcome.values["elapsed_ns"]
-            used = sum(task.cpu_ns for task in outcome.tasks)
-            collect.sample(name, repetition, ops * 1e9 / ns, "op/s", ops)
-            collect.sample(name, repetition, used / ns, "cpu", ops)
-            rates[name].append(ops * 1e9 / ns)
-            collect.end()
-    for name, (umcg, work) in series.items():
-        if not spec.events:
-            break
-        collect.begin(f"{name} (traced)")
-        outcome = _once(spec, umcg, work, collect, file, spec.events)
-        collect.trace(name, outcome)
-        rate = operations(outcome) * 1e9 / outcome.values["elapsed_ns"]
-        collect.counters[f"{name}:probe_cost"] = float(np.median(rates[name])) / max(rate, 1e-9)
-        if umcg:
-            _detection(name, outcome, collect)
-        collect.end()
+def cpu_ns(outcome: engine.Outcome) -> int:
+    """CPU time of workers, or threads, and scheduler together."""
+    return sum(task.cpu_ns for task in outcome.tasks) + outcome.values["helpers_ns"]
 
 
-def _detection(name: str, outcome: engine.Outcome, collect: Collector) -> None:
-    late = latencies(outcome, "block")
-    late = late[late > 0]
-    if len(late):
-        collect.sample(f"{name}/detection", 0, float(np.median(late)), "ns", len(late))
+def detections(outcome: engine.Outcome) -> npt.NDArray[np.int64]:
+    """ns from each call that blocked to the server running again; of a traced measurement."""
+    late: npt.NDArray[np.int64] = latencies(outcome, "block")
+    return late[late > 0]

@@ -1,70 +1,154 @@
 # SPDX-License-Identifier: MIT
-"""preempt: runaway workers, urgent requests among them, a watchdog; beside CFS time slices."""
+"""preempt: runaway workers, urgent requests among them, a policy; beside CFS time slices."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from labkit.experiments.common import (
-    Collector,
-    ProgressCallback,
-    Spec,
-    conduct,
-    first_cpus,
-    latencies,
-)
+from labkit.experiments import policy as policies
+from labkit.experiments.common import Collector, first_cpus, latencies
+from labkit.experiments.spec import EVENTS, POLICY, REPETITIONS, Spec, param
 from labkit.native import engine
-from labkit.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreemptSpec(Spec):
-    """What `preempt` measures.
+    """Runaway workers, urgent requests among them, a watchdog; beside CFS time slices.
 
-    Attributes:
-        runaways: workers that never stop computing, 1 to 256.
-        urgent: workers that sleep, then have a short request, 0 to 256. Over UMCG a dispatcher has
-            a runaway preempted for a request at once: it does not wait for the end of a slice.
-        servers: servers of the UMCG series and CPUs of both, 1 to the machine's CPUs.
-        slice_us: the watchdog preempts a worker that runs longer, 200 to 1000000 microseconds.
-        urgent_every_us: sleep of an urgent worker between requests, 100 to 1000000 microseconds.
-        urgent_us: computing of one request, 1 to 100000 microseconds.
-        chunk_us: a runaway's progress is counted in chunks of so much computing, 10 to 100000
-            microseconds.
-        duration_s: each value, 0.05 to 60 seconds.
-        repetitions: values for each series, 1 to 1000; the series alternate.
-        events: room for events of each thread, 1000 to 1000000.
+    Series `umcg` and `pthread`; samples:
+
+    - `umcg/latency` in `ns`: median from the preemption call to the server running; `n` of them
+    - `SERIES/urgent` and `SERIES/urgent p99` in `ns`: median and 99th percentile of an urgent
+      request's response, from the end of its sleep to its answer; `n` requests
+    - `SERIES` in `jain`: fairness of the CPU time among the runaways; `n` runaways
+    - `SERIES` in `op/s`: chunks a second of all runaways; `n` chunks
+
+    Counters `SERIES:probe_cost`: chunks a second untraced over traced; `umcg:preempts`.
     """
 
     experiment = "preempt"
-    limits: ClassVar = {
-        "runaways": (1, 256),
-        "urgent": (0, 256),
-        "servers": (1, 64),
-        "slice_us": (200, 1_000_000),
-        "urgent_every_us": (100, 1_000_000),
-        "urgent_us": (1, 100_000),
-        "chunk_us": (10, 100_000),
-        "duration_s": (0.05, 60),
-        "repetitions": (1, 1000),
-        "events": (1000, 1_000_000),
-    }
+    question = "How soon is a runaway worker taken off its server, and how fair is the rest?"
+    place = 4
+    baselines = ("pthread",)
+    more_is_better = ("op/s",)
+    neither_is_better = ("jain",)
+    demo: ClassVar = {"repetitions": 5, "duration_s": 0.3}
 
-    runaways: int = 4
-    urgent: int = 2
-    servers: int = 1
-    slice_us: float = 2000.0
-    urgent_every_us: float = 5000.0
-    urgent_us: float = 100.0
-    chunk_us: float = 200.0
-    duration_s: float = 0.4
-    repetitions: int = 3
-    events: int = 20_000
+    runaways: int = param(4, "workers that never stop computing", limits=(1, 256))
+    urgent: int = param(
+        2,
+        "workers that sleep, then have a short request. Under a policy that lets them, they take a "
+        "runaway's place at once: they do not wait for the end of a slice",
+        limits=(0, 256),
+    )
+    servers: int = param(
+        1,
+        "servers of the UMCG series and CPUs of both; at most this machine's",
+        limits=(1, 64),
+        cpus=True,
+    )
+    slice_us: float = param(
+        2000.0,
+        "who runs longer is preempted if others wait: the policy's option of that name, if it has "
+        "one and it is not set there",
+        limits=(200, 1_000_000),
+    )
+    urgent_every_us: float = param(
+        5000.0, "sleep of an urgent worker between requests", limits=(100, 1_000_000)
+    )
+    urgent_us: float = param(100.0, "computing of one request", limits=(1, 100_000))
+    chunk_us: float = param(
+        200.0,
+        "a runaway's progress is counted in chunks of so much computing",
+        limits=(10, 100_000),
+    )
+    duration_s: float = param(0.4, "each value takes so long", limits=(0.05, 60), measuring=True)
+    repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
+    events: int = param(20_000, EVENTS, limits=(1000, 1_000_000), measuring=True, free=True)
+    policy: str = param(
+        "priority",
+        f"{POLICY}; urgent workers have priority 1 and tenant 0, runaways priority 0 and tenant 1",
+        policy=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_room("runaways, urgent, servers or events")
+
+    def policy_text(self) -> str:
+        """The policy as the engine takes it, with the length of its slices."""
+        return policies.check("policy", self.policy, slice_us=f"{self.slice_us:.0f}")
+
+    def room(self) -> engine.Room:
+        """A ring for each worker, and larger ones for the servers."""
+        workers = self.runaways + self.urgent
+        shortest = (self.chunk_us, self.urgent_us)
+        return engine.load_room(workers, self.servers, self.events, self.duration_s, *shortest)
+
+    def measurements(self) -> int:
+        """Each series' repetitions, and one that is not traced."""
+        return len(self.series()) * (self.repetitions + 1)
+
+    def series(self) -> dict[str, bool]:
+        """Is it over UMCG? Of each series by its name."""
+        return {"umcg": True, "pthread": False} if engine.enabled() else {"pthread": False}
+
+    def once(
+        self,
+        name: str,
+        *,
+        events: int = 0,
+        stop: threading.Event | None = None,
+        watch: engine.Watcher | None = None,
+    ) -> engine.Outcome:
+        """One measurement of a series; `events`: room for a trace."""
+        umcg = self.series()[name]
+        return engine.load(
+            "spin",
+            umcg=umcg,
+            workers=self.runaways + self.urgent,
+            urgent=self.urgent,
+            servers=self.servers if umcg else 0,
+            cpus=first_cpus(self.servers),
+            duration_s=self.duration_s,
+            busy_us=self.chunk_us,
+            urgent_us=self.urgent_us,
+            idle_us=self.urgent_every_us,
+            policy=self.policy_text(),
+            events=events,
+            stop=stop,
+            watch=watch,
+        )
+
+    def measure(self, collect: Collector) -> None:
+        """The series in turn, all traced, and then each untraced."""
+        series = self.series()
+        rates: dict[str, list[float]] = {name: [] for name in series}
+        for repetition in range(self.repetitions):
+            for name, umcg in series.items():
+                collect.begin(name)
+                outcome = self.once(
+                    name, events=self.events, stop=collect.stop, watch=collect.watch
+                )
+                _samples(name, repetition, outcome, collect)
+                rates[name].append(_rate(outcome))
+                if umcg:
+                    counters = collect.counters
+                    counters["umcg:preempts"] = (
+                        counters.get("umcg:preempts", 0) + outcome.values["preempts"]
+                    )
+                collect.trace(name, outcome, keep=repetition == 0)
+                collect.end()
+        for name in series:
+            collect.begin(f"{name} (untraced)")
+            rate = _rate(self.once(name, stop=collect.stop, watch=collect.watch))
+            collect.counters[f"{name}:probe_cost"] = rate / max(float(np.median(rates[name])), 1e-9)
+            collect.end()
 
 
 def jain(shares: list[int]) -> float:
@@ -76,46 +160,10 @@ def jain(shares: list[int]) -> float:
     return sum(shares) ** 2 / squares if squares else 0.0
 
 
-def run(
-    spec: PreemptSpec,
-    progress: ProgressCallback | None = None,
-    stop: threading.Event | None = None,
-) -> Run:
-    """Measure. Series `umcg` and `pthread`; samples:
-
-    - `umcg/latency` in `ns`: median from the preemption call to the server running; `n` of them
-    - `SERIES/urgent` and `SERIES/urgent p99` in `ns`: median and 99th percentile of an urgent
-      request's response, from the end of its sleep to its answer; `n` requests
-    - `SERIES` in `jain`: fairness of the CPU time among the runaways; `n` runaways
-    - `SERIES` in `op/s`: chunks a second of all runaways; `n` chunks
-
-    Counters `SERIES:probe_cost`: chunks a second untraced over traced; `umcg:preempts`.
-
-    Raises:
-        EngineError: a system call failed.
-    """
-    series = {"umcg": True, "pthread": False} if engine.enabled() else {"pthread": False}
-    measure = partial(_measure, spec, series)
-    return conduct(spec, len(series) * (spec.repetitions + 1), measure, progress, stop)
-
-
-def _once(spec: PreemptSpec, umcg: bool, collect: Collector, events: int) -> engine.Outcome:
-    return engine.load(
-        "spin",
-        umcg=umcg,
-        workers=spec.runaways + spec.urgent,
-        urgent=spec.urgent,
-        servers=spec.servers if umcg else 0,
-        cpus=first_cpus(spec.servers),
-        duration_s=spec.duration_s,
-        busy_us=spec.chunk_us,
-        urgent_us=spec.urgent_us,
-        idle_us=spec.urgent_every_us,
-        slice_us=spec.slice_us,
-        events=events,
-        stop=collect.stop,
-        watch=collect.watch,
-    )
+def preemptions(outcome: engine.Outcome) -> npt.NDArray[np.int64]:
+    """ns from each call that preempted to the server running; of a traced measurement."""
+    late: npt.NDArray[np.int64] = latencies(outcome, "preempt")
+    return late[late > 0]
 
 
 def _runaways(outcome: engine.Outcome) -> list[engine.Task]:
@@ -138,30 +186,6 @@ def _samples(name: str, repetition: int, outcome: engine.Outcome, collect: Colle
         median, tail = np.percentile(urgent, [50, 99])
         collect.sample(f"{name}/urgent", repetition, median, "ns", len(urgent))
         collect.sample(f"{name}/urgent p99", repetition, tail, "ns", len(urgent))
-    late = latencies(outcome, "preempt")
-    late = late[late > 0]
+    late = preemptions(outcome)
     if len(late):
         collect.sample(f"{name}/latency", repetition, float(np.median(late)), "ns", len(late))
-
-
-def _measure(spec: PreemptSpec, series: dict[str, bool], collect: Collector) -> None:
-    rates: dict[str, list[float]] = {name: [] for name in series}
-    for repetition in range(spec.repetitions):
-        for name, umcg in series.items():
-            collect.begin(name)
-            outcome = _once(spec, umcg, collect, spec.events)
-            _samples(name, repetition, outcome, collect)
-            rates[name].append(_rate(outcome))
-            if umcg:
-                counters = collect.counters
-                counters["umcg:preempts"] = (
-                    counters.get("umcg:preempts", 0) + outcome.values["preempts"]
-                )
-            if repetition == 0:
-                collect.trace(name, outcome)
-            collect.end()
-    for name, umcg in series.items():
-        collect.begin(f"{name} (untraced)")
-        rate = _rate(_once(spec, umcg, collect, 0))
-        collect.counters[f"{name}:probe_cost"] = rate / max(float(np.median(rates[name])), 1e-9)
-        collect.end()

@@ -5,67 +5,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from labkit.experiments.common import (
-    Collector,
-    ProgressCallback,
-    Spec,
-    SpecError,
-    conduct,
-    first_cpus,
-    latencies,
-)
+from labkit.experiments import policy as policies
+from labkit.experiments.common import Collector, first_cpus, latencies
+from labkit.experiments.spec import POLICY, REPETITIONS, Spec, param
 from labkit.native import engine
-from labkit.run import Run
 
 HOWS = ("futex", "umcg")
-
-
-@dataclass(frozen=True, kw_only=True)
-class WakeSpec(Spec):
-    """What `wake` measures.
-
-    Attributes:
-        hows: what the crowd waits in: `futex` (the kernel wakes: wake detection and idle list),
-            `umcg` (umcg_wait and umcg_wake, UMCG series only).
-        workers: the crowd, 1 to 512.
-        servers: numbers of servers to try, each 1 to 64. A series runs on as many CPUs as it has
-            servers, or on all when there are fewer: its name then says on how many.
-        storms: wake-ups of the whole crowd in one value, 1 to 10000.
-        pause_us: between "all arrived" and the next storm, 50 to 1000000 microseconds: time to
-            fall asleep.
-        repetitions: values for each series, 1 to 1000; the series alternate.
-    """
-
-    experiment = "wake"
-    choices: ClassVar = {"hows": HOWS}
-    limits: ClassVar = {
-        "workers": (1, 512),
-        "storms": (1, 10_000),
-        "pause_us": (50, 1_000_000),
-        "repetitions": (1, 1000),
-    }
-
-    hows: tuple[str, ...] = HOWS
-    workers: int = 16
-    servers: tuple[int, ...] = (1, 2, 4)
-    storms: int = 20
-    pause_us: float = 300.0
-    repetitions: int = 3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        servers = self.servers
-        if isinstance(servers, int) or not servers:
-            raise SpecError(f"servers is {servers!r}; give one or more numbers of servers")
-        for count in servers:
-            if not isinstance(count, int) or not 1 <= count <= 64:
-                raise SpecError(f"servers: {count!r} is not allowed; each is 1 to 64")
-        object.__setattr__(self, "servers", tuple(servers))
 
 
 class _Series(NamedTuple):
@@ -74,75 +24,125 @@ class _Series(NamedTuple):
     servers: int
 
 
-def _series(spec: WakeSpec) -> dict[str, _Series]:
-    series = {}
-    for servers in spec.servers:
-        places = len(first_cpus(servers))
-        over = f"{servers} servers" + (f" on {places} cpus" if places < servers else "")
-        for how in spec.hows:
-            if engine.enabled():
-                series[f"umcg-{how}/{over}"] = _Series(True, how, servers)
-        series.setdefault(f"futex/{places} cpus", _Series(False, "futex", places))
-    return series
+@dataclass(frozen=True, kw_only=True)
+class WakeSpec(Spec):
+    """A crowd is woken at once; when does each of it run, over one to several servers?
 
-
-def run(
-    spec: WakeSpec,
-    progress: ProgressCallback | None = None,
-    stop: threading.Event | None = None,
-) -> Run:
-    """Measure. Series `umcg-futex/N servers`, `umcg-umcg/N servers`, baseline `futex/N cpus`.
-
-    Samples in `ns` from the wake-up call until a woken thread runs in user mode: of `SERIES` the
-    median over threads and storms, of `SERIES/last` the median over storms of the last one's; `n`
-    wake-ups. Counters `SERIES:probe_cost`: time of the same storms traced over untraced.
+    Series `umcg-futex/N servers`, `umcg-umcg/N servers`, baseline `futex/N cpus`. Samples in `ns`
+    from the wake-up call until a woken thread runs in user mode: of `SERIES` the median over
+    threads and storms, of `SERIES/last` the median over storms of the last one's; `n` wake-ups.
+    Counters `SERIES:probe_cost`: time of the same storms traced over untraced.
 
     A woken thread is switched to and runs. A worker that the kernel woke is switched to, goes to
     the idle list and wakes its server, which runs it and is back when it blocks again: four
     switches where the thread has one. From `umcg` it goes to the list without running: two.
-
-    Raises:
-        EngineError: a system call failed.
     """
-    series = _series(spec)
-    measure = partial(_measure, spec, series)
-    return conduct(spec, len(series) * (spec.repetitions + 1), measure, progress, stop)
 
+    experiment = "wake"
+    question = "How long does it take until woken threads run, one or many at once?"
+    place = 2
+    baselines = ("futex",)
+    operations = "wake-ups"
+    demo: ClassVar = {"servers": (1, 2), "storms": 10, "repetitions": 5}
 
-def _once(spec: WakeSpec, series: _Series, collect: Collector, events: int) -> engine.Outcome:
-    return engine.load(
-        "storm-wait" if series.how == "umcg" else "storm-futex",
-        umcg=series.umcg,
-        workers=spec.workers,
-        servers=series.servers if series.umcg else 0,
-        cpus=first_cpus(series.servers),
-        max_ops=spec.storms,
-        idle_us=spec.pause_us,
-        events=events,
-        stop=collect.stop,
-        watch=collect.watch,
+    hows: tuple[str, ...] = param(
+        HOWS,
+        "what the crowd waits in: futex (the kernel wakes: wake detection and idle list), umcg "
+        "(umcg_wait and umcg_wake, UMCG series only)",
+        choices=HOWS,
     )
+    workers: int = param(16, "the crowd", limits=(1, 512))
+    servers: tuple[int, ...] = param(
+        (1, 2, 4),
+        "numbers of servers to try. A series runs on as many CPUs as it has servers, or on all "
+        "when there are fewer: its name then says on how many",
+        limits=(1, 64),
+    )
+    storms: int = param(20, "wake-ups of the whole crowd in one value", limits=(1, 10_000))
+    pause_us: float = param(
+        300.0,
+        'between "all arrived" and the next storm: time to fall asleep',
+        limits=(50, 1_000_000),
+    )
+    repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
+    policy: str = param("fifo", POLICY, policy=True)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_room("workers, storms or servers")
 
-def _measure(spec: WakeSpec, series: dict[str, _Series], collect: Collector) -> None:
-    # A server's ring takes the events of everybody it runs: up to six a wake-up.
-    room = 8 * (spec.storms + 2) * spec.workers
-    for repetition in range(spec.repetitions):
-        for name, what in series.items():
-            collect.begin(name)
-            outcome = _once(spec, what, collect, room)
-            late = latencies(outcome, "op")
-            full = late[: len(late) // spec.workers * spec.workers]
-            if len(full):
-                last = np.median(full.reshape(-1, spec.workers).max(axis=1))
-                collect.sample(name, repetition, float(np.median(full)), "ns", len(full))
-                collect.sample(f"{name}/last", repetition, float(last), "ns", len(full))
-            if repetition == 0:
-                collect.trace(name, outcome)
-                collect.counters[f"{name}:probe_cost"] = float(outcome.values["elapsed_ns"])
+    def room(self) -> engine.Room:
+        """Blocked, woken, done: three rows a storm; one more may be under way at the end."""
+        return engine.load_room(self.workers, max(self.servers), 3 * (self.storms + 2) + 2)
+
+    def measurements(self) -> int:
+        """Each series' repetitions, and one that is not traced."""
+        return len(self.series()) * (self.repetitions + 1)
+
+    def series(self) -> dict[str, _Series]:
+        """What each series is, by its name."""
+        series = {}
+        for servers in self.servers:
+            places = len(first_cpus(servers))
+            over = f"{servers} servers" + (f" on {places} cpus" if places < servers else "")
+            for how in self.hows:
+                if engine.enabled():
+                    series[f"umcg-{how}/{over}"] = _Series(True, how, servers)
+            series.setdefault(f"futex/{places} cpus", _Series(False, "futex", places))
+        return series
+
+    def once(
+        self,
+        name: str,
+        *,
+        events: int = 0,
+        stop: threading.Event | None = None,
+        watch: engine.Watcher | None = None,
+    ) -> engine.Outcome:
+        """The storms of one value of a series; `events`: room for a trace."""
+        series = self.series()[name]
+        return engine.load(
+            "storm-wait" if series.how == "umcg" else "storm-futex",
+            umcg=series.umcg,
+            workers=self.workers,
+            servers=series.servers if series.umcg else 0,
+            cpus=first_cpus(series.servers),
+            max_ops=self.storms,
+            idle_us=self.pause_us,
+            policy=policies.check("policy", self.policy),
+            events=events,
+            stop=stop,
+            watch=watch,
+        )
+
+    def storms_of(self, outcome: engine.Outcome) -> npt.NDArray[np.int64]:
+        """ns from each wake-up until that thread ran: a row a storm, a column a thread.
+
+        Of a traced measurement; the last storm may be incomplete, and is left out.
+        """
+        late = latencies(outcome, "op")
+        full: npt.NDArray[np.int64] = late[: len(late) // self.workers * self.workers]
+        return full.reshape(-1, self.workers)
+
+    def measure(self, collect: Collector) -> None:
+        """The series in turn, all traced, and then each untraced."""
+        series = self.series()
+        room = self.room().events
+        for repetition in range(self.repetitions):
+            for name in series:
+                collect.begin(name)
+                outcome = self.once(name, events=room, stop=collect.stop, watch=collect.watch)
+                late = self.storms_of(outcome)
+                if late.size:
+                    last = float(np.median(late.max(axis=1)))
+                    collect.sample(name, repetition, float(np.median(late)), "ns", late.size)
+                    collect.sample(f"{name}/last", repetition, last, "ns", late.size)
+                collect.trace(name, outcome, keep=repetition == 0)
+                if repetition == 0:
+                    collect.counters[f"{name}:probe_cost"] = float(outcome.values["elapsed_ns"])
+                collect.end()
+        for name in series:
+            collect.begin(f"{name} (untraced)")
+            outcome = self.once(name, stop=collect.stop, watch=collect.watch)
+            collect.counters[f"{name}:probe_cost"] /= outcome.values["elapsed_ns"]
             collect.end()
-    for name, what in series.items():
-        collect.begin(f"{name} (untraced)")
-        outcome = _once(spec, what, collect, 0)
-        collect.counters[f"{name}:probe_cost"] /= outcome.values["elapsed_ns"]
-        collect.end()

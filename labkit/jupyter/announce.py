@@ -19,6 +19,12 @@ SCHEMA = "urn:labkit:kernel-start"
 #: Seconds between two events: time is seen to pass, also on a page that was opened meanwhile.
 REPEAT_S = 2.0
 
+#: What surprises those who know other kernels; see `frozen` and `ports` of `labkit.vm.VmOptions`.
+IN_THE_GUEST = (
+    "It has no network and sees the packages read-only: install more with pip in a terminal of "
+    "this machine, not with %pip"
+)
+
 _TEXT = {"type": "string", "description": "See `labkit.jupyter.announce`."}
 _EVENT = {
     "$id": SCHEMA,
@@ -84,7 +90,7 @@ class Announcer:
         """It has started."""
         self._log.info("%s: ready after %s", self._name, self._elapsed())
         if self._waits_for:
-            self._emit("ready", f"{self._name} is ready")
+            self._emit("ready", f"{self._name} is ready. {IN_THE_GUEST}")
 
     def failed(self, why: str) -> None:
         """It has not."""

@@ -13,7 +13,7 @@
       if (event.schema_id !== SCHEMA) return;
       const { kernel_id: kernel, state, text: message } = event;
       const type = TYPES[state];
-      const options = { autoClose: state === "ready" ? 3000 : false };
+      const options = { autoClose: state === "ready" ? 10000 : false };
       const known = notices.get(kernel);
       if (state !== "waiting") notices.delete(kernel);
       if (known) {

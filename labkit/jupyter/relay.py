@@ -67,7 +67,7 @@ def _speaker() -> Callable[[str, str], None]:
 
 
 def _run(connection_file: Path, options: VmOptions, speak: Callable[[str, str], None]) -> int:
-    connection = json.loads(connection_file.read_text())
+    connection = json.loads(connection_file.read_text(encoding="utf-8"))
     inside = guest_connection(connection)
     # The history file is an SQLite base, whose locks do not hold between host and guest.
     command = kernel_command(_GUEST_FILE, ["--HistoryManager.hist_file=:memory:"])
@@ -109,7 +109,7 @@ def main() -> None:
         command = kernel_command(str(asked.connection_file), [])
         os.execv(command[0], command)
     try:
-        connection = json.loads(asked.connection_file.read_text())
+        connection = json.loads(asked.connection_file.read_text(encoding="utf-8"))
         ports = tuple(int(connection[name]) for name in PORTS)
         # Packages: most of what a kernel does until it answers is to load them.
         frozen = (Path(sys.prefix), Path(os.__file__).parent)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import polars as pl
 
 from labkit.model.replay import with_servers
-from labkit.model.states import LOCKED, TRANSITIONS
+from labkit.model.states import ADOPT, FREE, LOCKED, TRANSITIONS
+from labkit.trace.loss import known
 from labkit.trace.schema import RESERVED_FLAGS, STATE_KINDS
 
 #: One row a violation: `row` is the event's index in the table.
@@ -39,10 +40,17 @@ def _violations(name: str, bad: pl.DataFrame, detail: pl.Expr) -> pl.DataFrame:
 
 
 def _state_rows(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
+    """The rows that change a state, with the task's `role`, the state it `was` left in (null at its
+    first row and after a loss of its events), and `by` what."""
     return (
         events.with_row_index("row")
-        .filter(pl.col("kind").is_in(STATE_KINDS))
+        .filter(pl.col("kind").is_in([*STATE_KINDS, "lost"]))
         .join(tasks.select("tid", pl.col("role").cast(pl.String)), on="tid", maintain_order="left")
+        .with_columns(
+            was=pl.when(pl.col("kind") != "lost").then("new").shift(1).over("tid"),
+            by=pl.col("kind").shift(1).over("tid"),
+        )
+        .filter(pl.col("kind") != "lost")
     )
 
 
@@ -67,9 +75,7 @@ def states_continuous(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame
 
     A trace without any BLOCKED→IDLE was recorded by user space alone; there it may be missing.
     """
-    rows = _state_rows(events, tasks).with_columns(
-        was=pl.col("new").shift(1).over("tid"), by=pl.col("kind").shift(1).over("tid")
-    )
+    rows = _state_rows(events, tasks)
     bad = rows.filter(pl.col("was").is_not_null() & (pl.col("was") != pl.col("old")))
     worker = pl.col("role") == "worker"
     if rows.filter(worker & (pl.col("old") == "blocked") & (pl.col("new") == "idle")).is_empty():
@@ -98,22 +104,23 @@ def transitions_legal(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame
 
 
 def flags_known(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
-    """`flags-known`: reserved bits are zero, and a BLOCKED task is not LOCKED."""
+    """`flags-known`: reserved bits are zero, a BLOCKED task is not LOCKED, and only an IDLE server
+    lends a place or has one to give away."""
     rows = _state_rows(events, tasks)
     reserved = (pl.col("flags") & RESERVED_FLAGS) != 0
     locked = ((pl.col("flags") & LOCKED) != 0) & (pl.col("new") == "blocked")
+    no_place = (pl.col("role") != "server") | (pl.col("new") != "idle")
+    placed = ((pl.col("flags") & (ADOPT | FREE)) != 0) & no_place
     return _violations(
         "flags-known",
-        rows.filter(reserved | locked),
+        rows.filter(reserved | locked | placed),
         pl.format("flags {} while {}", "flags", "new"),
     )
 
 
 def wake_follows_block(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
     """`wake-follows-block`: a worker woken out of BLOCKED had gone there before."""
-    rows = _state_rows(events, tasks).with_columns(
-        was=pl.col("new").shift(1).over("tid"), by=pl.col("kind").shift(1).over("tid")
-    )
+    rows = _state_rows(events, tasks)
     woken = rows.filter(
         (pl.col("role") == "worker")
         & (pl.col("kind") == "wake")
@@ -148,7 +155,15 @@ def one_worker_per_server(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataF
     occupant: dict[int, int] = {}
     bad: list[tuple[int, str]] = []
     columns = (rows[c].to_list() for c in ("row", "tid", "kind", "old", "new", "peer", "server"))
+    unseen = iter(
+        events.with_row_index("row").filter(pl.col("kind") == "lost").select("row", "tid").rows()
+    )
+    gone = next(unseen, None)
     for row, tid, kind, old, new, peer, server in zip(*columns, strict=True):
+        while gone is not None and gone[0] < row:
+            # Who was lost from sight holds no place that is known of.
+            occupant = {s: w for s, w in occupant.items() if gone[1] not in (s, w)}
+            gone = next(unseen, None)
         if new != "running":
             # Only the holder gives a place back: after a swap it is the next worker's already.
             if occupant.get(server) == tid:
@@ -168,19 +183,27 @@ def server_freed(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
     """`server-freed`: a server is RUNNING when it starts a worker, and IDLE while one runs."""
     servers = tasks.filter(pl.col("role") == "server")["tid"]
     rows = events.with_row_index("row").filter(
-        pl.col("tid").is_in(servers.implode()) & pl.col("kind").is_in(STATE_KINDS)
+        pl.col("tid").is_in(servers.implode()) & pl.col("kind").is_in([*STATE_KINDS, "lost"])
     )
-    # The server's state as each of its rows leaves it, at the time a worker starts on it.
-    states = rows.select(pl.col("tid").alias("server"), "t", state="new").sort("t")
+    # The server's state as the last of its rows leaves it, at the time a worker starts on it.
+    states = (
+        rows.with_columns(left=pl.when(pl.col("kind") != "lost").then("new"))
+        .group_by(pl.col("tid").alias("server"), "t", maintain_order=True)
+        .agg(state=pl.col("left").last(), was_idle=(pl.col("left") == "idle").any())
+        .with_columns(at="t")
+        .sort("t")
+    )
     starts = with_servers(events, tasks).filter(
-        (pl.col("kind") == "run") & (pl.col("old") == "idle") & (pl.col("new") == "running")
+        (pl.col("kind") == "run") & (pl.col("old") != "running") & (pl.col("new") == "running")
     )
     run = rows.filter((pl.col("kind") == "run") & (pl.col("new") == "idle"))
     again = run.filter(pl.col("old") != "running")
     without = starts.filter(pl.col("server") > 0).join_asof(
         states, on="t", by="server", strategy="backward", check_sortedness=False
     )
-    late = without.filter(pl.col("state").is_not_null() & (pl.col("state") != "idle"))
+    # A turn may begin and end at one time: then the server was IDLE in between.
+    short = pl.col("was_idle") & (pl.col("at") == pl.col("t"))
+    late = without.filter(pl.col("state").is_not_null() & (pl.col("state") != "idle") & ~short)
     return pl.concat(
         [
             _violations("server-freed", again, pl.format("runs worker {} while {}", "peer", "old")),
@@ -219,9 +242,10 @@ INVARIANTS: dict[str, Check] = {
 class Verdict(NamedTuple):
     """What a check of a trace says.
 
-    `result` is PASSED, FAILED, or UNDECIDED when events were lost, so that a violation may be a
-    gap. `violations` has `VIOLATION_SCHEMA`; `checked` is the number of state-changing rows looked
-    at.
+    `result` is PASSED, FAILED, or UNDECIDED when events were lost: without a violation, as there
+    may be one among the lost; with one, where nobody knows when events were lost, so that it may be
+    a gap. `violations` has `VIOLATION_SCHEMA`; `checked` is the number of state-changing rows
+    looked at.
     """
 
     result: str
@@ -237,10 +261,15 @@ class Verdict(NamedTuple):
 def check(events: pl.DataFrame, tasks: pl.DataFrame, lost: int = 0) -> Verdict:
     """Check all invariants. `lost` is the number of events that the recording lost.
 
-    An empty trace is UNDECIDED: nothing was checked.
+    What lies within a loss (`labkit.trace.loss`) is passed over. An empty trace is UNDECIDED:
+    nothing was checked.
     """
+    gaps = events.select((pl.col("kind") == "lost").any()).item()
+    numbered = known(events.with_row_index("number"))
+    events = numbered.drop("number")
     found = pl.concat([f(events, tasks) for f in INVARIANTS.values()]).sort("row")
+    found = found.with_columns(row=numbered["number"].cast(pl.Int64).gather(found["row"]))
     checked = events.select(pl.col("kind").is_in(STATE_KINDS).sum()).item()
-    if found.height and not lost:
+    if found.height and (gaps or not lost):
         return Verdict("FAILED", checked, found)
-    return Verdict("UNDECIDED" if lost or not checked else "PASSED", checked, found)
+    return Verdict("UNDECIDED" if lost or gaps or not checked else "PASSED", checked, found)

@@ -14,6 +14,9 @@ Faults (`World.faults`) put known mistakes back in, to be found:
   published its tid: a wake-up is lost.
 - `unlocked-swap`: the worker swapped to is made RUNNING without LOCKED, so it can start before the
   worker before it has left the place.
+
+Where servers permit that their places pass on (`World.passing`), `passing` has the steps, and
+faults of its own.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from labkit.model.states import LOCKED, PREEMPTED
+from labkit.model import passing
+from labkit.model.states import ADOPT, FREE, LOCKED, PREEMPTED
 
-FAULTS = frozenset({"late-wake", "no-recheck", "unlocked-swap"})
+FAULTS = frozenset({"late-wake", "no-recheck", "unlocked-swap"}) | passing.FAULTS
 
 
 class Step(NamedTuple):
@@ -68,12 +72,18 @@ class Task:
 
 @dataclass(frozen=True)
 class World:
-    """All tasks of one group, its idle list (last pushed first), its slot for an idle server."""
+    """All tasks of one group, its idle list (last pushed first), its slot for an idle server.
+
+    Where places pass on (`passing`) every server has a slot of its own; `slots` are the servers
+    that stand in theirs.
+    """
 
     tasks: tuple[Task, ...]
     idle_list: tuple[int, ...] = ()
     slot: int = 0
     faults: frozenset[str] = frozenset()
+    passing: bool = False
+    slots: frozenset[int] = frozenset()
 
     def __getitem__(self, tid: int) -> Task:
         for task in self.tasks:
@@ -94,8 +104,19 @@ class World:
 Row = dict[str, Any]
 
 
-def world(servers: int = 1, workers: int = 2, faults: frozenset[str] = frozenset()) -> World:
+def world(
+    servers: int = 1,
+    workers: int = 2,
+    faults: frozenset[str] = frozenset(),
+    places_pass: bool = False,
+) -> World:
     """A world whose tasks have not registered; servers are 1, 2, ..., workers 101, 102, ...
+
+    Args:
+        servers: how many.
+        workers: how many.
+        faults: mistakes to make, of `FAULTS`.
+        places_pass: servers permit that their places pass on.
 
     Raises:
         ValueError: less than one server, or an unknown fault.
@@ -106,7 +127,7 @@ def world(servers: int = 1, workers: int = 2, faults: frozenset[str] = frozenset
         raise ValueError(f"unknown fault {', '.join(unknown)}; known: {', '.join(sorted(FAULTS))}")
     listed = [Task(1 + i, "server") for i in range(servers)]
     listed += [Task(101 + i, "worker") for i in range(workers)]
-    return World(tuple(listed), faults=frozenset(faults))
+    return World(tuple(listed), faults=frozenset(faults), passing=places_pass)
 
 
 def task_rows(w: World) -> list[Row]:
@@ -129,6 +150,8 @@ def steps(w: World) -> list[Step]:
             found.append(Step(t.tid, "resume"))
         elif t.role == "server" and t.mode == "wait" and t.state == "idle" and _all_gone(w):
             found.append(Step(t.tid, "dismiss"))
+        elif t.role == "server" and t.mode == "wait" and passing.lends(t):
+            found.append(Step(t.tid, "revoke"))
         elif t.mode == "asleep":
             found.append(Step(t.tid, "kernel wakes"))
         elif t.mode == "user" and t.state == "running":
@@ -153,7 +176,7 @@ def _server_starts(w: World, s: Task) -> list[Step]:
     if w.idle_list:
         found.append(Step(s.tid, "take list"))
     if not mine and not w.idle_list:
-        if w.slot == 0:
+        if w.slot == 0 or w.passing:
             found.append(Step(s.tid, "sleep"))
         if _all_gone(w):
             found.append(Step(s.tid, "unregister"))
@@ -184,6 +207,7 @@ _PLANS: dict[str, tuple[str, ...]] = {
     "kick": ("free server: preempt", "wait"),
     "unregister worker": ("free server: unregister",),
     "sleep": ("sleep: publish", "sleep: look again"),
+    **passing.PLANS,
 }
 
 
@@ -204,6 +228,18 @@ class _Maker:
         self.rows.append(
             {"tid": tid, "kind": kind, "old": old, "new": new, "flags": flags, "peer": peer}
         )
+
+    def fill(self, server: int) -> None:
+        """The server stands in its slot."""
+        if self.w.passing:
+            self.w = replace(self.w, slots=self.w.slots | {server})
+        else:
+            self.w = replace(self.w, slot=server)
+
+    def empty(self, server: int) -> None:
+        """The server does not stand in its slot, or in the one slot, any more."""
+        slot = 0 if self.w.slot == server else self.w.slot
+        self.w = replace(self.w, slot=slot, slots=self.w.slots - {server})
 
     def plan(self, actor: int, name: str, target: int = 0) -> None:
         self.w = self.w.put(actor, todo=tuple(Step(actor, a, target) for a in _PLANS[name]))
@@ -242,22 +278,27 @@ def _start(m: _Maker, me: Task, step: Step) -> None:
             m.plan(tid, "unregister worker", me.next)
         case "resume":
             m.w = m.w.put(tid, mode="user")
+            # Who is up stands in no slot of its own.
+            if m.w.passing and me.role == "server":
+                m.empty(tid)
         case "kernel wakes":
             m.w = m.w.put(tid, mode="wait")
-            m.plan(tid, "kernel wakes")
+            m.plan(tid, "adopt" if m.w.passing else "kernel wakes")
+        case "revoke":
+            m.change(tid, "wait", "idle", 0, 0)
         case "take list":
             for x in m.w.idle_list:
                 m.w = m.w.put(x, owner=tid)
             m.w = replace(m.w, idle_list=())
         case "run":
-            m.change(tid, "run", "idle", 0, target, next=target)
+            m.change(tid, "run", "idle", ADOPT if m.w.passing else 0, target, next=target)
             m.plan(tid, "run", target)
         case "sleep":
-            m.change(tid, "wait", "idle", 0, 0, next=0)
+            m.change(tid, "wait", "idle", ADOPT | FREE if m.w.passing else 0, 0, next=0)
             m.plan(tid, "sleep")
         case "dismiss":
             # Somebody tells a sleeping server that nobody is left; without that it would sleep on.
-            m.w = replace(m.w, slot=0 if m.w.slot == tid else m.w.slot)
+            m.empty(tid)
             m.change(tid, "wake", "running", 0, 0)
         case "op":
             m.note(tid, "op", "running", "running", 0, 0)
@@ -270,7 +311,7 @@ def _start(m: _Maker, me: Task, step: Step) -> None:
             m.plan(tid, "swap", target)
         case "block":
             m.change(tid, "block", "blocked", me.flags & PREEMPTED, me.next, mode="asleep")
-            m.plan(tid, "block", me.next)
+            m.plan(tid, "pass" if m.w.passing else "block", me.next)
         case "preempt":
             m.change(tid, "preempt", "running", PREEMPTED, me.next)
         case "kick":
@@ -302,30 +343,35 @@ def _continue(m: _Maker, me: Task, step: Step) -> None:
         case "wake: push":
             m.w = replace(m.w, idle_list=(tid, *m.w.idle_list))
         case "wake: read slot":
-            s = m.w.slot
+            s = passing.free_server(m.w) if m.w.passing else m.w.slot
             m.w = m.w.put(tid, seen=(s, m.w[s].stamp if s else 0))
             if s == 0:
                 m.w = m.w.put(tid, todo=())
         case "wake: take":
-            if m.w.slot == me.seen[0]:
-                m.w = replace(m.w, slot=0)
+            if me.seen[0] in (m.w.slot, *m.w.slots):
+                m.empty(me.seen[0])
             else:
                 m.w = m.w.put(tid, todo=())
+        case "wake: server" if m.w.passing:
+            passing.claim(m, me.seen[0], tid)
         case "wake: server":
             s, stamp = me.seen
             exact = m.w[s].stamp == stamp or "late-wake" in m.w.faults
             if m.w[s].state == "idle" and exact:
                 m.change(s, "wake", "running", 0, tid)
         case "sleep: publish":
-            m.w = replace(m.w, slot=tid)
+            m.fill(tid)
         case "sleep: look again":
             looks = "no-recheck" not in m.w.faults
-            if looks and m.w.idle_list and m.w[tid].state == "idle":
+            free = m.w[tid].state == "idle" and not passing.lends(m.w[tid])
+            if looks and m.w.idle_list and free:
                 # Whoever took the tid will compare with the word we leave here, and fail.
-                m.w = replace(m.w, slot=0 if m.w.slot == tid else m.w.slot)
+                m.empty(tid)
                 m.change(tid, "wait", "running", 0, 0)
             else:
                 m.w = m.w.put(tid, mode="wait")
+        case _ if action.startswith(("pass: ", "adopt: ")):
+            passing.step(m, me, action, target)
         case _ if action.startswith("free server: ") and m.w[target].state == "idle":
             m.change(target, action.removeprefix("free server: "), "running", 0, tid)
 
@@ -338,6 +384,7 @@ def violations(w: World) -> list[str]:
     - `server-and-worker-both-run`: a server in user mode while its worker is
     - `lost-wake-up`: a worker could run, and every server sleeps without a worker and without
       anybody on the way to wake it
+    - `worker-beside-free-place`: a worker is on the list beside a place that nobody has
     """
     found: list[str] = []
     active = [x for x in w.of("worker") if x.mode == "user" and x.state == "running" and not x.todo]
@@ -355,6 +402,8 @@ def violations(w: World) -> list[str]:
     waiting = any(x.mode == "wait" and x.state == "idle" for x in w.of("worker"))
     if waiting and not on_the_way and not resuming and not starting:
         found.append("lost-wake-up")
+    if passing.forgotten(w):
+        found.append("worker-beside-free-place")
     return found
 
 

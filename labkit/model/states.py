@@ -13,6 +13,10 @@ from typing import NamedTuple
 LOCKED = 0x40
 #: Bit 7: user space wants the worker off its server.
 PREEMPTED = 0x80
+#: Bit 8, of an IDLE server: its place may pass on without it.
+ADOPT = 0x100
+#: Bit 9, of an IDLE server: it sleeps for work; with ADOPT: nobody has its place.
+FREE = 0x200
 #: Bit 16, the library's: the worker sleeps in `umcg_wait`, not on the idle list.
 IN_WAIT = 0x10000
 #: Bit 17, the library's: a wake-up waits to be consumed.
@@ -51,6 +55,7 @@ server  timeout    idle     running  self
 worker  register   none     blocked  self
 worker  unregister running  none     any
 worker  run        idle     running  server
+worker  run        blocked  running  kernel
 worker  yield      running  idle     self
 worker  wait       running  idle     self
 worker  swap       running  idle     self

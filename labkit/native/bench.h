@@ -22,21 +22,23 @@ struct lab_requests {
 	uint32_t servers;		/* UMCG only */
 	uint32_t nr_cpus;		/* crew, batch and servers stay on these */
 	int32_t cpus[LAB_MAX_CPUS];
-	int32_t client_cpu;		/* who sends and who preempts; -1: wherever */
+	int32_t client_cpu;		/* who sends, and who ends slices; -1: wherever */
 	uint32_t requests;
 	const uint64_t *arrival_ns;	/* after the begin, ascending */
 	const uint64_t *turns;		/* spin loop turns of each */
+	/* UMCG: what the policy is told of each, before its worker is woken; or NULL. */
+	const int32_t *priority;	/* NULL: 1 */
+	const uint64_t *deadline_ns;	/* after its arrival; 0: none */
 	int64_t *latency_ns;		/* out: arrival to answer; -1: none came */
 	uint64_t batch_turns;		/* of one batch operation */
-	uint64_t slice_ns;		/* UMCG: preempt what runs longer while others wait; 0 */
-	int32_t urgent;			/* UMCG: a request takes the place of batch at once */
+	struct lab_policy policy;	/* UMCG only */
 	int32_t nice;			/* of the crew's threads */
 	int32_t batch_nice;
 	int32_t fifo;			/* SCHED_FIFO priority of the crew's threads; 0: none */
 	int32_t cgroup;			/* cgroup.threads of the crew's; -1: stay */
 	int32_t batch_cgroup;
 	uint64_t elapsed_ns;		/* out: from the begin to the last answer */
-	uint64_t cpu_ns;		/* out: of crew, batch, servers and watchdog */
+	uint64_t cpu_ns;		/* out: of crew, batch and the scheduler */
 	uint64_t batch_ops;		/* out, in elapsed_ns */
 	uint64_t preempts;		/* out */
 };
@@ -66,6 +68,7 @@ struct lab_ring {
 	int32_t umcg;
 	uint32_t workers;
 	uint32_t servers;	/* UMCG only */
+	struct lab_policy policy;	/* UMCG only */
 	uint32_t tokens;	/* threads that are awake at a time, at most */
 	uint32_t nr_cpus;	/* all of them stay on these, server i on the i-th */
 	int32_t cpus[LAB_MAX_CPUS];

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the engine is compiled: cffi in API mode over libumcg, linked statically.
+"""How the engine is compiled: cffi in API mode over libumcg and libumcg-sched, linked statically.
 
 `LABKIT_LIBUMCG` and `LABKIT_HEADERS` name folders (with include/ and lib/) to use instead of the
 ones `make -C kernel libumcg` builds; both need no kernel source, only a C compiler.
@@ -16,9 +16,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 SOURCES = [
-    *("run.c", "swap.c", "work.c", "helper.c", "queue.c"),
-    *("service.c", "load.c", "server.c", "ready.c"),
+    *("run.c", "swap.c", "work.c", "helper.c"),
+    *("service.c", "load.c", "crew.c", "rows.c"),
 ]
+ARCHIVES = ["libumcg-sched.a", "libumcg.a"]
 BENCH_SOURCES = ["requests.c", "spawn.c", "interrupt.c", "ring.c"]  # see bench.h
 
 UMCG = """
@@ -49,7 +50,7 @@ uint64_t umcg_get_time_ns(void);
 
 def declarations() -> str:
     """What Python may call: the marked parts of the headers, and libumcg's functions."""
-    texts = [(HERE / name).read_text() for name in ("engine.h", "bench.h")]
+    texts = [(HERE / name).read_text(encoding="utf-8") for name in ("engine.h", "bench.h")]
     parts = [text.split("/* cffi: begin */")[1].split("/* cffi: end */")[0] for text in texts]
     return re.sub(r"\bLAB_MAX_CPUS\b", "64", "".join(parts)) + UMCG
 
@@ -73,6 +74,7 @@ def folders() -> tuple[Path, Path]:
 def make() -> FFI:
     """The FFI object setuptools compiles to `labkit.native._engine`."""
     library, headers = folders()
+    archives = [library / "lib" / name for name in ARCHIVES]
     ffi = FFI()
     ffi.cdef(declarations())
     ffi.set_source(
@@ -80,10 +82,11 @@ def make() -> FFI:
         '#include <libumcg.h>\n#include <linux/umcg.h>\n#include "bench.h"\n',
         sources=[os.path.relpath(HERE / name, ROOT) for name in SOURCES + BENCH_SOURCES],
         include_dirs=[str(HERE), str(library / "include"), str(headers / "include")],
-        extra_objects=[str(library / "lib" / "libumcg.a")],
-        depends=[str(path) for path in (*HERE.glob("*.h"), library / "lib" / "libumcg.a")],
+        extra_objects=[str(path) for path in archives],
+        depends=[str(path) for path in (*HERE.glob("*.h"), *archives)],
         extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread"],
         extra_link_args=["-pthread"],
+        libraries=["dl"],
     )
     return ffi
 

@@ -58,7 +58,11 @@ struct lab_task {
 	int32_t role;
 	uint64_t ops;		/* finished operations or hand-offs */
 	uint64_t cpu_ns;	/* CPU time between start and end */
+	uint64_t faults;	/* of pages that had to be read from a disk */
 	uint64_t lost;		/* events that found the ring full */
+	int64_t lost_states;	/* time of the earliest lost change of a state; 0: none */
+	int64_t lost_ops;	/* time of the earliest lost operation; 0: none */
+	int64_t lost_last;	/* time of the last lost event */
 	uint32_t nr_events;
 	int32_t urgent;		/* 1: did urgent requests; a server: dispatched them */
 };
@@ -71,8 +75,18 @@ struct lab_progress {
 
 struct lab_run;
 
-/* Room for @threads threads with @events each; NULL with errno. */
-struct lab_run *lab_new(uint32_t threads, uint32_t events);
+/*
+ * The first @threads threads have room for @events of their own each. What a
+ * scheduler decides about all of them is written to one ring of @servers times
+ * @server_events, that of the first of the servers after them.
+ */
+struct lab_room {
+	uint32_t threads, events;
+	uint32_t servers, server_events;
+};
+
+/* A run with that room; NULL with errno. */
+struct lab_run *lab_new(const struct lab_room *room);
 void lab_free(struct lab_run *run);
 
 /* Ask whatever runs in @run to end; any thread, any time, repeatable. */
@@ -85,6 +99,24 @@ void lab_get_task(struct lab_run *run, uint32_t index, struct lab_task *out);
 const struct lab_event *lab_get_events(struct lab_run *run, uint32_t index);
 /* What failed when a measurement returned -1 (errno is the cause). */
 const char *lab_failure(struct lab_run *run);
+
+enum lab_said { LAB_SAID_NOTHING, LAB_SAID_CHOICE, LAB_SAID_FAULT };
+
+/*
+ * What the scheduler said when a measurement failed, and what it is: a sentence
+ * about a policy that cannot be had, or the report of one that is wrong.
+ */
+enum lab_said lab_said_what(struct lab_run *run);
+const char *lab_said(struct lab_run *run);
+
+/* Who schedules the workers of a run over servers. */
+struct lab_policy {
+	const char *name;	/* as umcg_choose() reads it */
+	intptr_t own;		/* or a struct umcg_policy; 0 */
+	intptr_t binding;	/* of that one */
+	uint64_t watchdog_ns;	/* 0: the library's own */
+	uint64_t seed;
+};
 
 /* Turns of the spin loop in a microsecond of this CPU. */
 double lab_spin_rate(void);
@@ -116,15 +148,22 @@ struct lab_load {
 	uint64_t busy_turns;	/* spin loop turns of one operation */
 	uint64_t urgent_turns;	/* of one urgent request */
 	uint64_t idle_ns;	/* sleep, device latency, pause between storms */
-	uint64_t slice_ns;	/* preempt what runs longer or delays urgent work; 0: none */
+	struct lab_policy policy;	/* UMCG only */
 	int32_t file;		/* faults: of a page or more for each worker */
 	intptr_t group;		/* run the workers in it, servers are yours; 0 */
 	uint64_t elapsed_ns;	/* out */
 	uint64_t preempts;	/* out: preemptions asked for and accepted */
+	uint64_t helpers_ns;	/* out: CPU time of the scheduler beside its servers */
 };
 
 /* Many threads work for a while. 0, or -1 with errno. */
 int lab_load(struct lab_run *run, struct lab_load *load);
+
+/*
+ * Put workers of a running lab_load() that a server took and never ran back on
+ * their group's list. For a server of that group, before it serves.
+ */
+void lab_hand_back(struct lab_run *run);
 
 /*
  * Several servers that serve together until @workers workers have unregistered.
@@ -132,6 +171,12 @@ int lab_load(struct lab_run *run, struct lab_load *load);
  */
 struct lab_service;
 struct lab_service *lab_service_new(uint32_t workers, uint32_t servers);
+/* How many of the workers have not unregistered yet. */
+uint32_t lab_service_left(struct lab_service *service);
+/* Any thread: its servers leave, each as soon as no worker is on its place. */
+void lab_service_end(struct lab_service *service);
+/* umcg_wake() for a thread that need not be a task; nothing if a wake-up is queued already. */
+void lab_wake(intptr_t task);
 void lab_service_free(struct lab_service *service);
 /*
  * The calling thread, a registered server, serves: workers that became ready

@@ -19,7 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit.native._engine import ffi, lib
+from labkit.native import checks
+
+try:
+    from labkit.native._engine import ffi, lib
+except ImportError:  # not built, as where there is no Linux: what is saved can be looked at
+    ffi = lib = None
 
 #: One row of the event table as the engine writes it (`struct lab_event`).
 EVENT_DTYPE = np.dtype(
@@ -32,36 +37,57 @@ EVENT_DTYPE = np.dtype(
 )
 
 _NO_LIMIT = 2**64 - 1
+_MOST_ROWS = 2**32 - 1
+
+#: Rows of a worker's turn, whose server waited for work before it: the wait (2), who runs whom (2),
+#: why it is back (2), and that the worker was woken.
+_TURN_ROWS = 7
+#: Rows of one server, at most.
+_MOST_SERVER_ROWS = 1_000_000
+#: Bytes that tracing takes beside a row: of a worker's, when it waited (`struct lab_wait`); of a
+#: server's, what its scheduler decided (`struct umcg_sched_event`).
+_WAIT_BYTES, _DECISION_BYTES = 24, 48
 
 ROLES = ("server", "worker", "thread", "basic")
 
 METHODS = {
-    "umcg-swap": lib.LAB_UMCG_SWAP,
-    "umcg-wake-wait": lib.LAB_UMCG_WAKE_WAIT,
-    "umcg-worker-swap": lib.LAB_UMCG_WORKER_SWAP,
-    "umcg-server-worker": lib.LAB_UMCG_SERVER_WORKER,
-    "futex": lib.LAB_FUTEX,
-    "condvar": lib.LAB_CONDVAR,
-    "pipe": lib.LAB_PIPE,
-    "eventfd": lib.LAB_EVENTFD,
-    "sched_yield": lib.LAB_SCHED_YIELD,
+    "umcg-swap": "LAB_UMCG_SWAP",
+    "umcg-wake-wait": "LAB_UMCG_WAKE_WAIT",
+    "umcg-worker-swap": "LAB_UMCG_WORKER_SWAP",
+    "umcg-server-worker": "LAB_UMCG_SERVER_WORKER",
+    "futex": "LAB_FUTEX",
+    "condvar": "LAB_CONDVAR",
+    "pipe": "LAB_PIPE",
+    "eventfd": "LAB_EVENTFD",
+    "sched_yield": "LAB_SCHED_YIELD",
 }
 
 WORKS = {
-    "spin": lib.LAB_WORK_SPIN,
-    "sleep": lib.LAB_WORK_SLEEP,
-    "pipe": lib.LAB_WORK_PIPE,
-    "socketpair": lib.LAB_WORK_SOCKETPAIR,
-    "lock": lib.LAB_WORK_LOCK,
-    "fault": lib.LAB_WORK_FAULT,
-    "mixed": lib.LAB_WORK_MIXED,
-    "storm-futex": lib.LAB_WORK_STORM_FUTEX,
-    "storm-wait": lib.LAB_WORK_STORM_WAIT,
+    "spin": "LAB_WORK_SPIN",
+    "sleep": "LAB_WORK_SLEEP",
+    "pipe": "LAB_WORK_PIPE",
+    "socketpair": "LAB_WORK_SOCKETPAIR",
+    "lock": "LAB_WORK_LOCK",
+    "fault": "LAB_WORK_FAULT",
+    "mixed": "LAB_WORK_MIXED",
+    "storm-futex": "LAB_WORK_STORM_FUTEX",
+    "storm-wait": "LAB_WORK_STORM_WAIT",
 }
 
 
 class EngineError(RuntimeError):
     """A measurement failed in the engine; `str()` says what and why."""
+
+
+class NoPolicy(EngineError, ValueError):
+    """There is no such policy, it has no such option, or its file cannot be used."""
+
+
+class PolicyFault(EngineError):
+    """The policy is wrong: it lost a worker, ran one twice, crashed, spun, ...
+
+    `str()` is the whole report: one sentence, then servers, threads and the policy's own dump.
+    """
 
 
 class Stopped(Exception):
@@ -92,16 +118,25 @@ class Task:
         role: `server`, `worker`, `thread` or `basic`.
         ops: operations it finished.
         cpu_ns: CPU time it used between its start and its end.
-        lost: events that did not fit its ring.
-        urgent: it did urgent requests or, a server, finds places for those who do.
+        urgent: it did urgent requests.
+        faults: pages it waited for, as they had to be read from a disk (major faults).
+        lost: events that did not fit its ring. The first server's takes the state changes of all
+            workers and servers, a worker's only its operations; any other thread's its own.
+        lost_states: ns, time of the earliest lost state change; 0: none was lost.
+        lost_ops: ns, time of the earliest lost operation; 0: none was lost.
+        lost_last: ns, time of the last lost event; 0: none was lost.
     """
 
     tid: int
     role: str
     ops: int
     cpu_ns: int
-    lost: int
     urgent: bool
+    faults: int = 0
+    lost: int = 0
+    lost_states: int = 0
+    lost_ops: int = 0
+    lost_last: int = 0
 
 
 @dataclass
@@ -122,10 +157,45 @@ class Outcome:
 Watcher = Callable[[Progress], None]
 
 
+class Running:
+    """A load that runs, for a server that must get at its workers."""
+
+    def __init__(self) -> None:
+        self._run: Any = None
+        self._lock = threading.Lock()
+
+    def hand_back(self) -> None:
+        """Put workers that a server took and never ran back on the list; from a server's thread."""
+        with self._lock:
+            if self._run is not None:
+                lib.lab_hand_back(self._run)
+
+    def measure(self, run: Any, body: Callable[[Any], int]) -> int:
+        """Call `body` with `run`, which must outlive `hand_back`."""
+        with self._lock:
+            self._run = run
+        try:
+            return body(run)
+        finally:
+            with self._lock:
+                self._run = None
+
+
+def _need() -> None:
+    """Raise `EngineError` where the engine was not built."""
+    if lib is None:
+        raise EngineError("the C engine is not built: make deps, in the project's folder, on Linux")
+
+
 @cache
 def enabled() -> bool:
     """Does the running kernel have our UMCG?"""
-    return bool(lib.umcg_enabled())
+    return lib is not None and bool(lib.umcg_enabled())
+
+
+def wake(tid: int) -> None:
+    """Wake a task from `umcg_wait()`, from any thread; nothing if a wake-up is queued already."""
+    lib.lab_wake(tid)
 
 
 @cache
@@ -169,16 +239,27 @@ def swap(
         `values`: `rounds` done, `elapsed_ns` they took.
 
     Raises:
+        ValueError: an argument is not allowed; says what is.
         EngineError: a system call failed.
         Stopped: `stop` was set.
     """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; choose from {', '.join(METHODS)}")
+    checks.cpus(number for number in (cpu, other_cpu) if number is not None)
+    if cpu is None and other_cpu is not None:
+        raise ValueError(f"other_cpu is {other_cpu} without a cpu; give both")
+    checks.whole(1, _NO_LIMIT, rounds=rounds)
+    checks.whole(0, _NO_LIMIT, warmup=warmup)
+    checks.whole(0, _MOST_ROWS, events=events)
+    checks.times(duration_s=duration_s)
+    _need()
     spec = ffi.new("struct lab_swap *")
-    spec.method = METHODS[method]
+    spec.method = getattr(lib, METHODS[method])
     spec.cpu = -1 if cpu is None else cpu
     spec.other_cpu = -1 if other_cpu is None else other_cpu
     spec.rounds, spec.warmup = rounds, warmup
     spec.duration_ns = round(duration_s * 1e9)
-    outcome = measure(3, events, lambda run: lib.lab_swap(run, spec), stop, watch)
+    outcome = measure(Room(3, events), lambda run: lib.lab_swap(run, spec), stop, watch)
     outcome.values = {"rounds": int(spec.done), "elapsed_ns": int(spec.elapsed_ns)}
     return outcome
 
@@ -196,12 +277,15 @@ def load(
     busy_us: float = 0.0,
     urgent_us: float = 0.0,
     idle_us: float = 0.0,
-    slice_us: float = 0.0,
+    policy: str = "fifo",
+    watchdog_s: float = 0.0,
+    seed: int = 0,
     file: int = -1,
     group: int = 0,
     events: int = 0,
     stop: threading.Event | None = None,
     watch: Watcher | None = None,
+    running: Running | None = None,
 ) -> Outcome:
     """Many threads work for a while, as UMCG workers over servers or as plain threads.
 
@@ -218,23 +302,46 @@ def load(
         busy_us: computing of one operation.
         urgent_us: computing of one urgent request.
         idle_us: sleep, device latency, or pause between storms.
-        slice_us: preempt a worker that runs longer; 0: never.
+        policy: over servers: who runs next, as `umcg_choose()` reads it: a name or the path of a
+            shared object, then `:OPTIONS` or nothing. Urgent workers have priority 1 and class 1,
+            the others 0 and, beside urgent ones, tenant 1; each operation is a request.
+        watchdog_s: seconds after which a policy that is wrong is found out; 0: 5.
+        seed: of the policy's random numbers.
         file: faults: an open file of at least `workers` pages; better dozens for each worker, which
             reads all of its own before it drops them from memory.
         group: make the workers for this group, whose servers are the caller's.
-        events: room for so many events a thread.
+        events: room for so many events a thread; the servers, whose ring has the state changes of
+            all workers, have more (`server_room`). 0: no tracing.
         stop: ends the measurement when set.
         watch: called about twenty times a second with the progress, and once at the end.
+        running: reaches the workers while they work.
 
     Returns:
-        `values`: `elapsed_ns`, `preempts`.
+        `values`: `elapsed_ns`, `preempts` (asked for and accepted), `helpers_ns` (CPU time of the
+        scheduler's threads beside its servers).
 
     Raises:
+        ValueError: an argument is not allowed; says what is.
+        NoPolicy: there is no such policy or option.
+        PolicyFault: the policy is wrong; workers and servers are gone.
         EngineError: a system call failed.
         Stopped: `stop` was set.
     """
+    if work not in WORKS:
+        raise ValueError(f"work is {work!r}; choose from {', '.join(WORKS)}")
+    checks.whole(1, checks.MOST_THREADS, workers=workers)
+    checks.whole(int(umcg and not group), checks.MOST_THREADS, servers=servers)
+    checks.whole(0, workers, urgent=urgent)
+    checks.cpus(cpus)
+    checks.whole(0, _NO_LIMIT, max_ops=max_ops)
+    checks.whole(0, _MOST_ROWS, events=events)
+    checks.times(duration_s=duration_s)
+    checks.times(1e-6, busy_us=busy_us, urgent_us=urgent_us, idle_us=idle_us)
+    if not duration_s and not max_ops and stop is None:
+        raise ValueError("it would never end: give duration_s, max_ops or stop")
+    _need()
     spec = ffi.new("struct lab_load *")
-    spec.umcg, spec.work = umcg, WORKS[work]
+    spec.umcg, spec.work = umcg, getattr(lib, WORKS[work])
     spec.workers, spec.servers, spec.urgent = workers, servers, urgent
     spec.nr_cpus = len(cpus)
     for index, cpu in enumerate(cpus):
@@ -242,24 +349,110 @@ def load(
     spec.duration_ns = round(duration_s * 1e9)
     spec.max_ops = max_ops
     spec.busy_turns, spec.urgent_turns = turns(busy_us), turns(urgent_us)
-    spec.idle_ns, spec.slice_ns = round(idle_us * 1e3), round(slice_us * 1e3)
+    spec.idle_ns = round(idle_us * 1e3)
     spec.file, spec.group = file, group
-    # One more than asked for: the dispatcher of urgent work.
-    outcome = measure(
-        workers + servers + 1, events, lambda run: lib.lab_load(run, spec), stop, watch
-    )
-    outcome.values = {"elapsed_ns": int(spec.elapsed_ns), "preempts": int(spec.preempts)}
+    kept = choose(spec.policy, policy, watchdog_s, seed)
+    room = load_room(workers, servers, events, duration_s, busy_us, urgent_us)
+    reached = running or Running()
+
+    def body(run: Any) -> int:
+        return reached.measure(run, lambda run: int(lib.lab_load(run, spec)))
+
+    outcome = measure(room, body, stop, watch)
+    del kept
+    outcome.values = {
+        name: int(getattr(spec, name)) for name in ("elapsed_ns", "preempts", "helpers_ns")
+    }
     return outcome
 
 
-def measure(
-    threads: int,
+def choose(field: Any, policy: str, watchdog_s: float = 0.0, seed: int = 0) -> Any:
+    """Fill a `struct lab_policy`; what is returned has to live as long as that is used."""
+    checks.times(watchdog_s=watchdog_s)
+    checks.whole(0, _NO_LIMIT, seed=seed)
+    if not policy or "\0" in policy:
+        raise NoPolicy(f"policy is {policy!r}; give a name, or the path of a shared object")
+    text = ffi.new("char[]", policy.encode())
+    field.name, field.watchdog_ns, field.seed = text, round(watchdog_s * 1e9), seed
+    return text
+
+
+def load_room(
+    workers: int,
+    servers: int,
     events: int,
+    duration_s: float = 0.0,
+    busy_us: float = 0.0,
+    urgent_us: float = 0.0,
+) -> Room:
+    """The room that `load` makes for these arguments."""
+    shortest_us = min(busy_us, urgent_us or busy_us)
+    return Room(workers, events, servers, server_room(events, workers, duration_s, shortest_us))
+
+
+def server_room(events: int, workers: int, duration_s: float, shortest_us: float) -> int:
+    """Rows that one server needs, enough for the turns of all workers.
+
+    They have no more turns than operations that fit their own rings (`events` each), and no more
+    than there is time for. An operation may block halfway, and half a microsecond is the least
+    that a turn takes anywhere.
+    """
+    turns = workers * events
+    if duration_s:
+        turns = min(turns, round(duration_s * 1e6 / (shortest_us / 2 + 0.5)) + workers)
+    return min(_TURN_ROWS * turns + 8, _MOST_SERVER_ROWS) if events else 0
+
+
+@dataclass(frozen=True)
+class Room:
+    """Room of a run: so many threads with a ring of so many events each, and the servers' ring.
+
+    Attributes:
+        threads: threads that note their own events.
+        events: rows of the ring of each.
+        servers: threads after them.
+        server_events: rows of each of these, all of them in one ring.
+    """
+
+    threads: int
+    events: int = 0
+    servers: int = 0
+    server_events: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows of all rings."""
+        return self.threads * self.events + self.servers * self.server_events
+
+    @property
+    def bytes(self) -> int:
+        """What the rings take; all of it is touched before a measurement begins."""
+        decisions = self.servers * self.server_events
+        waits = self.threads * self.events if decisions else 0
+        rows = self.rows * EVENT_DTYPE.itemsize
+        return rows + decisions * _DECISION_BYTES + waits * _WAIT_BYTES
+
+    def why_too_large(self) -> str:
+        """Why this machine has not the memory for it; "" when it has.
+
+        Half of what is available is for the tables that are made of the rings.
+        """
+        have = checks.available_bytes() // 2
+        if self.bytes <= have:
+            return ""
+        return (
+            f"room for {self.rows:,} events takes {self.bytes >> 20:,} MiB, and this machine has "
+            f"{have >> 20:,} MiB for them"
+        )
+
+
+def measure(
+    room: Room,
     body: Callable[[Any], int],
     stop: threading.Event | None,
     watch: Watcher | None,
 ) -> Outcome:
-    """Make a run with room for `threads` threads and their events, and call `body` with it.
+    """Make a run with this room, and call `body` with it.
 
     `body` calls one of the engine's measurements: 0, or -1 with errno. `values` stay empty.
 
@@ -270,10 +463,16 @@ def measure(
     # A short measurement would be over before anybody looked at `stop` again.
     if stop is not None and stop.is_set():
         raise Stopped
-    run = lib.lab_new(threads, events)
+    if problem := room.why_too_large():
+        raise EngineError(f"no memory: {problem}; ask for fewer")
+    asked = ffi.new("struct lab_room *")
+    asked.threads, asked.events = room.threads, room.events
+    asked.servers, asked.server_events = room.servers, room.server_events
+    run = lib.lab_new(asked)
     if run == ffi.NULL:
         raise EngineError(
-            f"no memory for {threads} threads with {events} events each; ask for fewer"
+            f"no memory for {room.threads} threads with {room.events} events each and "
+            f"{room.servers} servers with {room.server_events} each; ask for fewer"
         )
     try:
         stopped = _watch(run, body, stop, watch)
@@ -323,6 +522,11 @@ def _watch(
                 done.wait()
     code, number = result[0]
     if code:
+        said = ffi.string(lib.lab_said(run)).decode(errors="replace").rstrip()
+        if lib.lab_said_what(run) == lib.LAB_SAID_FAULT:
+            raise PolicyFault(said)
+        if lib.lab_said_what(run) == lib.LAB_SAID_CHOICE:
+            raise NoPolicy(said)
         what = ffi.string(lib.lab_failure(run)).decode() or "start"
         name = errno.errorcode.get(number, str(number))
         raise EngineError(f"{what}: {os.strerror(number)} ({name})")
@@ -336,7 +540,18 @@ def _outcome(run: Any) -> Outcome:
     for index in range(lib.lab_nr_tasks(run)):
         lib.lab_get_task(run, index, info)
         tasks.append(
-            Task(info.tid, ROLES[info.role], info.ops, info.cpu_ns, info.lost, bool(info.urgent))
+            Task(
+                tid=info.tid,
+                role=ROLES[info.role],
+                ops=info.ops,
+                cpu_ns=info.cpu_ns,
+                urgent=bool(info.urgent),
+                faults=info.faults,
+                lost=info.lost,
+                lost_states=info.lost_states,
+                lost_ops=info.lost_ops,
+                lost_last=info.lost_last,
+            )
         )
         if info.nr_events:
             size = info.nr_events * EVENT_DTYPE.itemsize

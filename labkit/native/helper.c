@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Helper threads of a load: ordinary threads that stand for the world outside
- * (a device, a crowd's wake-up) and the watchdog. Each ends when the last
- * worker has left.
+ * Helper threads of a load: ordinary threads that stand for the world outside, a
+ * device or a crowd's wake-up. Each ends when the last worker has left.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -99,43 +98,5 @@ void *lab_storm(void *arg)
 	}
 	if (registered)
 		umcg_unregister_task();
-	return NULL;
-}
-
-/*
- * When the worker of @place is to be preempted: when it is overdue, or at once if
- * it is in the way of an urgent one that the dispatcher has missed.
- */
-static int64_t due(struct load *load, struct place *place)
-{
-	struct lab_thread *worker = atomic_load(&place->running);
-
-	if (!worker)
-		return INT64_MAX;
-	return ready_yields(load, worker) ? 0 :
-	       atomic_load(&place->since) + (int64_t)load->spec->slice_ns;
-}
-
-/* Turns that begin while it sleeps are not due before it is awake again. */
-void *lab_watchdog(void *arg)
-{
-	const int64_t soon = 50000, late = 20000000;
-	struct load *load = arg;
-
-	while (busy(load)) {
-		int64_t now = lab_now(), next = now + (int64_t)load->spec->slice_ns;
-
-		for (uint32_t i = 0; i < load->spec->servers; i++) {
-			int64_t when = due(load, &load->places[i]);
-
-			if (when <= now)
-				ready_preempt(load, &load->places[i], now);
-			else if (when < next)
-				next = when;
-		}
-		next -= now;
-		/* Not so late that the end of the load would have to wait for it. */
-		nap(next < soon ? soon : next > late ? late : next);
-	}
 	return NULL;
 }

@@ -16,6 +16,12 @@
 
 #include "engine.h"
 
+/* One call that may have blocked, told by the worker that made it. */
+struct lab_wait {
+	int64_t begin, end;
+	int64_t due;			/* when what it waited for happened; 0: unknown */
+};
+
 /*
  * One thread of a run. Written by that thread alone, except where said; atomics
  * are for readers in other threads (progress, watchdog), never for locking.
@@ -24,20 +30,22 @@ struct lab_thread {
 	_Alignas(64) _Atomic uint64_t ops;
 	_Atomic uint32_t live;
 	_Atomic uint32_t blocked;
-	_Atomic int64_t blocked_since;	/* when it went into a blocking call */
 	_Atomic int64_t due;		/* when what it blocked for happened; 0: unknown */
-	_Atomic uint64_t turn;		/* on a server; see server.c */
-	_Atomic bool in_wait;		/* in umcg_wait() */
 	_Atomic int32_t tid;
 	uint32_t index;
 	int32_t role;
 	int32_t urgent;
+	int16_t cpu;			/* a server's; -1: wherever */
 	int64_t cpu_begin;
 	uint64_t cpu_ns;
+	uint64_t faults;
 	uint64_t lost;
+	int64_t lost_states, lost_ops, lost_last;
 	struct lab_event *events;
 	uint32_t nr_events;
 	uint32_t max_events;
+	struct lab_wait *waits;		/* a worker's, as many as it has events; or NULL */
+	uint32_t nr_waits;
 	struct lab_run *run;
 	pthread_t pthread;
 	_Atomic umcg_tid task;
@@ -56,7 +64,10 @@ struct lab_run {
 	uint32_t waiting;
 	int gate;			/* 0 shut, 1 open, -1 nobody may pass */
 	void *context;			/* of the measurement that runs */
+	enum lab_said said_what;
+	char said[32768];		/* a report or sentence of the scheduler's */
 	struct lab_event *ring;
+	struct lab_wait *waits;
 	struct lab_thread threads[];
 };
 
@@ -81,29 +92,55 @@ static inline void lab_count(struct lab_thread *thread)
 	atomic_store_explicit(&thread->ops, ops + 1, memory_order_relaxed);
 }
 
+/*
+ * There was no room for an event of time @t. A wake-up is noted with the time of
+ * what woke, which may lie before that of an event lost already.
+ */
+static inline void lab_lose(struct lab_thread *ring, int64_t t, enum lab_kind kind)
+{
+	int64_t *since = kind < LAB_OP ? &ring->lost_states : &ring->lost_ops;
+
+	ring->lost++;
+	if (!*since || t < *since)
+		*since = t;
+	if (t > ring->lost_last)
+		ring->lost_last = t;
+}
+
 /* Append to @ring's events; the calling thread owns @ring. */
-static inline void lab_emit(struct lab_thread *ring, int64_t t, int32_t tid,
-			    enum lab_kind kind, enum lab_state old_state,
-			    enum lab_state new_state, int32_t peer, int64_t arg)
+static inline void lab_emit_on(struct lab_thread *ring, int cpu, int64_t t, int32_t tid,
+			       enum lab_kind kind, enum lab_state old_state,
+			       enum lab_state new_state, int32_t peer, int64_t arg)
 {
 	struct lab_event *event;
 
 	if (ring->nr_events == ring->max_events) {
-		ring->lost += ring->max_events != 0;
+		if (ring->max_events)
+			lab_lose(ring, t, kind);
 		return;
 	}
 	event = &ring->events[ring->nr_events++];
 	*event = (struct lab_event){
 		.t = t, .arg = arg, .tid = tid, .peer = peer,
-		.cpu = (int16_t)sched_getcpu(), .kind = (uint8_t)kind,
+		.cpu = (int16_t)cpu, .kind = (uint8_t)kind,
 		.old_state = (uint8_t)old_state, .new_state = (uint8_t)new_state,
 		/* Until the worker's next row: its next turn, or its block in this one. */
 		.flags = kind == LAB_PREEMPT ? UMCG_TF_PREEMPTED : 0,
 	};
 }
 
+static inline void lab_emit(struct lab_thread *ring, int64_t t, int32_t tid,
+			    enum lab_kind kind, enum lab_state old_state,
+			    enum lab_state new_state, int32_t peer, int64_t arg)
+{
+	if (ring->max_events)
+		lab_emit_on(ring, sched_getcpu(), t, tid, kind, old_state, new_state, peer, arg);
+}
+
 /* Remember the first failure and end the run. */
 void lab_fail(struct lab_run *run, const char *what, int error);
+/* Keep what the scheduler said, the first time; lab_said(). Before lab_fail(). */
+void lab_say(struct lab_run *run, enum lab_said what, const char *text);
 
 /*
  * Make a thread that runs @body behind the gate, on CPUs @cpus (none: wherever).
@@ -112,6 +149,10 @@ void lab_fail(struct lab_run *run, const char *what, int error);
 struct lab_thread *lab_thread_new(struct lab_run *run, enum lab_role role,
 				  void *(*body)(void *), const int32_t *cpus,
 				  uint32_t nr_cpus);
+/* A thread that somebody else has made and that does not wait behind the gate; NULL with errno. */
+struct lab_thread *lab_thread_add(struct lab_run *run, enum lab_role role);
+/* CPU time of the calling thread, ns. */
+int64_t lab_thread_cpu(void);
 /* First thing in a thread's body; false: go home. */
 bool lab_thread_begin(struct lab_thread *self);
 void lab_thread_end(struct lab_thread *self);

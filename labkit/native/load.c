@@ -3,11 +3,26 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
+#include "crew.h"
 #include "load.h"
 
 static struct load *load_of(struct lab_thread *self)
 {
 	return self->run->context;
+}
+
+/* What policies may decide by: urgent work comes first, and is another tenant's. */
+static int enter(struct load *load, struct lab_thread *self)
+{
+	struct umcg_sched_attr attr = {
+		.priority = self->urgent, .klass = (uint16_t)self->urgent,
+		.tenant = load->spec->urgent && !self->urgent,
+	};
+
+	if (load->crew)
+		return crew_enter(load->crew, self, &attr);
+	atomic_store(&self->task, umcg_get_utid());
+	return umcg_register_worker(load->spec->group, (intptr_t)self) != UMCG_NONE ? 0 : -1;
 }
 
 static void *worker_body(void *arg)
@@ -20,8 +35,7 @@ static void *worker_body(void *arg)
 	if (!lab_thread_begin(self))
 		return NULL;
 	if (load->spec->umcg) {
-		atomic_store(&self->task, umcg_get_utid());
-		registered = umcg_register_worker(load->group, (intptr_t)self) != UMCG_NONE;
+		registered = !enter(load, self);
 		if (!registered)
 			lab_fail(run, "registration of a worker", errno);
 	} else {
@@ -35,10 +49,19 @@ static void *worker_body(void *arg)
 	if (!load->spec->umcg)
 		lab_emit(self, lab_now(), self->tid, LAB_UNREGISTER, LAB_RUNNING,
 			 LAB_NONE, 0, 0);
-	if (registered && umcg_unregister_task())
+	if (registered && (load->crew ? umcg_sched_leave() : umcg_unregister_task()))
 		lab_fail(run, "umcg_unregister_task", errno);
 	lab_thread_end(self);
 	return NULL;
+}
+
+void lab_hand_back(struct lab_run *run)
+{
+	uint32_t nr = atomic_load(&run->nr_threads);
+
+	/* It refuses those that are in no server's hands, have left, or never came. */
+	for (uint32_t i = 0; i < nr; i++)
+		umcg_put_idle_worker(atomic_load(&run->threads[i].task));
 }
 
 /* Storms count themselves. */
@@ -67,23 +90,6 @@ static void watch(struct load *load)
 	lab_stop(load->run);
 }
 
-/*
- * A server leaves when a worker without a tag has left its place. One such
- * farewell by this thread for each server: no server can miss it, none waits for
- * work that will never come.
- */
-static void dismiss_servers(struct load *load)
-{
-	for (uint32_t i = 0; i < load->spec->servers; i++) {
-		if (umcg_register_worker(load->group, 0) == UMCG_NONE ||
-		    umcg_unregister_task()) {
-			lab_fail(load->run, "farewell of a server", errno);
-			return;
-		}
-	}
-	lab_join(load->run, load->spec->workers, load->spec->workers + load->spec->servers);
-}
-
 static int make_threads(struct load *load)
 {
 	struct lab_load *spec = load->spec;
@@ -98,19 +104,6 @@ static int make_threads(struct load *load)
 		/* Behind the gate: nobody reads it before it opens. */
 		made->urgent = i < spec->urgent;
 	}
-	for (uint32_t i = 0; i < spec->servers; i++) {
-		const int32_t *cpu = spec->nr_cpus ? &spec->cpus[i % spec->nr_cpus] : NULL;
-
-		if (!lab_thread_new(load->run, LAB_SERVER, lab_server_body, cpu, !!cpu))
-			return -1;
-	}
-	if (!ready_wants_dispatcher(spec))
-		return 0;
-	load->dispatcher = lab_thread_new(load->run, LAB_SERVER, lab_dispatcher_body,
-					  spec->cpus, spec->nr_cpus);
-	if (!load->dispatcher)
-		return -1;
-	load->dispatcher->urgent = 1;
 	return 0;
 }
 
@@ -136,22 +129,21 @@ static int make_helpers(struct load *load, struct helper *helpers)
 		return -1;
 	if (lab_work_is_storm(spec->work) && help(&helpers[1], load, lab_storm))
 		return -1;
-	if (spec->umcg && spec->slice_ns && help(&helpers[2], load, lab_watchdog))
-		return -1;
 	return 0;
 }
 
 static void measure(struct load *load)
 {
 	struct lab_run *run = load->run;
-	struct helper helpers[3] = { 0 };
+	struct helper helpers[2] = { 0 };
+	bool made = !make_threads(load);
 	int64_t begin;
 
-	load->begin = lab_now();
-	if (make_threads(load)) {
+	if (!made)
 		lab_fail(run, "pthread_create", errno);
+	if (!made || (load->crew && crew_start(load->crew, -1))) {
 		lab_gate(run, false);
-		lab_join(run, 0, run->nr_threads);
+		lab_join(run, 0, made ? load->spec->workers : run->nr_threads);
 		return;
 	}
 	atomic_store(&load->live, load->spec->workers);
@@ -162,63 +154,53 @@ static void measure(struct load *load)
 	watch(load);
 	load->spec->elapsed_ns = (uint64_t)(lab_now() - begin);
 	lab_join(run, 0, load->spec->workers);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		if (helpers[i].made)
 			pthread_join(helpers[i].thread, NULL);
-	ready_dismiss(load);
-	if (load->spec->servers)
-		dismiss_servers(load);
-	load->spec->preempts = atomic_load(&load->preempts);
 }
 
 static int prepare(struct load *load)
 {
 	struct lab_load *spec = load->spec;
-	size_t places = spec->servers + 1;
 
 	pthread_mutex_init(&load->lock, NULL);
 	load->workers = aligned_alloc(64, spec->workers * sizeof(struct worker));
-	load->places = aligned_alloc(64, places * sizeof(struct place));
-	if (!load->workers || !load->places)
+	if (!load->workers) {
+		errno = ENOMEM;
 		return -1;
+	}
 	for (uint32_t i = 0; i < spec->workers; i++)
 		load->workers[i] = (struct worker){ .fd = { -1, -1 }, .random = i + 1 };
-	for (uint32_t i = 0; i < places; i++)
-		load->places[i] = (struct place){ 0 };
-	return queue_init(&load->urgent, spec->workers + 1) ?:
-	       queue_init(&load->ready, spec->workers + 1) ?:
-	       queue_init(&load->preempted, spec->workers + 1);
+	return 0;
 }
 
 int lab_load(struct lab_run *run, struct lab_load *spec)
 {
-	struct load load = { .spec = spec, .run = run, .group = spec->group };
+	struct load load = { .spec = spec, .run = run };
+	bool served = spec->umcg && !spec->group;
 
-	if (!spec->umcg || spec->group)
+	if (!served)
 		spec->servers = 0;
 	run->context = &load;
 	if (prepare(&load)) {
-		lab_fail(run, "memory for the workers", ENOMEM);
+		lab_fail(run, "memory for the workers", errno);
 		goto out;
 	}
-	if (spec->umcg && !spec->group)
-		load.group = umcg_create_group(spec->slice_ns ? UMCG_GROUP_ENABLE_PREEMPTION : 0);
-	if (spec->umcg && load.group == UMCG_NONE)
-		lab_fail(run, "umcg_create_group", errno);
-	else if (lab_work_setup(&load))
-		lab_fail(run, "pipes, sockets or pages of the workers", errno);
-	else
-		measure(&load);
-	lab_work_teardown(&load);
-	if (load.group && !spec->group && umcg_destroy_group(load.group))
-		lab_fail(run, "umcg_destroy_group", errno);
-	queue_free(&load.urgent);
-	queue_free(&load.ready);
-	queue_free(&load.preempted);
+	if (served)
+		load.crew = crew_new(run, &spec->policy, spec->workers, spec->servers, spec->cpus,
+				     spec->nr_cpus, run->threads[spec->workers].max_events);
+	if (!served || load.crew) {
+		if (lab_work_setup(&load))
+			lab_fail(run, "pipes, sockets or pages of the workers", errno);
+		else
+			measure(&load);
+		lab_work_teardown(&load);
+	}
+	if (load.crew)
+		crew_end(load.crew, &spec->helpers_ns, &spec->preempts);
 out:
 	pthread_mutex_destroy(&load.lock);
 	free(load.workers);
-	free(load.places);
 	run->context = NULL;
 	errno = run->error;
 	return run->error ? -1 : 0;

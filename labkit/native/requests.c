@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 
 #include "bench.h"
-#include "load.h"
+#include "crew.h"
 
 #define LEAVE	UINT32_MAX
 
@@ -25,23 +25,17 @@
 struct hand {
 	_Alignas(64) _Atomic uint32_t word;
 	uint32_t next;			/* index + 1 of the next idle worker */
-	bool waits;			/* its server's: preempted, counted in shop.waiting */
 };
 
 struct shop {
 	struct lab_requests *spec;
 	struct lab_run *run;
 	struct hand *hands;
-	struct place *places;
-	umcg_t group;
+	struct crew *crew;		/* over servers; or NULL */
 	int64_t begin;
-	struct queue preempted, batch;	/* workers that were taken off their place */
-	_Atomic uint32_t sleepers;	/* servers that may see no more than the idle list */
 	_Alignas(64) _Atomic uint32_t arrived, taken;	/* the backlog: what is between */
 	_Alignas(64) _Atomic uint64_t idle;		/* index + 1; a count against ABA above */
 	_Alignas(64) _Atomic uint32_t answered;
-	_Atomic int32_t waiting;	/* requests handed out, or preempted, that do not run */
-	_Atomic uint64_t preempts;
 	_Atomic uint32_t ready;		/* of crew and batch */
 };
 
@@ -94,6 +88,22 @@ static bool take_request(struct shop *shop, uint32_t *request)
 	return true;
 }
 
+/* The policy sees it when the worker becomes ready next. */
+static void describe(struct shop *shop, struct lab_thread *worker, uint32_t request)
+{
+	struct lab_requests *spec = shop->spec;
+	umcg_tid task = atomic_load(&worker->task);
+	uint64_t due = 0;
+
+	if (spec->priority)
+		umcg_sched_set_priority(task, spec->priority[request]);
+	if (!spec->deadline_ns)
+		return;
+	if (spec->deadline_ns[request])
+		due = (uint64_t)shop->begin + spec->arrival_ns[request] + spec->deadline_ns[request];
+	umcg_sched_set_deadline(task, due);
+}
+
 static void hand_over(struct shop *shop, uint32_t index, uint32_t word)
 {
 	struct lab_thread *worker = &shop->run->threads[index];
@@ -107,10 +117,10 @@ static void hand_over(struct shop *shop, uint32_t index, uint32_t word)
 		lab_fail(shop->run, "umcg_wake", errno);
 }
 
-/* Bring idle workers and waiting requests together; how many requests got one. */
-static uint32_t match(struct shop *shop)
+/* Bring idle workers and waiting requests together. */
+static void match(struct shop *shop)
 {
-	uint32_t index, request, matched = 0;
+	uint32_t index, request;
 
 	while (atomic_load(&shop->taken) < atomic_load(&shop->arrived)) {
 		if (!pop_idle(shop, &index))
@@ -119,11 +129,10 @@ static uint32_t match(struct shop *shop)
 			push_idle(shop, index);
 			continue;
 		}
-		atomic_fetch_add(&shop->waiting, 1);
+		if (is_umcg(shop))
+			describe(shop, &shop->run->threads[index], request);
 		hand_over(shop, index, request + 1);
-		matched++;
 	}
-	return matched;
 }
 
 /* The next request's number + 1, or LEAVE. */
@@ -132,8 +141,14 @@ static uint32_t next_request(struct shop *shop, struct lab_thread *self)
 	struct hand *hand = &shop->hands[self->index];
 	uint32_t word, request;
 
-	if (take_request(shop, &request))
+	/* Before it waits, so that the policy knows when it is ready for it. */
+	if (is_umcg(shop))
+		umcg_sched_begin_request();
+	if (take_request(shop, &request)) {
+		if (is_umcg(shop))
+			describe(shop, self, request);
 		return request + 1;
+	}
 	push_idle(shop, self->index);
 	match(shop);
 	do {
@@ -145,7 +160,6 @@ static uint32_t next_request(struct shop *shop, struct lab_thread *self)
 			return LEAVE;
 		}
 	} while (!(word = atomic_exchange(&hand->word, 0)));
-	atomic_fetch_sub(&shop->waiting, 1);
 	return word;
 }
 
@@ -186,12 +200,15 @@ static int be(struct shop *shop, bool batch)
 
 static bool enlist(struct shop *shop, struct lab_thread *self)
 {
-	if (be(shop, self->urgent == 0))
+	bool batch = !self->urgent;
+	/* What policies may decide by: requests come first, and are another tenant's. */
+	struct umcg_sched_attr attr = { .priority = !batch, .klass = batch, .tenant = batch };
+
+	if (be(shop, batch))
 		lab_fail(shop->run, "nice, cgroup or SCHED_FIFO of a thread", errno);
 	if (!is_umcg(shop))
 		return false;
-	atomic_store(&self->task, umcg_get_utid());
-	if (umcg_register_worker(shop->group, (intptr_t)self) != UMCG_NONE)
+	if (!crew_enter(shop->crew, self, &attr))
 		return true;
 	lab_fail(shop->run, "registration of a worker", errno);
 	return false;
@@ -210,8 +227,8 @@ static void *crew_body(void *arg)
 	atomic_fetch_add(&shop->ready, 1);
 	while (!lab_stopped(self->run) && (word = next_request(shop, self)) != LEAVE)
 		answer(shop, self, word - 1);
-	if (registered && umcg_unregister_task())
-		lab_fail(self->run, "umcg_unregister_task", errno);
+	if (registered && umcg_sched_leave())
+		lab_fail(self->run, "umcg_sched_leave", errno);
 	lab_thread_end(self);
 	return NULL;
 }
@@ -230,129 +247,8 @@ static void *batch_body(void *arg)
 		lab_spin(self->run, shop->spec->batch_turns);
 		lab_count(self);
 	}
-	if (registered && umcg_unregister_task())
-		lab_fail(self->run, "umcg_unregister_task", errno);
-	lab_thread_end(self);
-	return NULL;
-}
-
-static umcg_tid take_kept(struct shop *shop)
-{
-	umcg_tid task = queue_get(&shop->preempted);
-
-	return task != UMCG_NONE ? task : queue_get(&shop->batch);
-}
-
-/*
- * The policy: fresh requests, then those that were preempted, then batch. A
- * server that finds none is counted as a sleeper before its last look at the
- * queues: what keep() puts there is in time for that look, or keep() sees the count.
- */
-static umcg_tid next_task(struct shop *shop)
-{
-	umcg_tid task = umcg_get_idle_worker(false);
-
-	if (task == UMCG_NONE)
-		task = take_kept(shop);
-	if (task != UMCG_NONE)
-		return task;
-	atomic_fetch_add(&shop->sleepers, 1);
-	task = take_kept(shop);
-	if (task == UMCG_NONE)
-		task = umcg_get_idle_worker(true);
-	atomic_fetch_sub(&shop->sleepers, 1);
-	return task;
-}
-
-/*
- * @task was preempted. Beside a server that sleeps no queue keeps a worker: it
- * goes to the idle list, which wakes that server.
- */
-static void keep(struct shop *shop, struct queue *queue, umcg_tid task)
-{
-	queue_put(queue, task);
-	if (!atomic_load(&shop->sleepers))
-		return;
-	task = queue_get(queue);
-	if (task != UMCG_NONE && umcg_put_idle_worker(task))
-		lab_fail(shop->run, "umcg_put_idle_worker", errno);
-}
-
-/* Is @worker batch, and is there a request that goes first? */
-static bool request_waits_for(struct shop *shop, const struct lab_thread *worker)
-{
-	return shop->spec->urgent && !worker->urgent && atomic_load(&shop->waiting) > 0 &&
-	       !lab_stopped(shop->run);
-}
-
-static bool serve_one(struct shop *shop, struct place *place)
-{
-	umcg_tid task = next_task(shop), back;
-	struct lab_thread *worker;
-
-	if (task == UMCG_NONE) {
-		if (errno == EINTR || errno == EAGAIN)
-			return true;
-		lab_fail(shop->run, "umcg_get_idle_worker", errno);
-		return false;
-	}
-	worker = (struct lab_thread *)umcg_get_task_tag(task);
-	if (worker) {
-		struct hand *hand = &shop->hands[worker->index];
-
-		if (hand->waits)
-			atomic_fetch_sub(&shop->waiting, 1);
-		hand->waits = false;
-		atomic_store(&place->since, lab_now());
-		atomic_store(&place->running, worker);
-		/* Who has a request wait from now on finds batch in the place. */
-		if (request_waits_for(shop, worker)) {
-			atomic_store(&place->running, NULL);
-			keep(shop, &shop->batch, task);
-			return true;
-		}
-	}
-	errno = 0;
-	back = umcg_run_worker(task);
-	atomic_store(&place->running, NULL);
-	atomic_store(&place->preempted_at, 0);
-	if (back == UMCG_NONE) {
-		if (errno)
-			lab_fail(shop->run, "umcg_run_worker", errno);
-		return worker && !errno;	/* without a tag: the farewell */
-	}
-	worker = (struct lab_thread *)umcg_get_task_tag(back);
-	if (!worker || !umcg_is_preempted(back))
-		return true;
-	if (!worker->urgent) {
-		keep(shop, &shop->batch, back);
-		return true;
-	}
-	shop->hands[worker->index].waits = true;
-	atomic_fetch_add(&shop->waiting, 1);
-	keep(shop, &shop->preempted, back);
-	return true;
-}
-
-static struct place *place_of(struct shop *shop, struct lab_thread *self)
-{
-	return &shop->places[self->index - shop->spec->workers - shop->spec->batch];
-}
-
-static void *server_body(void *arg)
-{
-	struct lab_thread *self = arg;
-	struct shop *shop = shop_of(self);
-
-	if (!lab_thread_begin(self))
-		return NULL;
-	if (umcg_register_server(shop->group, (intptr_t)self) == UMCG_NONE) {
-		lab_fail(self->run, "registration of a server", errno);
-	} else {
-		while (serve_one(shop, place_of(shop, self)))
-			;
-		umcg_unregister_task();
-	}
+	if (registered && umcg_sched_leave())
+		lab_fail(self->run, "umcg_sched_leave", errno);
 	lab_thread_end(self);
 	return NULL;
 }
@@ -373,62 +269,6 @@ static void sleep_until(int64_t when)
 	};
 
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
-
-static void preempt(struct shop *shop, struct place *place, struct lab_thread *worker)
-{
-	if (atomic_exchange(&place->preempted_at, 1))
-		return;
-	if (umcg_preempt_worker(atomic_load(&worker->task)))
-		atomic_store(&place->preempted_at, 0);
-	else
-		atomic_fetch_add(&shop->preempts, 1);
-}
-
-static void *watchdog_body(void *arg)
-{
-	struct lab_thread *self = arg;
-	struct shop *shop = shop_of(self);
-	int64_t slice = (int64_t)shop->spec->slice_ns;
-
-	if (!lab_thread_begin(self))
-		return NULL;
-	go_first(shop);
-	while (!lab_stopped(self->run)) {
-		int64_t now = lab_now();
-
-		for (uint32_t i = 0; i < shop->spec->servers; i++) {
-			struct place *place = &shop->places[i];
-			struct lab_thread *worker = atomic_load(&place->running);
-
-			if (!worker)
-				continue;
-			/* make_room() may have come before the worker was RUNNING. */
-			if (request_waits_for(shop, worker) ||
-			    (now - atomic_load(&place->since) >= slice &&
-			     (!worker->urgent || atomic_load(&shop->waiting) > 0)))
-				preempt(shop, place, worker);
-		}
-		sleep_until(now + slice / 4);
-	}
-	lab_thread_end(self);
-	return NULL;
-}
-
-/* A request has come: batch makes room for it, if no place is free for it. */
-static void make_room(struct shop *shop)
-{
-	for (uint32_t i = 0; i < shop->spec->servers; i++)
-		if (!atomic_load(&shop->places[i].running))
-			return;
-	for (uint32_t i = 0; i < shop->spec->servers; i++) {
-		struct lab_thread *worker = atomic_load(&shop->places[i].running);
-
-		if (worker && !worker->urgent) {
-			preempt(shop, &shop->places[i], worker);
-			return;
-		}
-	}
 }
 
 static uint64_t batch_ops(struct shop *shop)
@@ -461,8 +301,7 @@ static void send_all(struct shop *shop)
 		if (lab_now() < when)
 			sleep_until(when);
 		atomic_fetch_add(&shop->arrived, 1);
-		if (match(shop) && spec->urgent)
-			make_room(shop);
+		match(shop);
 	}
 	while (!lab_stopped(shop->run) && atomic_load(&shop->answered) < spec->requests)
 		sleep_until(lab_now() + soon);
@@ -510,13 +349,6 @@ static int make_threads(struct shop *shop)
 			return -1;
 		made->urgent = i < spec->workers;
 	}
-	for (uint32_t i = 0; i < spec->servers; i++)
-		if (!lab_thread_new(shop->run, LAB_SERVER, server_body,
-				    &spec->cpus[i % spec->nr_cpus], 1))
-			return -1;
-	if (is_umcg(shop) && spec->slice_ns &&
-	    !lab_thread_new(shop->run, LAB_THREAD, watchdog_body, &spec->client_cpu, aside))
-		return -1;
 	return lab_thread_new(shop->run, LAB_BASIC, client_body, &spec->client_cpu,
 			      aside) ? 0 : -1;
 }
@@ -524,71 +356,66 @@ static int make_threads(struct shop *shop)
 static void measure(struct shop *shop)
 {
 	struct lab_requests *spec = shop->spec;
-	uint32_t crew = spec->workers + spec->batch, all;
+	uint32_t all;
+	bool made = !make_threads(shop);
 
-	if (make_threads(shop)) {
+	if (!made)
 		lab_fail(shop->run, "pthread_create", errno);
+	all = shop->run->nr_threads;
+	if (!made || (shop->crew && crew_start(shop->crew, spec->client_cpu))) {
 		lab_gate(shop->run, false);
-		lab_join(shop->run, 0, shop->run->nr_threads);
+		lab_join(shop->run, 0, all);
 		return;
 	}
-	all = shop->run->nr_threads;
 	lab_gate(shop->run, true);
-	lab_join(shop->run, crew + spec->servers, all);
-	lab_join(shop->run, 0, crew);
-	/* One worker without a tag for each server sends it home. */
-	for (uint32_t i = 0; i < spec->servers; i++)
-		if (umcg_register_worker(shop->group, 0) == UMCG_NONE ||
-		    umcg_unregister_task()) {
-			lab_fail(shop->run, "farewell of a server", errno);
-			return;
-		}
-	lab_join(shop->run, crew, crew + spec->servers);
+	/* The client last: it sends the others home. */
+	lab_join(shop->run, 0, all);
 	for (uint32_t i = 0; i + 1 < all; i++)
 		spec->cpu_ns += shop->run->threads[i].cpu_ns;
-	spec->preempts = atomic_load(&shop->preempts);
 }
 
 static int prepare(struct shop *shop)
 {
 	struct lab_requests *spec = shop->spec;
-	size_t places = spec->servers + 1, crew = spec->workers + spec->batch;
+	size_t crew = spec->workers + spec->batch;
 
 	shop->hands = aligned_alloc(64, crew * sizeof(struct hand));
-	shop->places = aligned_alloc(64, places * sizeof(struct place));
-	if (!shop->hands || !shop->places)
+	if (!shop->hands)
 		return -1;
 	memset(shop->hands, 0, crew * sizeof(struct hand));
-	memset(shop->places, 0, places * sizeof(struct place));
 	for (uint32_t i = 0; i < spec->requests; i++)
 		spec->latency_ns[i] = -1;
-	return queue_init(&shop->preempted, (uint32_t)crew + 1) ||
-	       queue_init(&shop->batch, (uint32_t)crew + 1) ? -1 : 0;
+	return 0;
+}
+
+/* CPU time of the servers and of the scheduler's other threads belongs to the crew's. */
+static void close_crew(struct shop *shop, uint32_t threads)
+{
+	struct lab_run *run = shop->run;
+
+	crew_end(shop->crew, &shop->spec->cpu_ns, &shop->spec->preempts);
+	for (uint32_t i = threads; i < run->nr_threads; i++)
+		shop->spec->cpu_ns += run->threads[i].cpu_ns;
 }
 
 int lab_requests(struct lab_run *run, struct lab_requests *spec)
 {
-	struct shop shop = { .spec = spec, .run = run, .group = UMCG_NONE };
+	struct shop shop = { .spec = spec, .run = run };
+	uint32_t crew = spec->workers + spec->batch;
 
-	if (!is_umcg(&shop))
-		spec->servers = 0;
 	run->context = &shop;
 	if (prepare(&shop)) {
 		lab_fail(run, "memory for the crew", ENOMEM);
 	} else {
 		if (is_umcg(&shop))
-			shop.group = umcg_create_group(UMCG_GROUP_ENABLE_PREEMPTION);
-		if (is_umcg(&shop) && shop.group == UMCG_NONE)
-			lab_fail(run, "umcg_create_group", errno);
-		else
+			shop.crew = crew_new(run, &spec->policy, crew, spec->servers, spec->cpus,
+					     spec->nr_cpus, 0);
+		if (!is_umcg(&shop) || shop.crew)
 			measure(&shop);
-		if (shop.group != UMCG_NONE && umcg_destroy_group(shop.group))
-			lab_fail(run, "umcg_destroy_group", errno);
+		if (shop.crew)
+			close_crew(&shop, crew + 1);
 	}
-	queue_free(&shop.preempted);
-	queue_free(&shop.batch);
 	free(shop.hands);
-	free(shop.places);
 	run->context = NULL;
 	errno = run->error;
 	return run->error ? -1 : 0;

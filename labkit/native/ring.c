@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 
 #include "bench.h"
-#include "lab.h"
+#include "crew.h"
 
 struct seat {
 	/* Who makes it nonzero wakes the thread, once; who waits takes them all. */
@@ -21,9 +21,8 @@ struct ring {
 	struct lab_ring *spec;
 	struct lab_run *run;
 	struct seat *seats;
-	struct lab_service *service;
-	umcg_t group;
-	_Atomic uint32_t ready, left, serving;
+	struct crew *crew;		/* over servers; or NULL */
+	_Atomic uint32_t ready;
 };
 
 static void give(struct ring *ring, uint32_t index, uint32_t tokens)
@@ -65,8 +64,7 @@ static void *member(void *arg)
 	if (!lab_thread_begin(self))
 		return NULL;
 	if (ring->spec->umcg) {
-		atomic_store(&self->task, umcg_get_utid());
-		registered = umcg_register_worker(ring->group, 1) != UMCG_NONE;
+		registered = !crew_enter(ring->crew, self, NULL);
 		if (!registered)
 			lab_fail(self->run, "registration of a worker", errno);
 	}
@@ -78,29 +76,8 @@ static void *member(void *arg)
 		if (tokens && !lab_stopped(self->run))
 			give(ring, next, tokens);
 	}
-	if (registered && umcg_unregister_task())
-		lab_fail(self->run, "umcg_unregister_task", errno);
-	if (registered)
-		atomic_fetch_add(&ring->left, 1);
-	lab_thread_end(self);
-	return NULL;
-}
-
-static void *server(void *arg)
-{
-	struct lab_thread *self = arg;
-	struct ring *ring = self->run->context;
-
-	if (!lab_thread_begin(self))
-		return NULL;
-	if (umcg_register_server(ring->group, 0) == UMCG_NONE) {
-		lab_fail(self->run, "registration of a server", errno);
-	} else {
-		atomic_fetch_add(&ring->serving, 1);
-		while (lab_serve(ring->service) && errno == EINTR)
-			;
-		umcg_unregister_task();
-	}
+	if (registered && umcg_sched_leave())
+		lab_fail(self->run, "umcg_sched_leave", errno);
 	lab_thread_end(self);
 	return NULL;
 }
@@ -164,55 +141,43 @@ static bool make_threads(struct ring *ring)
 		if (!lab_thread_new(ring->run, spec->umcg ? LAB_WORKER : LAB_THREAD, member,
 				    spec->cpus, spec->nr_cpus))
 			return false;
-	for (uint32_t i = 0; spec->umcg && i < spec->servers; i++)
-		if (!lab_thread_new(ring->run, LAB_SERVER, server,
-				    &spec->cpus[i % spec->nr_cpus], 1))
-			return false;
 	return lab_thread_new(ring->run, LAB_BASIC, starter, NULL, 0);
 }
 
-/* Servers wait for every worker, so for one that could not register we go and leave. */
-static void dismiss(struct ring *ring)
+static void measure(struct ring *ring)
 {
-	struct lab_ring *spec = ring->spec;
+	struct lab_run *run = ring->run;
+	bool made = make_threads(ring);
+	uint32_t all = run->nr_threads;
 
-	lab_join(ring->run, ring->run->nr_threads - 1, ring->run->nr_threads);
-	while (atomic_load(&ring->serving) && atomic_load(&ring->left) < spec->workers) {
-		if (umcg_register_worker(ring->group, 1) == UMCG_NONE || umcg_unregister_task())
-			break;
-		atomic_fetch_add(&ring->left, 1);
-	}
-	lab_join(ring->run, spec->workers, ring->run->nr_threads - 1);
+	if (!made)
+		lab_fail(run, "pthread_create", errno);
+	made = made && (!ring->crew || !crew_start(ring->crew, -1));
+	lab_gate(run, made);
+	lab_join(run, 0, all);
 }
 
 int lab_ring(struct lab_run *run, struct lab_ring *spec)
 {
-	struct ring ring = { .spec = spec, .run = run, .group = UMCG_NONE };
-	bool made = false;
+	struct ring ring = { .spec = spec, .run = run };
+	uint64_t helpers_ns = 0, preempts;
 
 	run->context = &ring;
 	ring.seats = aligned_alloc(64, spec->workers * sizeof(struct seat));
-	if (spec->umcg) {
-		ring.service = lab_service_new(spec->workers, spec->servers);
-		ring.group = umcg_create_group(0);
+	if (!ring.seats) {
+		lab_fail(run, "memory for the ring", ENOMEM);
+		goto out;
 	}
-	if (!ring.seats || (spec->umcg && (ring.group == UMCG_NONE || !ring.service))) {
-		lab_fail(run, "memory or a group for the ring", errno);
-	} else {
-		for (uint32_t i = 0; i < spec->workers; i++)
-			atomic_init(&ring.seats[i].tokens, 0);
-		made = make_threads(&ring);
-		if (!made)
-			lab_fail(run, "pthread_create", errno);
-	}
-	lab_gate(run, made);
-	lab_join(run, 0, made ? spec->workers : run->nr_threads);
-	if (made)
-		dismiss(&ring);
-	if (ring.service)
-		lab_service_free(ring.service);
-	if (ring.group != UMCG_NONE && umcg_destroy_group(ring.group))
-		lab_fail(run, "umcg_destroy_group", errno);
+	for (uint32_t i = 0; i < spec->workers; i++)
+		atomic_init(&ring.seats[i].tokens, 0);
+	if (spec->umcg)
+		ring.crew = crew_new(run, &spec->policy, spec->workers, spec->servers, spec->cpus,
+				     spec->nr_cpus, 0);
+	if (!spec->umcg || ring.crew)
+		measure(&ring);
+	if (ring.crew)
+		crew_end(ring.crew, &helpers_ns, &preempts);
+out:
 	free(ring.seats);
 	run->context = NULL;
 	errno = run->error;

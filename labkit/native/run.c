@@ -2,18 +2,25 @@
 /* A run: its threads, their rings, the gate they start behind. */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "lab.h"
 
-struct lab_run *lab_new(uint32_t threads, uint32_t events)
+struct lab_run *lab_new(const struct lab_room *room)
 {
-	size_t ring = (size_t)threads * events * sizeof(struct lab_event);
+	size_t of_threads = (size_t)room->threads * room->events;
+	size_t of_servers = (size_t)room->servers * room->server_events;
+	size_t waits = of_servers ? of_threads * sizeof(struct lab_wait) : 0;
+	size_t ring = (of_threads + of_servers) * sizeof(struct lab_event);
+	uint32_t threads = room->threads + room->servers;
 	size_t size = sizeof(struct lab_run) + threads * sizeof(struct lab_thread);
 	struct lab_run *run = aligned_alloc(64, (size + 63) & ~63UL);
+	struct lab_event *next;
 
 	if (!run)
 		return NULL;
@@ -24,19 +31,32 @@ struct lab_run *lab_new(uint32_t threads, uint32_t events)
 	pthread_cond_init(&run->moved, NULL);
 	if (ring) {
 		run->ring = malloc(ring);
-		if (!run->ring) {
+		run->waits = waits ? malloc(waits) : NULL;
+		if (!run->ring || (waits && !run->waits)) {
 			lab_free(run);
 			errno = ENOMEM;
 			return NULL;
 		}
 		/* Touch it now: no page fault while something is measured. */
 		memset(run->ring, 0xff, ring);
+		if (waits)
+			memset(run->waits, 0xff, waits);
 	}
+	next = run->ring;
 	for (uint32_t i = 0; i < threads; i++) {
-		run->threads[i].index = i;
-		run->threads[i].run = run;
-		run->threads[i].max_events = events;
-		run->threads[i].events = run->ring + (size_t)i * events;
+		struct lab_thread *thread = &run->threads[i];
+
+		thread->index = i;
+		thread->run = run;
+		if (i < room->threads)
+			thread->max_events = room->events;
+		else if (i == room->threads)
+			thread->max_events = (uint32_t)of_servers;
+		if (run->waits && i < room->threads)
+			thread->waits = run->waits + (size_t)i * room->events;
+		thread->events = next;
+		if (next)
+			next += thread->max_events;
 	}
 	return run;
 }
@@ -49,6 +69,7 @@ void lab_free(struct lab_run *run)
 	pthread_cond_destroy(&run->arrived);
 	pthread_cond_destroy(&run->moved);
 	free(run->ring);
+	free(run->waits);
 	free(run);
 }
 
@@ -64,6 +85,25 @@ void lab_fail(struct lab_run *run, const char *what, int error)
 	if (atomic_compare_exchange_strong(&run->error, &none, error))
 		atomic_store(&run->failure, what);
 	lab_stop(run);
+}
+
+void lab_say(struct lab_run *run, enum lab_said what, const char *text)
+{
+	/* Without malloc: a policy may have crashed in there. */
+	if (run->said_what)
+		return;
+	snprintf(run->said, sizeof(run->said), "%s", text);
+	run->said_what = what;
+}
+
+enum lab_said lab_said_what(struct lab_run *run)
+{
+	return run->said_what;
+}
+
+const char *lab_said(struct lab_run *run)
+{
+	return run->said;
 }
 
 const char *lab_failure(struct lab_run *run)
@@ -99,7 +139,10 @@ void lab_get_task(struct lab_run *run, uint32_t index, struct lab_task *out)
 
 	*out = (struct lab_task){
 		.tid = thread->tid, .role = thread->role, .ops = thread->ops,
-		.cpu_ns = thread->cpu_ns, .lost = thread->lost,
+		.cpu_ns = thread->cpu_ns, .faults = thread->faults,
+		.lost = thread->lost,
+		.lost_states = thread->lost_states, .lost_ops = thread->lost_ops,
+		.lost_last = thread->lost_last,
 		.nr_events = thread->nr_events, .urgent = thread->urgent,
 	};
 }
@@ -148,12 +191,37 @@ struct lab_thread *lab_thread_new(struct lab_run *run, enum lab_role role,
 	return thread;
 }
 
-static int64_t thread_cpu(void)
+struct lab_thread *lab_thread_add(struct lab_run *run, enum lab_role role)
+{
+	uint32_t index = atomic_load(&run->nr_threads);
+
+	if (index == run->max_threads) {
+		errno = ENOSPC;
+		return NULL;
+	}
+	run->threads[index].role = role;
+	pthread_mutex_lock(&run->lock);
+	run->waiting++;
+	atomic_store(&run->nr_threads, index + 1);
+	pthread_mutex_unlock(&run->lock);
+	return &run->threads[index];
+}
+
+int64_t lab_thread_cpu(void)
 {
 	struct timespec used;
 
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
 	return used.tv_sec * 1000000000LL + used.tv_nsec;
+}
+
+/* Major faults of the calling thread so far. */
+static uint64_t thread_faults(void)
+{
+	struct rusage used = { 0 };
+
+	getrusage(RUSAGE_THREAD, &used);
+	return (uint64_t)used.ru_majflt;
 }
 
 bool lab_thread_begin(struct lab_thread *self)
@@ -172,7 +240,8 @@ bool lab_thread_begin(struct lab_thread *self)
 	pthread_mutex_unlock(&run->lock);
 	if (gate < 0)
 		return false;
-	self->cpu_begin = thread_cpu();
+	self->cpu_begin = lab_thread_cpu();
+	self->faults = thread_faults();
 	atomic_store(&self->live, 1);
 	return true;
 }
@@ -180,7 +249,8 @@ bool lab_thread_begin(struct lab_thread *self)
 void lab_thread_end(struct lab_thread *self)
 {
 	atomic_store(&self->live, 0);
-	self->cpu_ns = (uint64_t)(thread_cpu() - self->cpu_begin);
+	self->cpu_ns = (uint64_t)(lab_thread_cpu() - self->cpu_begin);
+	self->faults = thread_faults() - self->faults;
 }
 
 void lab_gate(struct lab_run *run, bool open)

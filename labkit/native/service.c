@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include <stdlib.h>
 
-#include "load.h"
+#include "lab.h"
 
 struct lab_service {
 	pthread_mutex_t lock;
@@ -65,14 +65,61 @@ static void part(struct lab_service *service, umcg_tid self)
 	errno = err;
 }
 
-static bool all_left(struct lab_service *service)
+uint32_t lab_service_left(struct lab_service *service)
 {
-	bool done;
+	uint32_t left;
 
 	pthread_mutex_lock(&service->lock);
-	done = !service->left;
+	left = service->left;
 	pthread_mutex_unlock(&service->lock);
-	return done;
+	return left;
+}
+
+static bool all_left(struct lab_service *service)
+{
+	return !lab_service_left(service);
+}
+
+/* umcg_wake() waits, maybe for ever, to queue a second wake-up behind one that is queued. */
+static void wake_once(umcg_tid task)
+{
+	if (!(umcg_get_task_state(task) & UMCG_UTF_WAKEUP_QUEUED))
+		umcg_wake(task, false);
+}
+
+/* With the lock held, as servers leave the list with it: none is woken too late. */
+static void wake_others(struct lab_service *service, umcg_tid self)
+{
+	for (uint32_t i = 0; i < service->nr_servers; i++)
+		if (service->servers[i] != self)
+			wake_once(service->servers[i]);
+}
+
+/* Only a task may wake a task. False: the thread is one already. */
+static bool become_task(void)
+{
+	return umcg_register_basic_task(0) != UMCG_NONE;
+}
+
+void lab_service_end(struct lab_service *service)
+{
+	bool became = become_task();
+
+	pthread_mutex_lock(&service->lock);
+	service->left = 0;
+	wake_others(service, UMCG_NONE);
+	pthread_mutex_unlock(&service->lock);
+	if (became)
+		umcg_unregister_task();
+}
+
+void lab_wake(intptr_t task)
+{
+	bool became = become_task();
+
+	wake_once(task);
+	if (became)
+		umcg_unregister_task();
 }
 
 /* A worker has unregistered. After the last one nothing wakes the others but us. */
@@ -80,9 +127,7 @@ static void one_left(struct lab_service *service, umcg_tid self)
 {
 	pthread_mutex_lock(&service->lock);
 	if (service->left && !--service->left)
-		for (uint32_t i = 0; i < service->nr_servers; i++)
-			if (service->servers[i] != self)
-				umcg_wake(service->servers[i], false);
+		wake_others(service, self);
 	pthread_mutex_unlock(&service->lock);
 }
 

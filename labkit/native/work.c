@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <umcg-sched.h>
+
 #include "load.h"
 
 static const size_t page_size = 4096;
@@ -26,28 +28,37 @@ bool lab_work_is_storm(int work)
 
 /*
  * Around every call that may block. On pthreads the worker tells of its states
- * itself; on UMCG its server does, and reads since when to know how late it was
- * told.
+ * itself; on UMCG the scheduler does, and its rows take from here since when, and
+ * what for.
  */
 static int64_t block_begin(struct load *load, struct lab_thread *self)
 {
 	int64_t now = lab_now();
 
-	atomic_store_explicit(&self->blocked_since, now, memory_order_relaxed);
 	atomic_store_explicit(&self->blocked, 1, memory_order_relaxed);
 	if (!load->spec->umcg)
 		lab_emit(self, now, self->tid, LAB_BLOCK, LAB_RUNNING, LAB_BLOCKED, 0, 0);
 	return now;
 }
 
-static int64_t block_end(struct load *load, struct lab_thread *self)
+static void note_wait(struct lab_thread *self, int64_t begin, int64_t end)
+{
+	int64_t due = atomic_load_explicit(&self->due, memory_order_relaxed);
+
+	self->waits[self->nr_waits++] = (struct lab_wait){
+		.begin = begin, .end = end, .due = due >= begin ? due : 0,
+	};
+}
+
+static int64_t block_end(struct load *load, struct lab_thread *self, int64_t begin)
 {
 	int64_t now = lab_now();
 
-	atomic_store_explicit(&self->blocked_since, 0, memory_order_relaxed);
 	atomic_store_explicit(&self->blocked, 0, memory_order_relaxed);
 	if (!load->spec->umcg)
 		lab_emit(self, now, self->tid, LAB_WAKE, LAB_BLOCKED, LAB_RUNNING, 0, 0);
+	else if (self->waits && self->nr_waits < self->max_events)
+		note_wait(self, begin, now);
 	return now;
 }
 
@@ -62,12 +73,13 @@ static int64_t sleep_until(struct load *load, struct lab_thread *self, int64_t w
 	struct timespec until = {
 		.tv_sec = when / 1000000000, .tv_nsec = when % 1000000000,
 	};
+	int64_t begin;
 
 	atomic_store_explicit(&self->due, when, memory_order_relaxed);
-	block_begin(load, self);
+	begin = block_begin(load, self);
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;
-	return block_end(load, self);
+	return block_end(load, self, begin);
 }
 
 /* Sleep, then compute; @urgent: latency counts from the end of the sleep. */
@@ -97,7 +109,7 @@ static int work_device(struct load *load, struct lab_thread *self)
 	now = block_begin(load, self);
 	atomic_store_explicit(&worker->asked, now, memory_order_release);
 	got = read(worker->fd[0], &byte, 1);
-	now = block_end(load, self);
+	now = block_end(load, self, now);
 	finished(self, now, now - begin);
 	return got == 1 ? 0 : -1;
 }
@@ -110,9 +122,9 @@ static int work_lock(struct load *load, struct lab_thread *self)
 	lab_spin(load->run, turns / 2);
 	atomic_store_explicit(&self->due, 0, memory_order_relaxed);
 	if (pthread_mutex_trylock(&load->lock)) {
-		block_begin(load, self);
+		now = block_begin(load, self);
 		pthread_mutex_lock(&load->lock);
-		block_end(load, self);
+		block_end(load, self, now);
 	}
 	lab_spin(load->run, turns - turns / 2);
 	pthread_mutex_unlock(&load->lock);
@@ -142,9 +154,9 @@ static int work_fault(struct load *load, struct lab_thread *self)
 	}
 	worker->fault = (worker->fault + 1) % load->own_pages;
 	atomic_store_explicit(&self->due, 0, memory_order_relaxed);
-	block_begin(load, self);
+	now = block_begin(load, self);
 	*(volatile char *)page;
-	now = block_end(load, self);
+	now = block_end(load, self, now);
 	finished(self, now, now - begin);
 	return 0;
 }
@@ -174,22 +186,19 @@ static int work_spin(struct load *load, struct lab_thread *self)
 static int work_storm(struct load *load, struct lab_thread *self)
 {
 	uint32_t generation = atomic_load(&load->generation);
-	int64_t now;
+	int64_t begin = block_begin(load, self), now;
 
-	block_begin(load, self);
 	atomic_fetch_add(&load->arrived, 1);
 	while (atomic_load(&load->generation) == generation) {
 		if (load->spec->work == LAB_WORK_STORM_WAIT && load->spec->umcg) {
-			atomic_store(&self->in_wait, true);
 			if (umcg_wait(0) && errno != EINTR)
 				return -1;
-			atomic_store(&self->in_wait, false);
 		} else {
 			syscall(SYS_futex, &load->generation, FUTEX_WAIT_PRIVATE,
 				generation, NULL, NULL, 0);
 		}
 	}
-	now = block_end(load, self);
+	now = block_end(load, self, begin);
 	finished(self, now, now - atomic_load(&load->woken_at));
 	atomic_fetch_add(&load->woken, 1);
 	return 0;
@@ -197,6 +206,9 @@ static int work_storm(struct load *load, struct lab_thread *self)
 
 int lab_work_one(struct load *load, struct lab_thread *self)
 {
+	/* Service counts by the request. */
+	if (load->crew)
+		umcg_sched_begin_request();
 	if (self->urgent)
 		return work_sleep(load, self, load->spec->urgent_turns, true);
 	switch (load->spec->work) {
@@ -236,6 +248,12 @@ static int map_pages(struct load *load)
 		errno = EINVAL;
 		return -1;
 	}
+	/*
+	 * What was written stands in memory in pieces larger than a worker's part:
+	 * while one of them is mapped its whole piece would stay. Read again, it
+	 * comes page by page.
+	 */
+	posix_fadvise(spec->file, 0, 0, POSIX_FADV_DONTNEED);
 	load->pages = mmap(NULL, file_size(load), PROT_READ, MAP_SHARED, spec->file, 0);
 	if (load->pages == MAP_FAILED)
 		return -1;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Widgets for notebooks: a panel for each experiment, and the timeline to walk about in."""
+"""Widgets for notebooks: a panel for each experiment, the timeline, the protocol step by step."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 try:
     import ipywidgets  # noqa: F401
 except ImportError as error:
-    raise ImportError("panels need Jupyter's widgets: pip install 'labkit[lab]'") from error
+    raise ImportError(
+        "panels need Jupyter's widgets; in the project's folder: pip install -e '.[lab]'"
+    ) from error
 
+from labkit.panels.races_widget import Races
 from labkit.panels.run_panel import Panel
 from labkit.panels.timeline_widget import Timeline
 from labkit.record import Record
 
-__all__ = ["Panel", "Timeline", "panel", "timeline"]
+__all__ = ["Panel", "Races", "Timeline", "panel", "timeline"]
 
 
 def panel(name: str, recorded: Any = None, **fields: Any) -> Panel:

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
 
-from labkit.experiments import Spec, SpecError
+from labkit.experiments import Spec, SpecError, policy
+from labkit.experiments.spec import Param
 from labkit.native import engine
 
 #: Steps of a slider over several powers of ten.
@@ -23,27 +21,6 @@ _FEW = 64
 
 #: Offered where a field is a list of numbers.
 _NUMBERS = (1, 2, 3, 4, 6, 8)
-
-#: Fields about how well it is measured, not about what happens.
-MEASURING = ("value_ms", "duration_s", "repetitions", "traced_rounds", "events")
-
-_UNITS = {"s": "s", "ms": "ms", "us": "µs"}
-
-
-def split_unit(name: str) -> tuple[str, str]:
-    """A field's name as words, and its unit: `idle_us` is ("idle", "µs")."""
-    words, _, last = name.rpartition("_")
-    if words and last in _UNITS:
-        return words.replace("_", " "), _UNITS[last]
-    return name.replace("_", " "), ""
-
-
-def descriptions(spec: type[Spec]) -> dict[str, str]:
-    """What the spec's docstring says of each field."""
-    text = inspect.getdoc(spec) or ""
-    _, _, attributes = text.partition("Attributes:\n")
-    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", attributes, re.M | re.S)
-    return {name: " ".join(said.replace("`", "").split()) for name, said in entries}
 
 
 def values(low: float, high: float, whole: bool, also: Sequence[float] = ()) -> list[float]:
@@ -94,7 +71,7 @@ class Boxes(Control):
     """A field that is one or more of several: a box each."""
 
     def __init__(
-        self, name: str, options: Sequence[Any], chosen: Sequence[Any], barred: Sequence[Any]
+        self, what: Param, options: Sequence[Any], chosen: Sequence[Any], barred: Sequence[Any]
     ) -> None:
         self._options = list(options)
         self._barred = set(barred)
@@ -111,7 +88,7 @@ class Boxes(Control):
         for box, option in zip(boxes, self._options, strict=True):
             box.add_class(f"labkit-option-{option}")
         label = widgets.Label(
-            split_unit(name)[0],
+            what.words,
             layout={
                 "width": "9em",
                 "margin": "0 8px 0 0",
@@ -156,22 +133,32 @@ def _accepted(spec: type[Spec], name: str, value: float) -> bool:
     return True
 
 
-def _slider(spec: type[Spec], field: dataclasses.Field[Any], value: Any) -> Control:
-    name, whole = field.name, isinstance(field.default, int)
-    low, high = spec.limits[name]
-    words, unit = split_unit(name)
-    also = (spec().to_dict()[name], value)
-    offered = [v for v in values(low, high, whole, also) if _accepted(spec, name, v)]
+def _slider(spec: type[Spec], what: Param, value: Any) -> Control:
+    low, high = what.limits or (value, value)
+    also = (what.default, value)
+    offered = [v for v in values(low, high, what.whole, also) if _accepted(spec, what.name, v)]
     slider = widgets.SelectionSlider(
-        options=[(_text(v, unit), v) for v in offered],
+        options=[(_text(v, what.unit), v) for v in offered],
         value=value,
-        description=words,
+        description=what.words,
         continuous_update=False,
         style={"description_width": "9em"},
         layout={"width": "min(420px, 100%)"},
     )
-    slider.add_class(f"labkit-slider-{name}")
+    slider.add_class(f"labkit-slider-{what.name}")
     return Control(slider, [slider])
+
+
+def _policy(what: Param, value: str) -> Control:
+    text = widgets.Combobox(
+        options=policy.names(),
+        value=value,
+        description=what.words,
+        continuous_update=False,
+        style={"description_width": "9em"},
+        layout={"width": "min(420px, 100%)"},
+    )
+    return Control(text, [text])
 
 
 def controls(spec: type[Spec], initial: dict[str, Any]) -> dict[str, Control]:
@@ -181,20 +168,20 @@ def controls(spec: type[Spec], initial: dict[str, Any]) -> dict[str, Control]:
         spec: an experiment's spec.
         initial: what to begin with where it is not the field's default.
     """
-    said = descriptions(spec)
     made: dict[str, Control] = {}
-    for field in dataclasses.fields(spec):
-        name, value = field.name, initial.get(field.name, field.default)
+    for name, what in spec.params().items():
+        value = initial.get(name, what.default)
         control: Control
-        if name in spec.limits:
-            control = _slider(spec, field, value)
-        elif name in spec.choices:
-            options = list(spec.choices[name])
-            umcg = [o for o in options if o.startswith("umcg")]
-            control = Boxes(name, options, value, () if engine.enabled() else umcg)
+        if what.policy:
+            control = _policy(what, value)
+        elif what.choices:
+            umcg = [one for one in what.choices if one.startswith("umcg")]
+            control = Boxes(what, what.choices, value, () if engine.enabled() else umcg)
+        elif what.several:
+            control = Boxes(what, sorted({*_NUMBERS, *value}), value, ())
         else:
-            control = Boxes(name, sorted({*_NUMBERS, *value}), value, ())
+            control = _slider(spec, what, value)
         control.widget.add_class(f"labkit-field-{name}")
-        control.explain(said.get(name, ""))
+        control.explain(what.said())
         made[name] = control
     return made

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What a running experiment does right now: hand-offs per second, CPU use, runnable, blocked."""
+"""What a running experiment does right now: throughput, CPU use, runnable, blocked."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
 from labkit.experiments import Update
-from labkit.plots.style import PLACE_COLOURS
-
-#: Readings that the small curve shows.
-_KEPT = 80
-_WIDE, _HIGH = 240, 44
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,7 @@ class Meter:
         self,
         clock: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.process_time,
+        operations: str = "operations",
     ) -> None:
         self._clock, self._cpu = clock, cpu
         self._last_t = self._read_t = clock()
@@ -50,7 +45,8 @@ class Meter:
         self._last_ops = 0
         self._ops, self._time = 0, 0.0
         self._what, self._runnable, self._blocked = "", 0, 0
-        self._rates: deque[float] = deque(maxlen=_KEPT)
+        self._rate: float | None = None
+        self._operations = operations
 
     def take(self, update: Update) -> None:
         """Count an update in."""
@@ -76,15 +72,15 @@ class Meter:
         self._read_t, self._read_cpu = now, cpu
         self._ops, self._time = 0, 0.0
         if rate is not None:
-            self._rates.append(rate)
+            self._rate = rate
         return Reading(self._what, rate, used, self._runnable, self._blocked)
 
     def html(self, reading: Reading) -> str:
-        """The reading in words, with the rates so far as a curve."""
+        """The reading as numbers, read out by a screen reader."""
         # Between measurements nothing is handed off: the last rate stays.
-        rate = f"{self._rates[-1]:,.0f}" if self._rates else "?"
+        rate = "?" if self._rate is None else f"{self._rate:,.0f}"
         cells = (
-            (rate, "hand-offs per second"),
+            (rate, f"{self._operations} a second"),
             (f"{reading.cpu:.1f}", "CPUs in use"),
             (str(reading.runnable), "runnable"),
             (str(reading.blocked), "blocked"),
@@ -92,26 +88,7 @@ class Meter:
         numbers = "".join(
             f'<span style="display:inline-block;min-width:7.5em;margin-right:1em">'
             f'<b style="font-size:1.25em;font-variant-numeric:tabular-nums">{value}</b><br>'
-            f"{name}</span>"
+            f"{escape(name)}</span>"
             for value, name in cells
         )
-        return (
-            f'<div style="display:flex;flex-wrap:wrap;align-items:end;line-height:1.3">{numbers}'
-            f"{self._curve()}</div><div>{escape(reading.what)}</div>"
-        )
-
-    def _curve(self) -> str:
-        if len(self._rates) < 2:
-            return ""
-        top = max(self._rates) or 1.0
-        step = _WIDE / (_KEPT - 1)
-        points = " ".join(
-            f"{i * step:.1f},{_HIGH - 2 - r / top * (_HIGH - 6):.1f}"
-            for i, r in enumerate(self._rates)
-        )
-        return (
-            f'<svg width="{_WIDE}" height="{_HIGH}" role="img" aria-label="hand-offs per second '
-            f'so far"><rect width="{_WIDE}" height="{_HIGH}" fill="#f4f5f6"/>'
-            f'<polyline points="{points}" fill="none" stroke-width="2" '
-            f'stroke="{PLACE_COLOURS["RUNNING"]}"/></svg>'
-        )
+        return f'<div style="display:flex;flex-wrap:wrap;line-height:1.3">{numbers}</div>'

@@ -12,8 +12,8 @@ from labkit import analysis
 from labkit.record import Record
 
 _CELL = "padding:2px 10px;border-bottom:1px solid #dfe3e8"
-_HEADINGS = {"value_a": "last", "value_b": "now", "low": "from", "high": "to"}
-_QUARTILES = {"low": "lower quartile", "high": "upper quartile"}
+_HEADINGS = {"value_a": "last", "value_b": "now", "ci_low": "from", "ci_high": "to"}
+_QUARTILES = {"q1": "lower quartile", "q3": "upper quartile"}
 
 
 def _cell(value: object) -> str:

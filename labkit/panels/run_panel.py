@@ -3,26 +3,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
-from labkit import experiments
+from labkit import api
 from labkit.analysis.compare import NotComparable
 from labkit.experiments import SPECS, NoUmcgError, Spec, SpecError, Update
 from labkit.native import engine
-from labkit.panels.controls import MEASURING, controls
+from labkit.panels.chart import LiveChart
+from labkit.panels.controls import controls
 from labkit.panels.interrupt import Interrupts
 from labkit.panels.live import Meter
 from labkit.panels.results import comparison_html, words_html
 from labkit.panels.shown import Shown
+from labkit.progress import Clock
 from labkit.run import Run, load
 
 #: Seconds between two updates of the page: each is a few messages, and a microVM may be slow.
@@ -43,8 +46,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]
     """The panel of one experiment.
 
     Attributes:
-        run: the latest run made here, also a stopped one that measured something; None: none yet.
+        run: the latest complete run made here; before there is one, a stopped one that measured
+            something; None: none yet.
         previous: the one before.
+        stopped: the latest run that was stopped after something was measured; None: none was.
         recorded: the recorded run it was given.
         shown: what is drawn: `shown.timeline`, distribution and table.
         controls: the controls of the spec's fields by name; `controls["workers"].value = 4`.
@@ -64,27 +69,31 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             initial: fields of the experiment's spec to begin with.
 
         Raises:
-            SpecError: unknown experiment or field, or a value that is not allowed.
+            SpecError: unknown experiment or field, a value that is not allowed, or a recorded run
+                of another experiment.
             TraceError: `recorded` names a file that is no run.
         """
         self._stop = threading.Event()
         if experiment not in SPECS:
             raise SpecError(f"no experiment {experiment!r}; choose from {', '.join(SPECS)}")
         self._spec = SPECS[experiment]
-        known = [field.name for field in dataclasses.fields(self._spec)]
-        for name in initial:
-            if name not in known:
-                raise SpecError(f"{experiment} has no {name!r}; it has {', '.join(known)}")
+        self._spec.known(initial)
         with suppress(NoUmcgError):  # the panel says so
             self._spec(**initial)
         self.run: Run | None = None
         self.previous: Run | None = None
+        self.stopped: Run | None = None
         self.recorded = load(recorded) if isinstance(recorded, str | os.PathLike) else recorded
+        if self.recorded is not None and self.recorded.experiment != experiment:
+            raise SpecError(
+                f"the recorded run is one of {self.recorded.experiment}, not of {experiment}"
+            )
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._over = threading.Lock()
         self._interrupts = Interrupts(self.stop)
         self.controls = controls(self._spec, initial)
+        self._initial = {name: control.value for name, control in self.controls.items()}
         self._make()
         super().__init__(self._layout())
         self.add_class("labkit-panel")
@@ -108,10 +117,22 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             value=0, max=1, layout={"width": "auto", "flex": "1 1 0%"}
         )
         self._progress.add_class("labkit-progress")
+        self._progress.tooltip = "How far the run is"
+        self._far = widgets.Label()
+        self._far.add_class("labkit-far")
         self._said = widgets.HTML()
         self._said.add_class("labkit-message")
         self._live = widgets.HTML()
         self._live.add_class("labkit-live")
+        self._chart = LiveChart(self._spec.operations)
+        self._saver = widgets.Button(description="Save run", icon="save", disabled=True)
+        self._saver.tooltip = "Save the run that is shown as a file beside this notebook"
+        self._saver.add_class("labkit-save")
+        self._saver.on_click(lambda _: self._try(self._save))
+        self._resetter = widgets.Button(description="Reset", icon="undo")
+        self._resetter.tooltip = "Set all controls to what they were in the beginning"
+        self._resetter.add_class("labkit-reset")
+        self._resetter.on_click(lambda _: self.reset())
         self.shown = Shown()
         self._compare_button = widgets.Button(
             description="Compare with the last run", disabled=True, layout={"width": "auto"}
@@ -130,16 +151,19 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             rows = [self.controls[name].widget for name in names]
             return widgets.VBox([head, *rows], layout={"flex": "1 1 420px", "max_width": "640px"})
 
-        what = [name for name in self.controls if name not in MEASURING]
-        how = [name for name in self.controls if name in MEASURING]
+        params = self._spec.params()
+        what = [name for name in self.controls if not params[name].measuring]
+        how = [name for name in self.controls if params[name].measuring]
         return [
             widgets.HBox(
                 [box("What happens", what), box("How it is measured", how)],
                 layout={"flex_flow": "row wrap"},
             ),
-            widgets.HBox([self._button, self._stopper, self._progress]),
+            widgets.HBox([self._button, self._stopper, self._saver, self._resetter]),
+            widgets.HBox([self._progress, self._far]),
             self._said,
             self._live,
+            self._chart,
             self.shown,
             self._comparing,
         ]
@@ -236,6 +260,30 @@ class Panel(widgets.VBox):  # type: ignore[misc]
                 f"These runs cannot be compared: {error}.", bad=True
             )
 
+    def reset(self) -> None:
+        """Set all controls to what they were in the beginning."""
+        for name, value in self._initial.items():
+            self.controls[name].value = value
+
+    def save(self, folder: str | os.PathLike[str] = ".") -> Path:
+        """Save the run that is shown under a name of its own: `block.parquet`, `block-2.parquet`.
+
+        Args:
+            folder: where to.
+
+        Raises:
+            RuntimeError: there is no run yet.
+            WriteFailed: the folder cannot be written.
+        """
+        if self.run is None:
+            raise RuntimeError("there is no run to save yet: press Run")
+        names = (f"{self.run.experiment}{f'-{n}' if n > 1 else ''}.parquet" for n in count(1))
+        free = next(file for name in names if not (file := Path(folder) / name).exists())
+        return self.run.save(free)
+
+    def _save(self) -> None:
+        self._say(f"Saved as {self.save().absolute()}; labkit.load reads it.")
+
     def _compare_aside(self) -> None:
         """Compare in a thread: intervals take seconds where instructions are interpreted."""
         self._compare_button.disabled = True
@@ -262,32 +310,43 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             return
         said, bad = "", False
         try:
-            run = experiments.run(spec, self._watcher(), stop)
-            if run.samples.height or run.events.height:
-                self.previous, self.run = self.run, run
-                self._say("Drawing…")
-                self._show(run, "This run")
-            if run.counters.get("stopped"):
-                said = "Stopped; shown is what was measured until then."
-                if run is not self.run:
-                    said = "Stopped before anything was measured."
+            run = api.run(spec, self._watcher(), stop)
+            said = self._take(run)
         except Exception as error:
             said, bad = _explain(error), True
         finally:
             self._end(said or self._hint(), bad=bad)
 
+    def _take(self, run: Run) -> str:
+        """Keep and show what a run gave; what is to be said of it."""
+        stopped = bool(run.counters.get("stopped"))
+        if not run.samples.height and not run.events.height:
+            return "Stopped before anything was measured." if stopped else ""
+        if stopped:
+            self.stopped = run
+            if self.run is not None and not self.run.counters.get("stopped"):
+                return (
+                    "Stopped. Shown is still the last complete run; what was measured until then "
+                    "is in the panel's attribute stopped."
+                )
+        self.previous, self.run = self.run, run
+        self._say("Drawing…")
+        self._show(run, "This run")
+        return "Stopped; shown is what was measured until then." if stopped else ""
+
     def _end(self, said: str, *, bad: bool = False) -> None:
         with self._lock:
             self._thread = None
             self._interrupts.leave()
-            self._live.value = ""
+            self._live.value = self._far.value = ""
             self._busy(False)
             self._say(said, bad=bad)
             self._over.release()
 
     def _watcher(self, clock: Callable[[], float] = time.monotonic) -> Callable[[Update], None]:
-        meter = Meter(clock)
+        meter, words = Meter(clock, operations=self._spec.operations), Clock(clock)
         last = clock()
+        self._chart.clear()
         self._say("Running…")
 
         def watch(update: Update) -> None:
@@ -298,7 +357,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]
                 return
             last = now
             self._progress.max, self._progress.value = max(1, update.total), update.done
-            self._live.value = meter.html(meter.read())
+            self._far.value = f"{words(update.done, update.total)}: {update.what}"
+            reading = meter.read()
+            self._live.value = meter.html(reading)
+            self._chart.add(now, reading)
 
         return watch
 
@@ -307,6 +369,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         for control in self.controls.values():
             control.enable(not yes)
         self._compare_button.disabled = yes or self.previous is None
+        self._saver.disabled = yes or self.run is None
+        self._resetter.disabled = yes
         if yes:
             self._progress.value = 0
             self._say("Starting…")

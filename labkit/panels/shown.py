@@ -7,12 +7,13 @@ from html import escape
 from typing import Any
 
 import ipywidgets as widgets
+import plotly.graph_objects as go
 
 from labkit.analysis.needs import MissingEvents
 from labkit.panels.results import samples_html, words_html
 from labkit.panels.static import Static
 from labkit.panels.timeline_widget import Timeline
-from labkit.plots.curves import draw_latency
+from labkit.plots.charts import plot_latency
 from labkit.plots.style import caption
 from labkit.plots.tails import LATENCIES
 from labkit.record import Record
@@ -24,7 +25,9 @@ class Shown(widgets.VBox):  # type: ignore[misc]
     def __init__(self) -> None:
         self.title = _html("labkit-shown")
         self.timeline = Timeline()
-        self.latency = _html("labkit-latency")
+        self.latency = widgets.VBox()
+        self.latency.add_class("labkit-latency")
+        self._figure: go.FigureWidget | None = None
         self.table = _html("labkit-table")
         self.which = widgets.Dropdown(
             options=[(title, name) for name, (_, title) in LATENCIES.items()],
@@ -34,9 +37,10 @@ class Shown(widgets.VBox):  # type: ignore[misc]
         )
         self.which.add_class("labkit-which")
         self.which.observe(lambda _: self._draw_latency(), "value")
-        self._static = Static()
+        self._static = Static(figure=True)
         self.timeline.static_id = self._static.name  # the panel's picture is the one to hide
         self._run: Record | None = None
+        self._drawn: go.Figure | None = None
         super().__init__(
             [self.title, self.timeline, self.which, self.latency, self.table],
             layout={"display": "none"},
@@ -54,7 +58,7 @@ class Shown(widgets.VBox):  # type: ignore[misc]
         self.table.value = samples_html(run)
         self._draw_latency()
         self.layout.display = None
-        self._static.update(self.timeline.svg(), self.latency.value + self.table.value)
+        self._static.update(self.timeline.svg(), self.table.value, self._drawn)
 
     def display(self, bundle: Any) -> None:
         """Display the panel this belongs to, from its MIME bundle, and the picture that stays."""
@@ -64,9 +68,22 @@ class Shown(widgets.VBox):  # type: ignore[misc]
         if self._run is None:
             return
         try:
-            self.latency.value = draw_latency(self._run, self.which.value)
+            drawn = plot_latency(self._run, self.which.value)
         except MissingEvents as error:
-            self.latency.value = words_html(f"Nothing to draw: {_why(self._run, error)}.")
+            self._drawn = None
+            said = words_html(f"Nothing to draw: {_why(self._run, error)}.")
+            self.latency.children = [widgets.HTML(said)]
+            return
+        self._drawn = drawn
+        if self._figure is None:
+            self._figure = go.FigureWidget(drawn)
+        else:
+            # Another one would bring its part of the page along, some megabytes, again.
+            with self._figure.batch_update():
+                self._figure.data = []
+                self._figure.add_traces(drawn.data)
+                self._figure.layout = drawn.layout
+        self.latency.children = [self._figure]
 
 
 def _why(run: Record, error: MissingEvents) -> str:

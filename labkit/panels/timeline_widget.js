@@ -3,11 +3,13 @@
 // another window, and until that is there moves the one it has. Times are ns since the series began.
 
 const HELP = "Arrow keys pan, + and − zoom, Home shows the whole, N and P go from event to event, " +
-  "Escape leaves the event. Drag to zoom into a range, Ctrl + wheel zooms, Shift + drag pans.";
+  "Escape leaves the event. Drag to zoom into a range, Ctrl + wheel zooms, Shift + drag pans, " +
+  "Alt + drag measures a stretch. A click on a task's name puts its lane on top.";
 const BUTTONS = [
   ["in", "+", "Zoom in"], ["out", "−", "Zoom out"], ["left", "◀", "Earlier"],
   ["right", "▶", "Later"], ["whole", "Whole", "Show the whole series"],
   ["previous", "‹ event", "Previous event"], ["next", "event ›", "Next event"],
+  ["perfetto", "Perfetto", "Open at ui.perfetto.dev"],
 ];
 const KEYS = {
   ArrowLeft: "left", ArrowRight: "right", "+": "in", "=": "in", "-": "out", "−": "out",
@@ -28,7 +30,9 @@ function render({ model, el }) {
     node.addEventListener(kind, f, { signal: stop.signal, ...more });
   // The picture for pages without a kernel is not needed beside the living one.
   const hide = make("style");
-  hide.textContent = `[data-labkit-static="${model.get("static_id")}"]{display:none}`;
+  const still = `[data-labkit-static="${model.get("static_id")}"]`;
+  // A figure of Plotly is in the output after it, which JupyterLab draws without our mark.
+  hide.textContent = `${still}, .jp-OutputArea-child:has(${still}) + .jp-OutputArea-child:has(.js-plotly-plot) {display:none}`;
 
   const series = make("select", { class: "lk-series", "aria-label": "Series" });
   const bar = make("div", { class: "lk-bar", role: "toolbar", "aria-label": "Timeline" }, series);
@@ -37,6 +41,10 @@ function render({ model, el }) {
     on(button, "click", () => act(what));
     bar.append(button);
   }
+  const find = make("input", { type: "search", class: "lk-find", "data-lm-suppress-shortcuts": "true", placeholder: "Find an event…",
+    "aria-label": "Find an event by kind, state or task; Enter finds the next, Shift + Enter the one before" });
+  bar.append(find);
+  const stretch = make("div", { class: "lk-row lk-stretch", role: "status", "aria-live": "polite" });
   const notice = make("div", { class: "lk-notice" });
   const sheet = make("div", { class: "lk-sheet" });
   const band = make("div", { class: "lk-band" });
@@ -48,14 +56,14 @@ function render({ model, el }) {
   const problem = make("div", { class: "lk-problem", role: "alert" });
   const row = make("div", { class: "lk-row", role: "status", "aria-live": "polite" });
   const caption = make("div", { class: "lk-caption" });
-  const all = make("div", { class: "lk" }, hide, bar, notice, view, help, problem, row, caption);
+  const all = make("div", { class: "lk" }, hide, bar, notice, view, help, problem, stretch, row, caption);
   el.append(all);
 
   let drawn = null; // what Python drew last
   let want = null; // what shall be seen
   let sent = null; // what was asked for last
   let asked = 0, waiting = false;
-  let drag = null;
+  let drag = null, perfetto = null;
 
   const send = (message) => model.send(message);
 
@@ -93,7 +101,13 @@ function render({ model, el }) {
     else if (what === "whole") go(0, drawn.length);
     else if (what === "next") send({ do: "step", by: 1 });
     else if (what === "previous") send({ do: "step", by: -1 });
-    else if (what === "leave") send({ do: "select", row: null });
+    else if (what === "leave") { send({ do: "select", row: null }); send({ do: "forget" }); }
+    else if (what === "perfetto") {
+      // A window may open only while a press of a button is fresh; the trace comes later.
+      perfetto = window.open(PERFETTO);
+      problem.textContent = "Making the trace…";
+      send({ do: "perfetto" });
+    }
   }
 
   function preview() {
@@ -153,11 +167,27 @@ function render({ model, el }) {
     plot.append(line);
   }
 
+  const line = (cells, tag) => make("tr", {}, ...cells.map((text) => make(tag, {}, text)));
+
+  function onStretch() {
+    const is = model.get("stretch");
+    stretch.replaceChildren();
+    if (!is?.rows) return;
+    const body = make("tbody", {}, ...is.rows.map((cells) => line(cells, "td")));
+    stretch.append(make("table", {}, make("caption", {}, `The stretch of ${is.said}`), make("thead", {}, line(is.columns, "th")), body));
+  }
+
+  function onCustom(message, buffers) {
+    if (!message?.perfetto) return;
+    const view = buffers[0];
+    const bytes = view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+    openInPerfetto(bytes, message.perfetto, (text) => { problem.textContent = text; }, perfetto);
+  }
+
   function onTable() {
     const table = model.get("table");
     row.replaceChildren();
     if (!table.rows) return;
-    const line = (cells, tag) => make("tr", {}, ...cells.map((text) => make(tag, {}, text)));
     const body = make("tbody", {}, ...table.rows.map((cells) => line(cells, "td")));
     const chosen = body.children[table.at];
     chosen.classList.add("lk-chosen");
@@ -222,7 +252,7 @@ function render({ model, el }) {
   on(view, "pointerdown", (event) => {
     const at = place(event);
     if (event.button !== 0 || !at) return;
-    drag = { from: event.clientX, at, pan: event.shiftKey, want: [...want], shape: event.target };
+    drag = { from: event.clientX, at, pan: event.shiftKey, measure: event.altKey, want: [...want], shape: event.target };
     view.setPointerCapture(event.pointerId);
     tip.style.display = "none";
   });
@@ -248,9 +278,11 @@ function render({ model, el }) {
     band.style.display = "none";
     if (!was || !at) return;
     if (Math.abs(event.clientX - was.from) > 3) {
-      if (!was.pan) go(...[was.at.t, at.t].sort((p, q) => p - q));
+      if (was.measure) send({ do: "measure", t0: was.at.t, t1: at.t });
+      else if (!was.pan) go(...[was.at.t, at.t].sort((p, q) => p - q));
       return;
     }
+    if (at.share < 0 && at.lane >= 0 && at.lane < drawn.lanes.length) return send({ do: "pin", lane: at.lane });
     const row = was.shape.closest?.("[data-r]")?.dataset.r;
     if (row !== undefined && row !== "-1") send({ do: "select", row: Number(row) });
     else if (model.get("selected").row !== undefined) act("leave");
@@ -279,6 +311,10 @@ function render({ model, el }) {
     event.preventDefault();
     act(KEYS[event.key]);
   }, { capture: true });
+  on(find, "keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter" && find.value) send({ do: "find", text: find.value, back: event.shiftKey });
+  });
   on(series, "change", () => send({ do: "series", series: series.value }));
 
   // Draw for the width there is, once it has settled.
@@ -294,11 +330,12 @@ function render({ model, el }) {
   const watched = [
     ["change:drawing", onDrawing], ["change:selected", onSelected], ["change:table", onTable],
     ["change:series", onSeries], ["change:all_series", onSeries], ["change:problem", onText],
-    ["change:caption", onText],
+    ["change:caption", onText], ["change:stretch", onStretch], ["msg:custom", onCustom],
   ];
   onSeries();
   onDrawing();
   onTable();
+  onStretch();
   onText();
   for (const [what, f] of watched) model.on(what, f);
   return () => {

@@ -14,15 +14,25 @@ from typing import Any
 
 import anywidget
 import numpy as np
+import polars as pl
 import traitlets
 
 from labkit.panels.static import Static
-from labkit.plots.lanes import flag_words, share_percent, unit_of
+from labkit.plots.lanes import SHARED, flag_words, share_percent, unit_of
 from labkit.plots.picture import picture
-from labkit.plots.style import PLACE_COLOURS, caption
-from labkit.plots.window import Window, pick_series, series_of, timeline_window
+from labkit.plots.style import caption, duration
+from labkit.plots.window import (
+    NO_DATA,
+    PLACES,
+    Window,
+    pick_series,
+    series_of,
+    timeline_window,
+)
 from labkit.record import Record
+from labkit.trace import perfetto, perfetto_page
 from labkit.trace.fold import fold
+from labkit.trace.loss import last_known
 
 _HERE = Path(__file__).parent
 
@@ -36,6 +46,15 @@ _SHORTEST = 20
 #: Rows of the event table shown before and after the chosen one.
 _AROUND = 3
 
+#: What a stretch of the timeline is split into, and what a table calls it.
+_PLACES = {
+    "RUNNING": "running",
+    "IDLE on the list": "listed",
+    "IDLE": "idle",
+    "BLOCKED": "blocked",
+    NO_DATA: "no_data",
+}
+
 _WIDEST, _NARROWEST = 4000, 300
 
 
@@ -43,12 +62,17 @@ class Timeline(anywidget.AnyWidget):
     """The timeline of a run. All times that the page sees are ns since the series began.
 
     Attributes:
-        series: which of the run's traced series is drawn; setting it draws the whole of it.
+        series: which of the run's traced series is drawn; setting it draws the whole of it, and
+            raises `MissingEvents` for one that the run does not have.
         selected: the chosen event: `row` of the (folded) event table and `t`; empty: none.
         window: begin and end of what is drawn, ns since the series began.
+        pinned: names of the tasks whose lanes are on top, in this order; setting it moves them.
     """
 
-    _esm = _HERE / "timeline_widget.js"
+    _esm = "\n".join(
+        file.read_text(encoding="utf-8")
+        for file in (perfetto_page.SCRIPT, _HERE / "timeline_widget.js")
+    )
     _css = _HERE / "timeline_widget.css"
 
     drawing = traitlets.Dict().tag(sync=True)
@@ -60,6 +84,8 @@ class Timeline(anywidget.AnyWidget):
     caption = traitlets.Unicode().tag(sync=True)
     problem = traitlets.Unicode().tag(sync=True)
     static_id = traitlets.Unicode().tag(sync=True)
+    stretch = traitlets.Dict().tag(sync=True)
+    pinned: traitlets.List[str] = traitlets.List()
 
     def __init__(self, record: Record | None = None, series: str | None = None) -> None:
         """Draw `record`, or nothing yet.
@@ -71,6 +97,7 @@ class Timeline(anywidget.AnyWidget):
         self.add_class("labkit-timeline")
         self._lock = threading.RLock()
         self._record: Record | None = None
+        self._drawn = ""
         self._pixels = 1000
         self._asked = 0
         self._nr_shown = 0
@@ -100,8 +127,10 @@ class Timeline(anywidget.AnyWidget):
         """Draw nothing."""
         with self._lock, self.hold_sync():
             self._record = None
-            self.all_series, self.series, self.caption, self.problem = [], "", "", ""
+            self.all_series, self.caption, self.problem = [], "", ""
+            self._drawn = self.series = ""
             self.drawing, self.shares, self.selected, self.table = {}, b"", {}, {}
+            self.stretch = {}
 
     @property
     def window(self) -> tuple[int, int]:
@@ -151,6 +180,64 @@ class Timeline(anywidget.AnyWidget):
                 at = int(np.searchsorted(self._times, self._window[0] + self._origin))
             self.select(int(self._rows[min(max(at, 0), len(self._rows) - 1)]))
 
+    def measure(self, t0: float, t1: float) -> pl.DataFrame:
+        """How long each task was in which state from `t0` to `t1`, ns since the series began.
+
+        Returns:
+            Rows `task`, and in ns `running`, `listed` (on the idle list), `idle`, `blocked`,
+            `no_data` (events were lost); what is left of the stretch it was not there.
+
+        Raises:
+            ValueError: there is no run, or the stretch is empty.
+        """
+        with self._lock:
+            a, b = (round(min(max(t, 0), self._length)) for t in sorted((t0, t1)))
+            if self._record is None or a == b:
+                raise ValueError("the stretch is empty: give two times within the series")
+            ends = self._origin + a, self._origin + b
+            seen = timeline_window(self._record.events, self._tasks, *ends, 2, -1, self.pinned)
+            spent = {
+                name: np.round(seen.shares[:, 0, PLACES.index(place)] * (b - a)).astype(np.int64)
+                for place, name in _PLACES.items()
+            }
+            return pl.DataFrame({"task": seen.lanes["name"], **spent})
+
+    def find(self, text: str, *, back: bool = False) -> None:
+        """Choose the next event whose kind, new state or task's name has `text` in it.
+
+        Args:
+            text: what to look for; capitals make no difference.
+            back: the one before.
+
+        Raises:
+            ValueError: there is none.
+        """
+        with self._lock:
+            if self._record is None:
+                return
+            wanted = text.strip().lower()
+            events = self._record.events[self._rows]
+            names = self._tasks.filter(
+                pl.col("name").str.to_lowercase().str.contains(wanted, literal=True)
+            )["tid"]
+            found = events.select(
+                pl.col("tid").is_in(names.implode())
+                | pl.col("kind").cast(pl.String).str.contains(wanted, literal=True)
+                | pl.col("new").cast(pl.String).str.contains(wanted, literal=True)
+            ).to_series()
+            rows = self._rows[found.to_numpy()]
+            if not wanted or not len(rows):
+                raise ValueError(f"no event of series {self.series!r} has {text!r} in it")
+            # From the chosen event on, or from the begin of what is drawn; then round again.
+            here = int(np.searchsorted(self._times, self._window[0] + self._origin))
+            now = self.selected.get("row", int(self._rows[min(here, len(self._rows) - 1)]) - 1)
+            at = (
+                np.searchsorted(rows, now, "left") - 1
+                if back
+                else np.searchsorted(rows, now, "right")
+            )
+            self.select(int(rows[at % len(rows)]))
+
     def svg(self, width: int = 1000) -> str:
         """The drawing of now with its words, to be looked at without a page; empty: no run."""
         with self._lock:
@@ -159,6 +246,48 @@ class Timeline(anywidget.AnyWidget):
             title = f"Timeline: {self.series}"
             return picture(self._seen(width), self._origin, width, title, self.caption).svg
 
+    @traitlets.validate("series")
+    def _known_series(self, proposal: dict[str, Any]) -> str:
+        name = str(proposal["value"])
+        if self._record is not None:
+            pick_series(self._record, name)
+        return name
+
+    @traitlets.observe("series")
+    def _on_series(self, change: dict[str, Any]) -> None:
+        with self._lock, self.hold_sync():
+            if self._record is not None and change["new"] != self._drawn:
+                self._choose(change["new"])
+
+    @traitlets.observe("pinned")
+    def _on_pinned(self, _: Any) -> None:
+        with self._lock, self.hold_sync():
+            if self._record is not None:
+                self._draw()
+
+    def _measured(self, t0: float, t1: float) -> dict[str, Any]:
+        """A stretch as words, for the page."""
+        table = self.measure(t0, t1)
+        a, b = sorted((t0, t1))
+        names = [name for name in _PLACES.values() if table[name].sum()]
+        rows = [
+            [
+                row["task"],
+                *(f"{duration(row[n])} ({row[n] / (b - a):.0%})" if row[n] else "" for n in names),
+            ]
+            for row in table.iter_rows(named=True)
+        ]
+        said = f"{duration(b - a)}, from {duration(a)} to {duration(b)}"
+        heads = [name.replace("_", " ").replace("listed", "on the list") for name in names]
+        return {"t0": a, "t1": b, "said": said, "columns": ["task", *heads], "rows": rows}
+
+    def _pin(self, lane: int) -> None:
+        """Put a lane on top, or back to its place."""
+        name = self.drawing["lanes"][lane]
+        self.pinned = [one for one in self.pinned if one != name] + (
+            [] if name in self.pinned else [name]
+        )
+
     def _choose(self, series: str | None) -> None:
         assert self._record is not None
         name, self._tasks, events = pick_series(self._record, series)
@@ -166,10 +295,10 @@ class Timeline(anywidget.AnyWidget):
         self._rows = np.flatnonzero(np.isin(self._record.events["tid"].to_numpy(), tids))
         self._times = events["t"].to_numpy()
         self._origin = int(self._times[0])
-        self._length = max(int(self._times[-1]) + 1 - self._origin, _SHORTEST)
+        self._length = max(last_known(events) + 1 - self._origin, _SHORTEST)
         self.problem = ""
-        self.selected, self.table = {}, {}
-        self.series = name
+        self.selected, self.table, self.stretch = {}, {}, {}
+        self._drawn = self.series = name
         self.zoom()
         if self._static.shown:
             self._static.update(self.svg())
@@ -177,7 +306,9 @@ class Timeline(anywidget.AnyWidget):
     def _seen(self, width: int) -> Window:
         assert self._record is not None
         a, b = (self._origin + t for t in self._window)
-        return timeline_window(self._record.events, self._tasks, a, b, width, MOST_DRAWN)
+        return timeline_window(
+            self._record.events, self._tasks, a, b, width, MOST_DRAWN, self.pinned
+        )
 
     def _draw(self) -> None:
         window = self._seen(self._pixels)
@@ -198,7 +329,7 @@ class Timeline(anywidget.AnyWidget):
                 "top": drawn.top,
                 "lane": drawn.lane,
                 "lanes": window.lanes["name"].to_list(),
-                "places": list(PLACE_COLOURS),
+                "places": list(SHARED),
                 "bins": max(0, len(window.edges) - 1),
                 "unit": unit,
                 "size": size,
@@ -235,8 +366,11 @@ class Timeline(anywidget.AnyWidget):
         with self._lock, self.hold_sync():
             if self._record is None:
                 return
+            self.problem = ""
             try:
                 self._do(message)
+            except ValueError as error:
+                self.problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
             except Exception as error:
                 self.problem = f"{type(error).__name__}: {error}"
 
@@ -252,6 +386,18 @@ class Timeline(anywidget.AnyWidget):
             self.step(int(message["by"]))
         elif do == "series":
             self._choose(str(message["series"]))
+        elif do == "measure":
+            self.stretch = self._measured(float(message["t0"]), float(message["t1"]))
+        elif do == "forget":
+            self.stretch = {}
+        elif do == "find":
+            self.find(str(message["text"]), back=bool(message.get("back")))
+        elif do == "pin":
+            self._pin(int(message["lane"]))
+        elif do == "perfetto":
+            assert self._record is not None
+            name = self._record.experiment
+            self.send({"perfetto": name}, buffers=[perfetto.to_bytes(self._record)])
 
     def _ipython_display_(self) -> None:
         self._static.update(self.svg())

@@ -19,19 +19,26 @@ if TYPE_CHECKING:
         plot_ratio,
         plot_throughput,
     )
+    from labkit.plots.dots import Dot, plot_dots
+    from labkit.plots.prediction import plot_prediction
     from labkit.plots.style import caption, take_apart
+    from labkit.plots.sweeps import plot_sweep
     from labkit.plots.timeline import draw, plot_timeline
     from labkit.plots.window import Window, series_of, timeline_window
 
 __all__ = [
+    "Dot",
     "Window",
     "caption",
     "draw",
     "plot_comparison",
+    "plot_dots",
     "plot_histogram",
     "plot_latency",
     "plot_occupancy",
+    "plot_prediction",
     "plot_ratio",
+    "plot_sweep",
     "plot_throughput",
     "plot_timeline",
     "series_of",
@@ -39,7 +46,11 @@ __all__ = [
     "timeline_window",
 ]
 
+#: Figures that are made of one run: `plot_NAME`.
+OF_ONE_RUN = ("comparison", "histogram", "latency", "occupancy", "ratio", "throughput", "timeline")
+
 _MODULES = {
+    "dots": ("Dot", "plot_dots"),
     "charts": (
         "plot_comparison",
         "plot_histogram",
@@ -48,7 +59,9 @@ _MODULES = {
         "plot_ratio",
         "plot_throughput",
     ),
+    "prediction": ("plot_prediction",),
     "style": ("caption", "take_apart"),
+    "sweeps": ("plot_sweep",),
     "timeline": ("draw", "plot_timeline"),
     "window": ("Window", "series_of", "timeline_window"),
 }

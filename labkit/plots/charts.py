@@ -11,6 +11,7 @@ import polars as pl
 
 from labkit import analysis
 from labkit.analysis.needs import MissingSamples
+from labkit.plots.dots import Dot, plot_dots
 from labkit.plots.style import (
     PLACE_COLOURS,
     SERIES_COLOURS,
@@ -168,8 +169,8 @@ def plot_comparison(record: Record, unit: str | None = None) -> go.Figure:
         error_x={
             "type": "data",
             "symmetric": False,
-            "array": (table["high"] - table["median"]).to_numpy(),
-            "arrayminus": (table["median"] - table["low"]).to_numpy(),
+            "array": (table["q3"] - table["median"]).to_numpy(),
+            "arrayminus": (table["median"] - table["q1"]).to_numpy(),
             "thickness": 2,
         },
         name="median and quartiles",
@@ -210,46 +211,14 @@ def plot_ratio(record: Record, baseline: str | None = None) -> go.Figure:
         raise MissingSamples(
             f"no series of the run {record.experiment!r} has a baseline to be set against"
         )
-    labels = [
-        f"{s} : {b.partition('/')[0]} ({u})"
-        for s, b, u in table.select("series", "baseline", "unit").iter_rows()
+    dots = [
+        Dot(f"{series} : {other.partition('/')[0]} ({unit})", *numbers)
+        for series, other, unit, *numbers in table.select(
+            "series", "baseline", "unit", "ratio", "ci_low", "ci_high"
+        ).iter_rows()
     ]
-    certain = (~table["verdict"].is_in(["not significant"]) & table["low"].is_finite()).to_numpy()
-    fig = go.Figure()
-    for name, mine, symbol, colour in (
-        ("95 % interval excludes 1", certain, "circle", SERIES_COLOURS[0]),
-        ("not significant", ~certain, "circle-open", SERIES_COLOURS[6]),
-    ):
-        rows = table.filter(pl.Series(mine))
-        if rows.is_empty():
-            continue
-        fig.add_scatter(
-            x=rows["ratio"].to_numpy(),
-            y=[label for label, keep in zip(labels, mine, strict=True) if keep],
-            mode="markers",
-            marker={"size": 11, "symbol": symbol, "color": colour, "line": {"width": 2}},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": (rows["high"] - rows["ratio"]).fill_nan(0).to_numpy(),
-                "arrayminus": (rows["ratio"] - rows["low"]).fill_nan(0).to_numpy(),
-                "thickness": 2,
-            },
-            name=name,
-            customdata=rows.select("low", "high", "verdict", "n").rows(),
-            hovertemplate="%{y}: %{x:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}], "
-            "%{customdata[2]}, n %{customdata[3]}<extra></extra>",
-        )
-    fig.add_vline(1, line={"width": 1.5, "color": "#1d2733", "dash": "dash"})
-    ends = table.select("ratio", "low", "high").to_numpy()
-    ends = ends[np.isfinite(ends) & (ends > 0)]
-    ticks = log_ticks(min(0.9, ends.min()), max(1.1, ends.max()), "{:g}".format)
-    fig.update_xaxes(type="log", title="ratio (log; 1: the same)", **ticks)
-    _categories(fig, labels)
-    title = "Ratios to the baseline, 95 % bootstrap intervals"
-    return finish(fig, record, title, height=140 + 30 * table.height).update_layout(
-        legend=TOP_LEGEND
-    )
+    title = "Ratios to the baseline, 95 % intervals"
+    return plot_dots(dots, record, title, "ratio; 1: the same", ratio=True)
 
 
 def plot_occupancy(record: Record, series: str | None = None) -> go.Figure:
@@ -264,6 +233,8 @@ def plot_occupancy(record: Record, series: str | None = None) -> go.Figure:
     names = table["name"].to_list()
     if table["series"].n_unique() > 1:
         names = [f"{n} [{s}]" for n, s in table.select("name", "series").iter_rows()]
+    names = [n if c else f"{n} (in part)" for n, c in zip(names, table["complete"], strict=True)]
+    notice = "" if table["complete"].all() else "In part: until events were lost, not to the end."
     columns = {
         "running": "RUNNING",
         "idle": "IDLE",
@@ -286,6 +257,6 @@ def plot_occupancy(record: Record, series: str | None = None) -> go.Figure:
     fig.update_layout(barmode="stack")
     fig.update_xaxes(tickformat=".0%", range=[0, 1], title="share of the observed time")
     _categories(fig, names)
-    return finish(fig, record, "Where the time went", height=140 + 26 * len(names)).update_layout(
-        legend=TOP_LEGEND
-    )
+    height = 140 + 26 * len(names)
+    fig = finish(fig, record, "Where the time went", height=height, notice=notice)
+    return fig.update_layout(legend=TOP_LEGEND)

@@ -15,7 +15,7 @@ import polars as pl
 
 from labkit.model.states import LOCKED, PREEMPTED
 from labkit.plots.style import PLACE_COLOURS, duration
-from labkit.plots.window import PLACES, Floats, Window
+from labkit.plots.window import NO_DATA, PLACES, Floats, Window
 
 #: Rows of pixels of a lane in an aggregated timeline, the resolution of its shares, and with the
 #: gap between lanes.
@@ -33,6 +33,9 @@ CPU_COLOURS = (
 
 #: Ink of hatches, arrows and marks.
 INK = "#1d2733"
+
+#: Places in the order of `share_percent`: the coloured ones, then where nothing is known.
+SHARED = (*PLACE_COLOURS, NO_DATA)
 
 #: Hatches over a state's colour: name, Plotly's shape, bit of `flags`; LOCKED hides PREEMPTED.
 HATCHES = (("LOCKED", "x", LOCKED), ("PREEMPTED", "/", PREEMPTED))
@@ -95,6 +98,15 @@ def slice_words(window: Window, rows: pl.DataFrame, line: str) -> list[str]:
     ]
 
 
+def no_data_words(window: Window) -> list[str]:
+    """What to say of each of `window.no_data`."""
+    names = window.lanes["name"].to_list()
+    return [
+        f"{names[lane]}: no data for {duration(t1 - t0)}, as events were lost"
+        for lane, t0, t1 in window.no_data.iter_rows()
+    ]
+
+
 def share_pixels(shares: Floats) -> npt.NDArray[np.int8]:
     """Every lane as a small picture: each bin's column is filled by the shares of the places.
 
@@ -114,6 +126,6 @@ def share_pixels(shares: Floats) -> npt.NDArray[np.int8]:
 
 
 def share_percent(shares: Floats) -> npt.NDArray[np.uint8]:
-    """Percent of each of `PLACE_COLOURS`, shape (lanes, bins, places)."""
-    order = [PLACES.index(p) for p in PLACE_COLOURS]
+    """Percent of each of `SHARED`, shape (lanes, bins, places)."""
+    order = [PLACES.index(p) for p in SHARED]
     return np.round(shares[:, :, order] * 100).astype(np.uint8)

@@ -23,14 +23,16 @@ from labkit.plots.lanes import (
     MOST_MARKS,
     PITCH,
     arrows,
+    no_data_words,
     share_pixels,
     slice_words,
     unit_of,
 )
 from labkit.plots.png import data_uri
-from labkit.plots.style import FONT, PLACE_COLOURS, duration
-from labkit.plots.window import Window
+from labkit.plots.style import FONT, LIGHT, PLACE_COLOURS, duration
+from labkit.plots.window import NO_DATA, Window
 
+_EDGE = ' stroke="#7d8894" stroke-width="0.8" vector-effect="non-scaling-stroke"'
 _SOFT = "#5b6673"
 _GRID = "#e6e9ec"
 _STRIP = 16
@@ -128,6 +130,7 @@ def picture(
         parts += _shares(sheet)
     else:
         parts += _slices(sheet, mark) + _cpus(sheet) + _arrows(sheet) + _marks(sheet)
+    parts += _no_data(sheet, mark)
     parts.append("</g></g>")
     for i, line in enumerate(lines):
         y = round(sheet.bottom + 58 + 15 * i)
@@ -154,7 +157,9 @@ def _hatches(mark: str) -> str:
             f'<path d="{strokes[shape]}" stroke="{INK}" stroke-width="1.3" fill="none"/></pattern>'
             for name, shape, _ in HATCHES
         )
-        + "</defs>"
+        + f'<pattern id="{mark}lost" width="6" height="6" patternUnits="userSpaceOnUse">'
+        f'<path d="M-1 1L1 -1M0 6L6 0M5 7L7 5" stroke="{_SOFT}" stroke-width="1" fill="none"/>'
+        "</pattern></defs>"
     )
 
 
@@ -169,6 +174,14 @@ def _legend(window: Window, mark: str, width: int) -> _Legend:
         (name, f'<rect width="16" height="11" fill="{colour}"/>')
         for name, colour in PLACE_COLOURS.items()
     ]
+    if window.no_data.height:
+        items.append(
+            (
+                NO_DATA,
+                f'<rect width="16" height="11" fill="url(#{mark}lost)" stroke="{_SOFT}" '
+                'stroke-width=".6"/>',
+            )
+        )
     if not window.aggregated:
         for name, _, flag in HATCHES:
             if window.slices.height and (window.slices["flags"] & flag != 0).any():
@@ -242,9 +255,10 @@ def _names(sheet: _Sheet) -> str:
 
     def text(name: str, y: float, colour: str) -> str:
         short = name if len(name) <= room else name[: room - 1] + "…"
+        whole = "" if short == name else f"<title>{escape(name)}</title>"
         return (
             f'<text x="{sheet.left - 6:.1f}" y="{y:.1f}" text-anchor="end" fill="{colour}">'
-            f"{escape(short)}</text>"
+            f"{escape(short)}{whole}</text>"
         )
 
     cpus = [f"CPU {c}" for c in sheet.window.cpus] or ["CPU ?"]
@@ -268,10 +282,34 @@ def _slices(sheet: _Sheet, mark: str) -> list[str]:
         x, y = sheet.x(t0), sheet.y(lane) + sheet.lane * 0.13
         box = f'x="{x}" y="{y:.1f}" width="{max(0.4, sheet.x(t1) - x):.2f}" height="{high:.1f}"'
         title = f"<title>{escape(said)}, at {_at(sheet, t0)}</title>"
-        drawn.append(f'<rect {box} fill="{PLACE_COLOURS[place]}" data-r="{row}">{title}</rect>')
+        # Light on white: a line round it, where there is room for one, has the contrast it has not.
+        edge = _EDGE if place in LIGHT and sheet.x(t1) - x > 3 else ""
+        colour = PLACE_COLOURS[place]
+        drawn.append(f'<rect {box} fill="{colour}"{edge} data-r="{row}">{title}</rect>')
         hatch = next((name for name, _, flag in HATCHES if flags & flag), None)
         if hatch:
             drawn.append(f'<rect {box} fill="url(#{mark}{hatch})" pointer-events="none"/>')
+    return drawn
+
+
+def _no_data(sheet: _Sheet, mark: str) -> list[str]:
+    """Where events were lost: hatched, over the whole height of the lane, and the CPUs'."""
+    drawn = []
+    if sheet.window.dark:
+        x, end = (sheet.x(t) for t in sheet.window.dark)
+        drawn.append(
+            f'<rect x="{x}" y="{sheet.strips}" width="{max(0.4, end - x):.2f}" '
+            f'height="{_STRIP * max(1, len(sheet.window.cpus))}" fill="url(#{mark}lost)">'
+            f"<title>CPUs: no data, as events were lost</title></rect>"
+        )
+    words = no_data_words(sheet.window)
+    for (lane, t0, t1), said in zip(sheet.window.no_data.iter_rows(), words, strict=True):
+        x = sheet.x(t0)
+        drawn.append(
+            f'<rect x="{x}" y="{sheet.y(lane) + 1:.1f}" width="{max(0.4, sheet.x(t1) - x):.2f}" '
+            f'height="{sheet.lane - 2:.1f}" fill="url(#{mark}lost)" class="lk-lost">'
+            f"<title>{escape(said)}, from {_at(sheet, t0)}</title></rect>"
+        )
     return drawn
 
 

@@ -22,9 +22,12 @@ PLACE_COLOURS = {
     "BLOCKED": "#8A2D00",
 }
 
+#: Those of them that stand out from white by less than 3 : 1, and have a line round them.
+LIGHT = ("IDLE", "IDLE on the list")
+
 #: Colours and dashes of series, in order; a series is never told by colour alone.
 SERIES_COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B5B5B", "#8C6D1F",
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#C28500", "#3B9AD9", "#5B5B5B", "#8C6D1F",
 )  # fmt: skip
 SERIES_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
@@ -42,6 +45,15 @@ TOP_LEGEND = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0}
 def caption(record: Record) -> str:
     """One line that says where and how the run was made, for under a figure."""
     env, spec = record.environment, record.spec
+    if env.get("backend") == "imported":
+        lost = record.counters.get("lost")
+        return (
+            f"{spec.get('file', '?')}: {spec.get('form', '?')}, recorded by another tool, clock "
+            f"{env.get('clock', 'unknown')}, {len(env.get('cpus', ()))} CPUs."
+            + (f" {lost:g} events were lost." if lost else "")
+        )
+    if env.get("backend") == "simulator":
+        return _simulated(spec)
     said = [f"{record.experiment}: kernel {env.get('kernel', 'unknown')}"]
     if env.get("config_digest"):
         said.append(f"config {env['config_digest']}")
@@ -61,8 +73,21 @@ def caption(record: Record) -> str:
         said.append(f"commit {env['commit']}")
     text = ", ".join(said) + "."
     if record.counters.get("lost"):
-        text += f" {record.counters['lost']:g} events were lost."
+        text += f" {record.counters['lost']:g} events were lost; what is made of them ends there."
     return text + (f" {TCG_WARNING}" if accelerator == "tcg" else "")
+
+
+def _simulated(spec: dict[str, Any]) -> str:
+    """The caption of what no kernel has run."""
+    said = [f"{spec['experiment']}: simulated in virtual time, policy {spec.get('policy', '?')}"]
+    if "points" in spec:
+        said.append(f"{spec['points']} simulations, {spec['seeds']} seeds")
+    if "servers" in spec:
+        given = spec.get("costs", {}).items()
+        costs = [f"{name.removesuffix('_ns')} {ns} ns" for name, ns in given if ns]
+        said.append(f"{spec['servers']} servers, seed {spec.get('seed', '?')}")
+        said.append(f"switching costs {', '.join(costs) or 'nothing'}")
+    return ", ".join(said) + "."
 
 
 def _pinning(spec: dict[str, Any]) -> str:
@@ -76,6 +101,9 @@ def finish(
     fig: go.Figure, record: Record, title: str, height: int = 420, notice: str = ""
 ) -> go.Figure:
     """Give a figure its looks, its title with a notice under it, and its caption."""
+    from labkit.plots.shown import everywhere  # imports Plotly
+
+    everywhere()
     text = caption(record)
     lines = textwrap.wrap(text, 120)
     shown = f"{title}<br><sup>{notice}</sup>" if notice else title

@@ -18,15 +18,18 @@ from labkit.plots.lanes import (
     MOST_ARROWS,
     MOST_MARKS,
     PITCH,
+    SHARED,
     arrows,
+    no_data_words,
     share_percent,
     share_pixels,
     slice_words,
     unit_of,
 )
 from labkit.plots.style import PLACE_COLOURS, TOP_LEGEND, duration, finish
-from labkit.plots.window import Window, pick_series, timeline_window
+from labkit.plots.window import NO_DATA, Window, pick_series, timeline_window
 from labkit.record import Record
+from labkit.trace.loss import last_known
 from labkit.trace.schema import STATE_KINDS
 
 
@@ -44,7 +47,7 @@ def plot_timeline(
         record: a run.
         series: which of `series_of(record)`; None: the first.
         t0: begin, ns of CLOCK_MONOTONIC; None: the series' first event.
-        t1: end, ns; None: its last event.
+        t1: end, ns; None: its last event, recorded or lost.
         pixels: width of the drawing.
 
     Raises:
@@ -52,11 +55,11 @@ def plot_timeline(
         ValueError: the window is empty.
     """
     name, tasks, events = pick_series(record, series)
-    times = events["t"]
-    begin = int(times[0]) if t0 is None else t0
-    end = int(times[-1]) + 1 if t1 is None else t1
+    first = int(events["t"][0])
+    begin = first if t0 is None else t0
+    end = last_known(events) + 1 if t1 is None else t1
     window = timeline_window(record.events, tasks, begin, end, pixels)
-    return draw(record, window, f"Timeline: {name}", int(times[0]))
+    return draw(record, window, f"Timeline: {name}", first)
 
 
 def draw(record: Record, window: Window, title: str, origin: int) -> go.Figure:
@@ -76,6 +79,7 @@ def draw(record: Record, window: Window, title: str, origin: int) -> go.Figure:
         _draw_cpus(fig, window, axis, unit)
         _draw_arrows(fig, window, axis)
         _draw_marks(fig, window, axis)
+    _draw_no_data(fig, window, axis, unit)
     for place, colour in PLACE_COLOURS.items():
         # A bar with no data, so that the legend is the same for both ways of drawing.
         fig.add_bar(x=[None], y=[None], name=place, marker_color=colour, row=2, col=1)
@@ -236,6 +240,39 @@ def _draw_marks(fig: go.Figure, window: Window, axis: _Axis) -> None:
     )
 
 
+def _draw_no_data(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None:
+    """Where events were lost: hatched, over the whole height of the lane, and the CPUs'."""
+    lanes = window.no_data
+    if lanes.is_empty():
+        return
+    strips = range(max(1, len(window.cpus))) if window.dark else ()
+    cpus = pl.DataFrame(
+        [(i, *window.dark) for i in strips if window.dark], schema=lanes.schema, orient="row"
+    )
+    for rows, words, place in (
+        (lanes, no_data_words(window), 2),
+        (cpus, ["no data, as events were lost"] * cpus.height, 1),
+    ):
+        fig.add_bar(
+            base=axis(rows["t0"].to_numpy()),
+            x=(rows["t1"] - rows["t0"]).to_numpy() / axis.size,
+            y=rows["lane"].to_numpy(),
+            orientation="h",
+            width=0.92,
+            marker={
+                "color": "#fff",
+                "line": {"width": 0},
+                "pattern": {"shape": "/", "fgcolor": "#5b6673", "size": 6},
+            },
+            name=NO_DATA,
+            showlegend=place == 2,
+            hovertext=words,
+            hovertemplate=f"%{{hovertext}}, from %{{base:.3f}} {unit}<extra></extra>",
+            row=place,
+            col=1,
+        )
+
+
 def _draw_shares(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None:
     """Every lane as a small picture: each bin's column is filled by the shares of the places."""
     lanes, bins, _ = window.shares.shape
@@ -258,7 +295,7 @@ def _draw_shares(fig: go.Figure, window: Window, axis: _Axis, unit: str) -> None
         col=1,
     )
     # Hover needs one answer for a lane and bin, not one for each row of pixels.
-    words = " · ".join(f"{p} %{{customdata[{i}]}} %" for i, p in enumerate(PLACE_COLOURS))
+    words = " · ".join(f"{p} %{{customdata[{i}]}} %" for i, p in enumerate(SHARED))
     names = window.lanes["name"].to_list()
     fig.add_heatmap(
         x=centres,

@@ -14,15 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from labkit.analysis.compare import BASELINES
 from labkit.analysis.needs import MissingEvents
+from labkit.experiments.asked import baselines
 from labkit.plots.style import duration
 from labkit.record import KINDS, STATES, Record
 from labkit.trace.fold import fold
+from labkit.trace.loss import last_known
 from labkit.trace.schema import STATE_KINDS
 
+#: Where events of a task were lost.
+NO_DATA = "no data"
+
 #: Places of a task in order of their code; 0 is "not there".
-PLACES = ("", "RUNNING", "IDLE", "IDLE on the list", "BLOCKED")
+PLACES = ("", "RUNNING", "IDLE", "IDLE on the list", "BLOCKED", NO_DATA)
 
 #: More state changes than this in a window are shown as shares.
 MOST_SLICES = 3000
@@ -30,12 +34,21 @@ MOST_SLICES = 3000
 #: More lanes than this are not drawn.
 MOST_LANES = 48
 
+#: Who is on a CPU: a switch, or that nothing more is known of it.
+_SWITCHES = (pl.col("kind") == "sched_switch") | ((pl.col("kind") == "lost") & (pl.col("tid") == 0))
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _KIND = {name: i for i, name in enumerate(KINDS)}
-_STATE_CODES = np.array([_KIND[k] for k in STATE_KINDS])
+_LOST = _KIND["lost"]
+_PLACE_CODES = np.array([*(_KIND[k] for k in STATE_KINDS), _LOST])
 _LISTED_CODES = np.array([_KIND["wake"], _KIND["timeout"]])
+
+
+def _spans(rows: list[tuple[int, int, int]]) -> pl.DataFrame:
+    schema = {"lane": pl.Int32, "t0": pl.Int64, "t1": pl.Int64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 @dataclass
@@ -54,8 +67,10 @@ class Window:
         arrows: `lane_from`, `lane_to`, `t`, `kind`: who made whom RUNNING.
         marks: `lane`, `t`, `kind` (op or mark), `arg`, `row`.
         on_cpu: `cpu`, `t0`, `t1`, `tid`.
+        no_data: `lane`, `t0`, `t1`: where events of the task were lost; always filled.
+        dark: begin and end (ns) of where nobody knows who is on the CPUs; None: all is known.
         edges: the bins' edges, ns, shape (bins + 1,).
-        shares: share of each bin in each of `PLACES`, shape (lanes, bins, 5).
+        shares: share of each bin in each of `PLACES`, shape (lanes, bins, 6).
         busy: share of each bin that a CPU ran one of the tasks, shape (cpus, bins).
         cpus: CPU numbers of `busy` and `on_cpu`, ascending.
     """
@@ -70,6 +85,8 @@ class Window:
     arrows: pl.DataFrame = field(default_factory=pl.DataFrame)
     marks: pl.DataFrame = field(default_factory=pl.DataFrame)
     on_cpu: pl.DataFrame = field(default_factory=pl.DataFrame)
+    no_data: pl.DataFrame = field(default_factory=lambda: _spans([]))
+    dark: tuple[int, int] | None = None
     edges: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     shares: Floats = field(default_factory=lambda: np.zeros((0, 0, len(PLACES))))
     busy: Floats = field(default_factory=lambda: np.zeros((0, 0)))
@@ -85,6 +102,8 @@ class Window:
                 f"Aggregated: {self.changes:,} state changes as shares of {width} each; zoom in to "
                 "see every one"
             )
+        if self.no_data.height:
+            said.append("Hatched: no data, as events were lost")
         if self.hidden:
             said.append(f"{self.hidden} more tasks are not drawn")
         return ". ".join(said)
@@ -95,7 +114,7 @@ def series_of(record: Record) -> list[str]:
     changing = record.events.filter(pl.col("kind").is_in(STATE_KINDS))["tid"].unique()
     names = record.tasks.filter(pl.col("tid").is_in(changing.implode()))["series"].unique()
     heads = {name: name.partition("/")[0] for name in names}
-    rank = {head: i for i, head in enumerate(BASELINES)}
+    rank = {head: i for i, head in enumerate(baselines(record.experiment))}
     return sorted(names, key=lambda name: (rank.get(heads[name], -1), name))
 
 
@@ -115,11 +134,13 @@ def pick_series(record: Record, series: str | None) -> tuple[str, pl.DataFrame, 
     return name, tasks, record.events.filter(pl.col("tid").is_in(tasks["tid"].implode()))
 
 
-def order_lanes(tasks: pl.DataFrame) -> pl.DataFrame:
-    """Tasks from top to bottom: servers, basic tasks, workers, threads, each by tid."""
+def order_lanes(tasks: pl.DataFrame, first: Sequence[str] = ()) -> pl.DataFrame:
+    """Tasks from top to bottom: the named ones, servers, basic tasks, workers, threads, by tid."""
     rank = {"server": 0, "basic": 1, "worker": 2, "thread": 3}
+    places = {name: place for place, name in enumerate(first)}
+    named = pl.col("name").replace_strict(places, default=len(places), return_dtype=pl.Int32)
     order = pl.col("role").cast(pl.String).replace_strict(rank, return_dtype=pl.Int8)
-    return tasks.select("tid", "name", "role").unique("tid", keep="last").sort(order, "tid")
+    return tasks.select("tid", "name", "role").unique("tid", keep="last").sort(named, order, "tid")
 
 
 def timeline_window(
@@ -129,6 +150,7 @@ def timeline_window(
     t1: int,
     pixels: int = 1000,
     most: int = MOST_SLICES,
+    first: Sequence[str] = (),
 ) -> Window:
     """What to draw of the tasks' events in [t0, t1) on so many pixels.
 
@@ -139,6 +161,7 @@ def timeline_window(
         t1: end, ns.
         pixels: width of the drawing; no bin is narrower than a pixel.
         most: more state changes than this are shown as shares.
+        first: names of tasks whose lanes are on top, in this order.
 
     Raises:
         ValueError: the window is empty or `pixels` is not positive.
@@ -147,10 +170,13 @@ def timeline_window(
         raise ValueError(f"the window from {t0} to {t1} ns is empty; t1 must be after t0")
     if pixels < 1:
         raise ValueError(f"pixels is {pixels}; give at least 1")
-    lanes = order_lanes(tasks)
+    lanes = order_lanes(tasks, first)
     hidden = max(0, lanes.height - MOST_LANES)
     lanes = lanes.head(MOST_LANES)
     events = fold(events)
+    # Nothing is known of anybody after the last event.
+    ours = events.filter(pl.col("tid").is_in(tasks["tid"].implode()))
+    until = min(t1, max(t0, last_known(ours) + 1))
     times = events["t"].to_numpy()
     begin, end = (int(i) for i in np.searchsorted(times, [t0, t1]))
     now = _Rows(events, lanes["tid"].to_numpy(), begin, end)
@@ -158,8 +184,8 @@ def timeline_window(
     if len(now.t) > most:
         # A bin of two pixels or more keeps the picture small without being seen.
         bins = max(1, min(pixels // 2, 600))
-        return _aggregate(events, lanes, hidden, t0, t1, bins, before, now)
-    return _exact(events, lanes, hidden, t0, t1, begin, end, before, now)
+        return _aggregate(events, lanes, hidden, t0, t1, until, bins, before, now)
+    return _exact(events, lanes, hidden, t0, t1, until, begin, end, before, now)
 
 
 class _Rows:
@@ -170,7 +196,7 @@ class _Rows:
         kind = part["kind"].to_physical().to_numpy()
         # Lookup tables: one pass of fancy indexing instead of comparisons by name.
         changes = np.zeros(len(KINDS), bool)
-        changes[_STATE_CODES] = True
+        changes[_PLACE_CODES] = True
         order = np.argsort(tids)
         tid = part["tid"].to_numpy()
         at = np.clip(np.searchsorted(tids[order], tid), 0, max(0, len(tids) - 1))
@@ -181,6 +207,7 @@ class _Rows:
         self.t = part["t"].to_numpy()[keep]
         self.cpu = part["cpu"].to_numpy()[keep]
         self.place = place_codes(part["new"].to_physical().to_numpy()[keep], kind[keep])
+        self.changes = int(np.count_nonzero(kind[keep] != _LOST))
 
 
 def place_codes(state: npt.NDArray[np.uint8], kind: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
@@ -190,6 +217,7 @@ def place_codes(state: npt.NDArray[np.uint8], kind: npt.NDArray[np.uint8]) -> np
     table[STATES.index("idle")] = PLACES.index("IDLE")
     table[STATES.index("idle"), _LISTED_CODES] = PLACES.index("IDLE on the list")
     table[STATES.index("blocked")] = PLACES.index("BLOCKED")
+    table[:, _LOST] = PLACES.index(NO_DATA)
     return table[state, kind]
 
 
@@ -213,6 +241,7 @@ def _exact(
     hidden: int,
     t0: int,
     t1: int,
+    until: int,
     begin: int,
     end: int,
     before: dict[int, int],
@@ -225,23 +254,24 @@ def _exact(
     codes = place_codes(
         picked["new"].to_physical().to_numpy(), picked["kind"].to_physical().to_numpy()
     )
-    slices = (
+    spans = (
         picked.with_columns(place=pl.Series([PLACES[c] for c in codes], dtype=pl.String))
         .sort("lane", "row")
-        .with_columns(until=pl.col("t").shift(-1).over("lane").fill_null(t1))
+        .with_columns(until=pl.col("t").shift(-1).over("lane").fill_null(until))
         .with_columns(start=pl.col("t").clip(t0))
         .filter((pl.col("place") != "") & (pl.col("until") > pl.col("start")))
-        .select(
-            "lane",
-            pl.col("start").alias("t0"),
-            pl.col("until").alias("t1"),
-            "place",
-            "flags",
-            "kind",
-            "cpu",
-            "peer",
-            pl.when(pl.col("t") >= t0).then("row").otherwise(-1).alias("row"),
-        )
+    )
+    lost = pl.col("place") == NO_DATA
+    slices = spans.filter(~lost).select(
+        "lane",
+        pl.col("start").alias("t0"),
+        pl.col("until").alias("t1"),
+        "place",
+        "flags",
+        "kind",
+        "cpu",
+        "peer",
+        pl.when(pl.col("t") >= t0).then("row").otherwise(-1).alias("row"),
     )
     part = events.slice(begin, end - begin).with_columns(
         row=pl.int_range(begin, end, dtype=pl.Int64),
@@ -256,14 +286,17 @@ def _exact(
     marks = part.filter(pl.col("kind").is_in(["op", "mark"])).select(
         "lane", "t", "kind", "arg", "row"
     )
-    on_cpu = _on_cpu(events, lanes, t0, t1, begin, end, slices)
+    on_cpu = _on_cpu(events, lanes, t0, until, begin, end, slices)
+    no_data = spans.filter(lost).select("lane", t0="start", t1="until")
     return Window(
         t0,
         t1,
         lanes,
         hidden,
         aggregated=False,
-        changes=len(now.t),
+        changes=now.changes,
+        no_data=no_data,
+        dark=_dark(events.slice(begin, end - begin), no_data, until),
         slices=slices,
         arrows=arrows.drop_nulls(),
         marks=marks.drop_nulls("lane"),
@@ -282,7 +315,7 @@ def _on_cpu(
     slices: pl.DataFrame,
 ) -> pl.DataFrame:
     """Who is on which CPU: by `sched_switch`, or where a task became RUNNING."""
-    switches = events.slice(begin, end - begin).filter(pl.col("kind") == "sched_switch")
+    switches = events.slice(begin, end - begin).filter(_SWITCHES)
     if switches.is_empty():
         running = slices.filter((pl.col("place") == "RUNNING") & (pl.col("cpu") >= 0))
         tids = lanes["tid"].gather(running["lane"])
@@ -307,6 +340,7 @@ def _aggregate(
     hidden: int,
     t0: int,
     t1: int,
+    until: int,
     bins: int,
     before: dict[int, int],
     now: _Rows,
@@ -316,26 +350,42 @@ def _aggregate(
     lane, t, place = now.lane[order], now.t[order], now.place[order]
     starts = np.searchsorted(lane, np.arange(lanes.height + 1))
     tids = lanes["tid"].to_numpy()
+    no_data: list[tuple[int, int, int]] = []
     shares = np.zeros((lanes.height, bins, len(PLACES)))
     for i in range(lanes.height):
         part = slice(int(starts[i]), int(starts[i + 1]))
         first = 0
         if i in before:
             first = int(_Rows(events, tids, before[i], before[i] + 1).place[0])
-        shares[i] = _shares(t[part], place[part], first, edges, range(len(PLACES)))
-    cpus, busy = _busy(events, lanes, edges, now)
+        # After the last event of all nobody is there.
+        at, what = np.append(t[part], until), np.append(place[part], np.int8(0))
+        shares[i] = _shares(at, what, first, edges, range(len(PLACES)))
+        if NO_DATA in (PLACES[code] for code in (first, *set(what.tolist()))):
+            no_data += [(i, *span) for span in _lost(np.append(t0, at), np.append(first, what))]
+    begin, end = (int(i) for i in np.searchsorted(events["t"].to_numpy(), [t0, t1]))
+    mine, lost = events.slice(begin, end - begin), _spans(no_data)
+    dark = _dark(mine, lost, until)
+    cpus, busy = _busy(mine, lanes, edges, dark[0] if dark else until, now)
     return Window(
         t0,
         t1,
         lanes,
         hidden,
         aggregated=True,
-        changes=len(now.t),
+        changes=now.changes,
+        no_data=lost,
+        dark=dark,
         edges=edges,
         shares=shares,
         busy=busy,
         cpus=cpus,
     )
+
+
+def _lost(t: Ints, place: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """From when until when a lane is in `NO_DATA`, of its changes in order; the last ends it."""
+    gone = np.flatnonzero(place[:-1] == PLACES.index(NO_DATA))
+    return [(int(t[i]), int(t[i + 1])) for i in gone if t[i + 1] > t[i]]
 
 
 def _shares(
@@ -357,16 +407,27 @@ def _shares(
     return out
 
 
+def _dark(part: pl.DataFrame, no_data: pl.DataFrame, until: int) -> tuple[int, int] | None:
+    """From when until when it is not known who is on the CPUs.
+
+    A CPU's events were lost or, where no switches were recorded, a task's. `part`: the window's
+    events.
+    """
+    if part.filter(pl.col("kind") == "sched_switch").is_empty():
+        since = no_data["t0"].to_list()
+    else:
+        since = part.filter((pl.col("kind") == "lost") & (pl.col("tid") == 0))["t"].to_list()
+    return (min(since), until) if since and min(since) < until else None
+
+
 def _busy(
-    events: pl.DataFrame, lanes: pl.DataFrame, edges: Ints, now: _Rows
+    part: pl.DataFrame, lanes: pl.DataFrame, edges: Ints, until: int, now: _Rows
 ) -> tuple[tuple[int, ...], Floats]:
-    """Share of each bin that each CPU ran one of the lanes' tasks.
+    """Share of each bin that each CPU ran one of the lanes' tasks, known until `until`.
 
     From `sched_switch` where it was recorded. Else from RUNNING tasks, which can only be an
     estimate: the last task that became RUNNING on a CPU decides.
     """
-    begin, end = (int(i) for i in np.searchsorted(events["t"].to_numpy(), edges[[0, -1]]))
-    part = events.slice(begin, end - begin)
     switches = part.filter(pl.col("kind") == "sched_switch")
     if switches.height:
         cpu, t = switches["cpu"].to_numpy(), switches["t"].to_numpy()
@@ -379,6 +440,7 @@ def _busy(
     numbers = tuple(int(c) for c in np.unique(cpu))
     busy = np.zeros((len(numbers), len(edges) - 1))
     for i, number in enumerate(numbers):
-        mine = cpu == number
-        busy[i] = _shares(t[mine], ours[mine].astype(np.int8), 0, edges, (1,))[:, 0]
+        mine = (cpu == number) & (t < until)
+        at, what = np.append(t[mine], until), np.append(ours[mine].astype(np.int8), np.int8(0))
+        busy[i] = _shares(at, what, 0, edges, (1,))[:, 0]
     return numbers, busy

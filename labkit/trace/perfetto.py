@@ -22,11 +22,12 @@ from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 from labkit.record import Record
 from labkit.trace.files import write_atomically
 from labkit.trace.fold import fold
-from labkit.trace.intervals import cpu_intervals, state_intervals
+from labkit.trace.intervals import cpu_intervals, loss_intervals, state_intervals
 from labkit.trace.schema import STATE_KINDS
 
 _SEQUENCE = 1
 _PROCESS = 1
+_NO_DATA = "NO DATA (events were lost)"
 _TASK_TRACK, _CPU_TRACK = 1 << 32, 2 << 32
 
 
@@ -52,14 +53,18 @@ def to_bytes(record: Record) -> bytes:
     # must stand before its end, a slice's end before the next one's beginning, an event after both.
     events = fold(record.events)
     known = record.tasks["tid"].implode()
-    intervals = state_intervals(events).filter(pl.col("tid").is_in(known))
+    intervals = state_intervals(events, record.tasks).filter(pl.col("tid").is_in(known))
     starts = _starts(events, record.tasks)
     writer.sources(starts, record.tasks)
     flows = {(tid, t): row + 1 for row, t, tid in starts.select("row", "t", "tid").iter_rows()}
-    for tid, t0, t1, state, flags, listed in intervals.select(
-        "tid", "t0", "t1", "state", "flags", "listed"
-    ).iter_rows():
-        name = state.upper() + (" on the list" if listed else "") + _flag_names(flags)
+    slices = [
+        (tid, t0, t1, state.upper() + (" on the list" if listed else "") + _flag_names(flags))
+        for tid, t0, t1, state, flags, listed in intervals.select(
+            "tid", "t0", "t1", "state", "flags", "listed"
+        ).iter_rows()
+    ]
+    slices += [(*row, _NO_DATA) for row in loss_intervals(events, record.tasks).iter_rows()]
+    for tid, t0, t1, name in sorted(slices, key=lambda row: row[:2]):
         writer.slice(_TASK_TRACK + tid, t0, t1, name, flows.pop((tid, t0), None))
     writer.instants(events, record.tasks)
     names = dict(record.tasks.select("tid", "name").iter_rows())

@@ -37,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 #: Bits of `flags` that user space and kernel use; 8 to 12 are reserved.
-RESERVED_FLAGS = 0x1F00
+RESERVED_FLAGS = 0x1C00
 
 
 def _enum_values(dtype: pl.DataType) -> tuple[str, ...]:
@@ -133,9 +133,7 @@ def validate(table: pl.DataFrame) -> pl.DataFrame:
         raise SchemaError(
             "not the columns of an event table; labkit.trace.schema.conform() may cast it"
         )
-    nulls = [c for c in table.columns if table[c].null_count()]
-    if nulls:
-        raise SchemaError(f"columns {', '.join(nulls)} have nulls; every event has every column")
+    without_nulls(table, "events")
     if not table["t"].is_sorted():
         raise SchemaError("times are not in order; labkit.trace.schema.sort() puts them in order")
     rules = {
@@ -150,6 +148,30 @@ def validate(table: pl.DataFrame) -> pl.DataFrame:
         if bad:
             at = table.with_row_index().filter(rule).row(0, named=True)
             raise SchemaError(f"event {at.pop('index')}: {what}: {at}")
+    return table
+
+
+def without_nulls(table: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Return the table if every row has every column.
+
+    Raises:
+        SchemaError: naming the columns.
+    """
+    nulls = [c for c in table.columns if table[c].null_count()]
+    if nulls:
+        raise SchemaError(f"{what}: columns {', '.join(nulls)} have nulls; every row needs a value")
+    return table
+
+
+def validate_tasks(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table if each of its tasks has a tid of its own.
+
+    Raises:
+        SchemaError: a null, or two tasks with one tid.
+    """
+    twice = without_nulls(table, "tasks").filter(pl.col("tid").is_duplicated())["tid"]
+    if len(twice):
+        raise SchemaError(f"two tasks have the tid {twice[0]}; give each a tid of its own")
     return table
 
 
@@ -192,4 +214,6 @@ __all__ = [
     "sort",
     "tasks",
     "validate",
+    "validate_tasks",
+    "without_nulls",
 ]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from labkit.vm import accel, image
 from labkit.vm.errors import VmError
-from labkit.vm.machine import machine, need_programs, running
 from labkit.vm.options import VmOptions
+from labkit.vm.qemu import machine, need_programs, running
 from labkit.vm.session import Session
 
 __all__ = ["VmError", "VmOptions", "accel", "check", "execute", "image", "running"]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from labkit.vm import image
 from labkit.vm.errors import VmError
-from labkit.vm.machine import QEMU, machine, need_programs
 from labkit.vm.options import Accelerator, VmOptions
+from labkit.vm.qemu import QEMU, machine, need_programs
 from labkit.vm.session import Session
 
 #: A guest under KVM boots in two seconds; one that has not in this time never will.
@@ -34,7 +34,11 @@ def _machine_id() -> str:
         version = qemu.stdout
     except OSError:
         version = ""
-    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    cpu = [
+        line
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if "model name" in line
+    ]
     text = "\n".join([platform.node(), platform.release(), version, *cpu[:1]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -42,7 +46,7 @@ def _machine_id() -> str:
 def cached() -> tuple[Accelerator, str] | None:
     """The verdict of an earlier proof on this machine with its reason, or None."""
     try:
-        kept = json.loads(cache_file().read_text())
+        kept = json.loads(cache_file().read_text(encoding="utf-8"))
         if kept["machine"] == _machine_id() and kept["accelerator"] in ("kvm", "tcg"):
             return kept["accelerator"], str(kept["reason"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -70,9 +74,12 @@ def choose(options: VmOptions, say: Callable[[str], None] = lambda text: None) -
     image.find(str(options.image) if options.image else None)
     say(f"trying whether KVM works here (once, at most {PROOF_TIMEOUT_S:.0f} s)")
     verdict, reason = _prove(options)
-    cache_file().parent.mkdir(parents=True, exist_ok=True)
     kept = {"machine": _machine_id(), "accelerator": verdict, "reason": reason}
-    cache_file().write_text(json.dumps(kept))
+    try:
+        cache_file().parent.mkdir(parents=True, exist_ok=True)
+        cache_file().write_text(json.dumps(kept), encoding="utf-8")
+    except OSError as error:
+        say(f"the verdict is not kept: {cache_file()}: {error.strerror}")
     return verdict
 
 

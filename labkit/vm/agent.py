@@ -8,7 +8,8 @@ length and that many bytes, over one virtio serial port named `PORT`.
 Host to guest:
 
 - `S` start: JSON {argv, env, cwd, tty: [bool] * 3, rows, cols}; sent once
-- `I` input for the command's stdin, `E` its end
+- `I` input for the command's stdin, `E` its end; never more than `HIGH_WATER` bytes of it that the
+  guest has not acknowledged, so that what follows is never stuck behind what nobody reads
 - `G` a signal number, decimal, for the command's process group
 - `W` window size, JSON [rows, cols]
 
@@ -16,6 +17,7 @@ Guest to host:
 
 - `H` hello, the kernel's release, sent when the network (if any) is up; `B` heartbeat, nothing
 - `O` the command's stdout, `R` its stderr
+- `A` acknowledges input, decimal: so many bytes of it are with the command, or thrown away
 - `D` done, the exit code as a shell would see it (128 + n for signal n); the last frame
 - `F` the command could not be started: JSON [errno, text]; followed by `D`
 """
@@ -42,8 +44,12 @@ ADDRESS = "10.0.2.15"
 HEADER = struct.Struct("<cI")
 HEARTBEAT_S = 2.0
 
-#: Output is not read from the command while this much waits for the host.
+#: So much may wait at most: output for the host, before more is read from the command, and input
+#: for the command, before the host sends more.
 HIGH_WATER = 1 << 18
+
+#: What a pipe of the command may still hold when it has ended.
+_LAST_WORDS = 1 << 20
 
 
 def frame(kind: bytes, payload: bytes = b"") -> bytes:
@@ -73,7 +79,7 @@ class Frames:
 def _open_port() -> int:
     # Without udev there is no /dev/virtio-ports/NAME; sysfs knows which port has the name.
     for name in glob.glob("/sys/class/virtio-ports/*/name"):
-        with open(name) as file:
+        with open(name, encoding="utf-8") as file:
             if file.read().strip() == PORT:
                 return os.open("/dev/" + name.split("/")[-2], os.O_RDWR | os.O_NONBLOCK)
     raise SystemExit(f"no virtio serial port is called {PORT}")
@@ -192,7 +198,7 @@ class Agent:
             if kind == b"S":
                 self.start(json.loads(payload))
             elif kind == b"I":
-                self.input += payload
+                self.take_input(payload)
             elif kind == b"E":
                 self.input_ended = True
             elif kind == b"G" and self.command:
@@ -206,18 +212,30 @@ class Agent:
         if self.command.failure:
             self.send(b"F", self.command.failure)
 
+    def take_input(self, data: bytes) -> None:
+        """Keep input for the command; without a stdin to give it to it is thrown away."""
+        if self.command and self.command.stdin >= 0:
+            self.input += data
+        else:
+            self.send(b"A", str(len(data)).encode())
+
     def feed_input(self) -> None:
         """Give the command what it takes of its input."""
         command = self.command
         assert command
+        held = len(self.input)
         try:
             while self.input:
                 del self.input[: os.write(command.stdin, self.input)]
         except BlockingIOError:
-            return
+            pass
         except OSError:  # the command closed its stdin: what comes is thrown away
             self.input.clear()
             self.input_ended = True
+        if taken := held - len(self.input):
+            self.send(b"A", str(taken).encode())
+        if self.input:
+            return
         if self.input_ended and command.stdin != command.master and command.stdin >= 0:
             os.close(command.stdin)
             command.stdin = -1
@@ -252,8 +270,10 @@ class Agent:
         """The command ended: send what it wrote last, and how it ended."""
         command = self.command
         assert command
+        # What it left running may go on writing: not for ever.
         for fd in list(command.outputs):
-            while self.take_output(fd):
+            enough = len(self.out) + _LAST_WORDS
+            while len(self.out) < enough and self.take_output(fd):
                 pass
         code = command.exit_code()
         if command.failure:

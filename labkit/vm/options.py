@@ -12,6 +12,12 @@ from typing import Literal
 Accelerator = Literal["kvm", "tcg"]
 
 
+def _host_cpus() -> int:
+    # Where there is no microVM, the command line is there all the same.
+    has = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has else os.cpu_count() or 1
+
+
 def _host_mib() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
 
@@ -36,7 +42,7 @@ class VmOptions:
         hang_timeout_s: seconds without a sign of life after which the guest counts as hung.
     """
 
-    cpus: int = min(2, len(os.sched_getaffinity(0)))
+    cpus: int = min(2, _host_cpus())
     memory_mib: int = max(256, min(2048, _host_mib() // 2))
     accelerator: Accelerator | None = None
     image: Path | None = None
@@ -53,7 +59,7 @@ class VmOptions:
         Raises:
             ValueError: says which value is wrong and what is allowed.
         """
-        host_cpus = len(os.sched_getaffinity(0))
+        host_cpus = _host_cpus()
         if not 1 <= self.cpus <= host_cpus:
             raise ValueError(f"cpus is {self.cpus}; this machine allows 1 to {host_cpus}")
         host_mib = _host_mib()

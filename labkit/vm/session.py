@@ -19,7 +19,7 @@ from types import FrameType
 
 from labkit.vm import agent
 from labkit.vm.errors import VmError
-from labkit.vm.machine import Machine
+from labkit.vm.qemu import Machine
 
 _FORWARDED = (
     signal.SIGINT,
@@ -67,11 +67,39 @@ class Session:
         self._interrupts = 0
         self._end_by: float | None = None
         self._failure: str | None = None
+        # Nobody else writes to the guest: frames of two writers would mix.
+        self._out = bytearray()
+        self._may_send = agent.HIGH_WATER
+        self._input_open = False
         self.started = False
         self.kernel = ""
 
     def _send(self, kind: bytes, payload: bytes = b"") -> None:
-        self._guest.connection.sendall(agent.frame(kind, payload))
+        self._out += agent.frame(kind, payload)
+
+    def _flush(self) -> None:
+        """Give the guest what it takes now."""
+        with contextlib.suppress(BlockingIOError, ConnectionError):  # `_receive` says why
+            while self._out:
+                del self._out[: self._guest.connection.send(self._out)]
+
+    def _wait(self) -> list[object]:
+        """What can be read, after a second at the latest, or when the guest takes more."""
+        connection, stdin = self._guest.connection, self._files[0]
+        more = selectors.EVENT_WRITE if self._out else 0
+        self._selector.modify(connection, selectors.EVENT_READ | more)
+        watched = always_ready = False
+        if self._input_open and self._may_send > 0:
+            try:
+                self._selector.register(stdin, selectors.EVENT_READ)
+                watched = True
+            except OSError:  # a regular file, for which epoll has no use, or no stdin at all
+                always_ready = True
+        events = self._selector.select(0 if always_ready else 1.0)
+        if watched:
+            self._selector.unregister(stdin)
+        ready: list[object] = [key.fileobj for key, what in events if what & selectors.EVENT_READ]
+        return [*ready, stdin] if always_ready else ready
 
     def run(self) -> int:
         """Run the command; its exit code as a shell sees it (128 + n when signal n ended it).
@@ -83,28 +111,30 @@ class Session:
         alive = time.monotonic()
         with _signals() as woken, _raw_mode(self._files[0]) as raw:
             self._raw = raw
+            self._guest.connection.setblocking(False)
             self._selector.register(self._guest.connection, selectors.EVENT_READ)
             if woken is not None:
                 self._selector.register(woken, selectors.EVENT_READ)
             if self._owner is not None:
                 self._selector.register(self._owner, selectors.EVENT_READ)
             while True:
-                for key, _ in self._selector.select(1.0):
-                    if key.fileobj is self._guest.connection:
-                        data = self._receive()
-                        alive = time.monotonic()
-                        for kind, payload in self._frames.feed(data):
+                for ready in self._wait():
+                    if ready is self._guest.connection:
+                        for kind, payload in self._frames.feed(self._receive()):
                             if kind == b"D":
                                 return self._done(int(payload))
                             self._handle(kind, payload)
-                    elif key.fileobj == woken:
+                        # Not before: who reads our output may take hours.
+                        alive = time.monotonic()
+                    elif ready == woken:
                         assert woken is not None
                         for number in os.read(woken, 64):
                             self._signal(number)
-                    elif key.fileobj == self._owner:
+                    elif ready == self._owner:
                         raise SystemExit(128 + signal.SIGHUP)
                     else:
                         self._input()
+                self._flush()
                 self._check(alive)
 
     def _receive(self) -> bytes:
@@ -126,6 +156,8 @@ class Session:
             _write(self._files[1], payload)
         elif kind == b"R":
             _write(self._files[2], payload)
+        elif kind == b"A":
+            self._may_send += int(payload)
         elif kind == b"F":
             number, text = json.loads(payload)
             what = "no such command" if number == errno.ENOENT else text
@@ -147,28 +179,18 @@ class Session:
         self._send(b"S", json.dumps(start).encode())
         if terminals[0] and terminals[1]:
             self._raw()
-        try:
-            self._selector.register(self._files[0], selectors.EVENT_READ)
-        except PermissionError:  # a regular file is always ready: epoll has no use for it
-            threading.Thread(target=self._input_from_file, daemon=True).start()
-        except OSError:  # no stdin at all
-            self._send(b"E")
+        self._input_open = True
 
     def _input(self) -> None:
         try:
-            data = os.read(self._files[0], 1 << 14)
+            data = os.read(self._files[0], min(self._may_send, 1 << 14))
         except OSError:
             data = b""
         if data:
+            self._may_send -= len(data)
             self._send(b"I", data)
         else:
-            self._selector.unregister(self._files[0])
-            self._send(b"E")
-
-    def _input_from_file(self) -> None:
-        with contextlib.suppress(OSError):
-            while data := os.read(self._files[0], 1 << 16):
-                self._send(b"I", data)
+            self._input_open = False
             self._send(b"E")
 
     def _signal(self, number: int) -> None:

@@ -60,7 +60,7 @@ def batch_goes_on(cpus):
 
     with pytest.raises(engine.Stopped):
         bench.requests(
-            bench.Crew(umcg=True, workers=1, servers=2, batch=1, slice_us=500.0),
+            bench.Crew(umcg=True, workers=1, servers=2, batch=1, policy="rr:slice_us=500"),
             arrival_ns=np.array([50_000_000], np.uint64),
             service_us=np.array([ENDLESS_US]),
             cpus=cpus,

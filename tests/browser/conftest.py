@@ -51,7 +51,7 @@ class Lab:
         while self.process.poll() is None:
             for file in runtime.glob("jpserver-*.json"):
                 try:
-                    self.url = json.loads(file.read_text())["url"]
+                    self.url = json.loads(file.read_text(encoding="utf-8"))["url"]
                     return
                 except ValueError:  # half written
                     continue
@@ -59,7 +59,7 @@ class Lab:
                 self.process.wait(0.1)
             except subprocess.TimeoutExpired:
                 continue
-        raise AssertionError((self.folder / "server.log").read_text())
+        raise AssertionError((self.folder / "server.log").read_text(encoding="utf-8"))
 
     def page(self, notebook):
         return f"{self.url}lab/tree/{notebook}?token={TOKEN}&reset"

@@ -35,5 +35,13 @@ def test_the_pictures_are_seen(saved: Path) -> None:  # noqa: F811
             expect(drawing.get_by_text("Timeline: umcg-swap/pinned")).to_be_visible()
             expect(drawing.get_by_text("kernel 6.1.")).to_be_visible()
         expect(figures.first.get_by_text("Measured values")).to_be_visible()
+        alive = browser.new_page()
+        alive.route(lambda url: not url.startswith(("file:", "data:")), refuse)
+        alive.goto((saved / "book.html").as_uri())
+        charts = alive.locator(".js-plotly-plot")
+        expect(charts).to_have_count(2)
+        for i in range(2):
+            expect(charts.nth(i).locator("path.js-line").first).to_be_visible()
+            expect(charts.nth(i).get_by_text("share that took longer")).to_be_visible()
         browser.close()
     assert asked == []

@@ -11,50 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from joined import MODEL
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 import synthetic
 
 from labkit.panels import Timeline
+from labkit.trace import perfetto
 
-STATE = ("series", "all_series", "selected", "table", "caption", "problem", "static_id", "drawing")
+STATE = (
+    *("series", "all_series", "selected", "table", "caption", "problem", "static_id"),
+    *("drawing", "stretch"),
+)
 
 #: Milliseconds that anything may take on a busy machine.
 PATIENCE_MS = 60_000
-
-#: What anywidget gives to a page part, with `toPython` for its connection.
-MODEL = """
-async ([code, css, state]) => {
-  const decode = (s) => new DataView(Uint8Array.from(atob(s), (c) => c.charCodeAt(0)).buffer);
-  const model = {
-    state: {}, heard: {}, sent: [], held: null,
-    get(name) { return this.state[name]; },
-    on(what, f) { (this.heard[what] ??= new Set()).add(f); },
-    off(what, f) { this.heard[what].delete(f); },
-    take(text) {
-      const next = JSON.parse(text);
-      next.shares = decode(next.shares);
-      const old = this.state;
-      this.state = next;
-      for (const name of Object.keys(next))
-        if (JSON.stringify(old[name]) !== JSON.stringify(next[name]) || name === "shares")
-          for (const f of this.heard["change:" + name] ?? []) f();
-    },
-    async send(message) {
-      this.sent.push(message);
-      if (this.held) await this.held;
-      this.take(await window.toPython(JSON.stringify(message)));
-    },
-  };
-  window.model = model;
-  model.take(state);
-  document.head.append(Object.assign(document.createElement("style"), { textContent: css }));
-  const part = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
-  const el = document.body.appendChild(document.createElement("div"));
-  window.cleanup = part.default.render({ model, el });
-}
-"""
 
 
 class Sheet:
@@ -65,7 +37,10 @@ class Sheet:
         self.view = page.locator(".lk-view")
         self.tip = page.locator(".lk-tip")
         self.chosen = page.locator(".lk-row tr.lk-chosen td")
+        self.sent: list[list[object]] = []
+        timeline.send = self.keep
         page.expose_function("toPython", self.answer)
+        page.expose_function("fromPython", self.custom)
         page.set_content(f"<p data-labkit-static='{timeline.static_id}'>picture</p>")
         page.evaluate(MODEL, [str(timeline._esm), str(timeline._css), self.state()])
         # It asks for a drawing of its width first.
@@ -80,6 +55,14 @@ class Sheet:
     def answer(self, message: str) -> str:
         self.timeline._handle_custom_msg(json.loads(message), [])
         return self.state()
+
+    def custom(self) -> list[list[object]]:
+        """What was sent to the page besides the state."""
+        found, self.sent = self.sent, []
+        return found
+
+    def keep(self, content: object, buffers: list[bytes]) -> None:
+        self.sent.append([content, base64.b64encode(buffers[0]).decode()])
 
     def settled(self, t0: float, t1: float) -> None:
         """Wait until this window is drawn."""
@@ -170,7 +153,9 @@ def test_a_letter_is_no_command_to_the_page_but_its_shortcuts_are_left_alone(she
 
 
 def test_it_is_reached_by_tab_shows_focus_and_says_what_it_is(sheet: Sheet) -> None:
-    sheet.page.locator("button[data-do=next]").focus()
+    sheet.page.locator("button[data-do=perfetto]").focus()
+    sheet.page.keyboard.press("Tab")
+    expect(sheet.page.get_by_role("searchbox")).to_be_focused()
     sheet.page.keyboard.press("Tab")
     expect(sheet.view).to_be_focused()
     assert sheet.view.evaluate("node => getComputedStyle(node).outlineStyle") == "solid"
@@ -249,15 +234,14 @@ def test_hover_over_shares_tells_them(sheet: Sheet) -> None:
     y = top + drawing["top"] + (lane + 0.5) * drawing["lane"]
     sheet.page.mouse.move(sheet.at(length * 0.3), y)
     expect(sheet.tip).to_contain_text(drawing["lanes"][lane])
-    cell = (lane * drawing["bins"] + int(0.3 * drawing["bins"])) * 4
+    places = drawing["places"]
+    cell = (lane * drawing["bins"] + int(0.3 * drawing["bins"])) * len(places)
     words = sheet.tip.text_content()
-    near = [cell + 4 * i for i in (-1, 0, 1)]  # the pointer stands on a whole pixel
+    near = [cell + len(places) * i for i in (-1, 0, 1)]  # the pointer stands on a whole pixel
     told = [
         ", ".join(
             f"{place} {share} %"
-            for place, share in zip(
-                drawing["places"], sheet.timeline.shares[c : c + 4], strict=True
-            )
+            for place, share in zip(places, sheet.timeline.shares[c : c + len(places)], strict=True)
             if share
         )
         for c in near
@@ -288,6 +272,67 @@ def test_the_series_can_be_chosen_and_problems_are_seen(sheet: Sheet) -> None:
     sheet.page.locator(".lk-series").select_option("umcg/model")
     expect(sheet.page.locator(".lk-problem")).to_have_text("")
     expect(sheet.page.locator(".lk-caption")).to_contain_text("kernel 6.1.0-model")
+
+
+def test_a_stretch_is_measured_by_dragging_with_alt(sheet: Sheet) -> None:
+    drawing, mouse = sheet.timeline.drawing, sheet.page.mouse
+    a, b = drawing["length"] * 0.25, drawing["length"] * 0.75
+    mouse.move(sheet.at(a), sheet.middle())
+    sheet.page.keyboard.down("Alt")
+    mouse.down()
+    mouse.move(sheet.at(b), sheet.middle())
+    mouse.up()
+    sheet.page.keyboard.up("Alt")
+    table = sheet.page.locator(".lk-stretch")
+    expect(table.locator("caption")).to_contain_text("The stretch of ")
+    expect(table.locator("tbody tr")).to_have_count(len(drawing["lanes"]))
+    assert sheet.timeline.window == (0, drawing["length"]), "it does not zoom"
+    measured = sheet.timeline.stretch
+    assert abs(measured["t0"] - a) < drawing["length"] / 50
+    sheet.view.focus()
+    sheet.page.keyboard.press("Escape")
+    expect(table.locator("table")).to_have_count(0)
+
+
+def test_an_event_is_found_by_what_it_is(sheet: Sheet) -> None:
+    find = sheet.page.get_by_role("searchbox")
+    find.fill("block")
+    find.press("Enter")
+    expect(sheet.chosen.first).to_be_visible()
+    first = sheet.timeline.selected["row"]
+    find.press("Enter")
+    sheet.page.wait_for_function("(row) => model.state.selected.row > row", arg=first)
+    find.press("Shift+Enter")
+    sheet.page.wait_for_function("(row) => model.state.selected.row === row", arg=first)
+    find.fill("teleport")
+    find.press("Enter")
+    expect(sheet.page.locator(".lk-problem")).to_contain_text("has 'teleport' in it")
+
+
+def test_a_click_on_a_name_puts_its_lane_on_top(sheet: Sheet) -> None:
+    drawing = sheet.timeline.drawing
+    last = drawing["lanes"][-1]
+    box = sheet.view.bounding_box()
+    zoomed = box["width"] / drawing["width"]
+    y = drawing["top"] + drawing["lane"] * (len(drawing["lanes"]) - 0.5)
+    sheet.page.mouse.click(box["x"] + 20, box["y"] + y * zoomed)
+    sheet.page.wait_for_function("(name) => model.state.drawing.lanes[0] === name", arg=last)
+
+
+def test_the_trace_goes_to_perfetto_by_a_button(sheet: Sheet) -> None:
+    body = """<body><script>addEventListener("message", (event) => {
+      if (event.data === "PING") event.source.postMessage("PONG", "*");
+      else document.body.textContent = `${event.data.perfetto.buffer.byteLength} bytes`;
+    })</script></body>"""
+    sheet.page.context.route(
+        "https://ui.perfetto.dev/**",
+        lambda route: route.fulfill(body=body, content_type="text/html"),
+    )
+    with sheet.page.expect_popup() as other:
+        sheet.page.locator("[data-do=perfetto]").click()
+    trace = perfetto.to_bytes(sheet.timeline._record)
+    expect(other.value.locator("body")).to_have_text(f"{len(trace)} bytes")
+    expect(sheet.page.locator(".lk-problem")).to_contain_text("is in the window")
 
 
 def test_a_removed_widget_leaves_no_listener(sheet: Sheet) -> None:

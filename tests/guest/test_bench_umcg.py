@@ -12,14 +12,13 @@ CLIENT = environment.cpus()[1] if len(environment.cpus()) > 1 else None
 
 
 @pytest.mark.parametrize(
-    ("workers", "batch", "urgent"), [(1, 0, False), (8, 0, True), (4, 2, True)]
+    ("workers", "batch", "policy"),
+    [(1, 0, "fifo"), (8, 0, "rr:slice_us=500"), (4, 2, "priority:slice_us=500")],
 )
-def test_every_request_is_answered(workers, batch, urgent):
+def test_every_request_is_answered(workers, batch, policy):
     service = np.full(80, 20.0)
     service[::20] = 2000.0
-    crew = bench.Crew(
-        umcg=True, workers=workers, servers=1, batch=batch, slice_us=500.0, urgent=urgent
-    )
+    crew = bench.Crew(umcg=True, workers=workers, servers=1, batch=batch, policy=policy)
     answers = bench.requests(
         crew,
         arrival_ns=(np.arange(80) * 200_000).astype(np.uint64),
@@ -34,7 +33,7 @@ def test_every_request_is_answered(workers, batch, urgent):
 
 def test_a_request_does_not_wait_for_batch_that_starts():
     """Each of four that compute has a slice of 100 ms, 1000 operations, when it starts."""
-    crew = bench.Crew(umcg=True, workers=1, servers=1, batch=4, slice_us=100_000.0, urgent=True)
+    crew = bench.Crew(umcg=True, workers=1, servers=1, batch=4, policy="priority:slice_us=100000")
     ops = [
         bench.requests(
             crew,

@@ -57,7 +57,7 @@ def test_a_swap_stops(method):
         engine.swap(method, cpu=None, rounds=1 << 60, stop=stop)
 
 
-@pytest.mark.parametrize("servers", [1, 2, 3])
+@pytest.mark.parametrize("servers", [1, 3])
 @pytest.mark.parametrize("work", WORKS)
 def test_load(work, servers):
     with tempfile.TemporaryFile() as file:
@@ -79,7 +79,7 @@ def test_load(work, servers):
     chains(outcome)
 
 
-@pytest.mark.parametrize("work", [*WORKS, "spin"])
+@pytest.mark.parametrize("work", ["pipe", "lock", "fault", "storm-wait", "spin"])
 def test_a_load_stops(work):
     stop = threading.Event()
     threading.Timer(0.2, stop.set).start()
@@ -94,7 +94,7 @@ def test_a_load_stops(work):
                 servers=1,
                 busy_us=100,
                 idle_us=20_000,
-                slice_us=2000,
+                policy="rr:slice_us=2000",
                 file=file.fileno(),
                 stop=stop,
             )
@@ -113,7 +113,7 @@ def test_runaways_are_preempted_and_all_get_on(servers):
         busy_us=200,
         urgent_us=50,
         idle_us=5000,
-        slice_us=2000,
+        policy="priority:slice_us=2000",
         events=20_000,
     )
     assert outcome.values["preempts"] > 0
@@ -153,7 +153,7 @@ def test_a_queue_left_to_others_wakes_a_server():
         servers=2,
         max_ops=1000,
         busy_us=100,
-        slice_us=1000,
+        policy="rr:slice_us=1000",
         events=20_000,
     )
     chains(outcome)

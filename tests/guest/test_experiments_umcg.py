@@ -1,9 +1,21 @@
 # SPDX-License-Identifier: MIT
 """The experiments on UMCG: its series stand beside their baselines in one run."""
 
+import dataclasses
+
+import polars as pl
 import pytest
 
 import labkit
+import labkit.analysis
+from labkit import api, experiments
+from labkit.cli import measure
+from labkit.experiments.common import event_table
+from labkit.experiments.losses import loss_rows
+from labkit.model import invariants
+from labkit.native import engine
+from labkit.record import TASK_SCHEMA
+from labkit.trace.intervals import state_intervals
 
 SMALL = {
     "swap": (
@@ -35,3 +47,45 @@ def test_run(name, tmp_path):
     assert run.counters["lost"] == 0
     path = run.save(tmp_path / "run.parquet")
     assert labkit.load(path).events.equals(run.events)
+
+
+def loses_nothing(run):
+    """Rings are sized by role: a server's takes the state changes of everybody it runs."""
+    assert run.counters["lost"] == 0
+    assert not set(run.events["kind"].cast(pl.String)) & {"lost", "lost_op"}
+    assert labkit.analysis.df_occupancy(run)["complete"].all()
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("spec", measure.SPECS, ids=lambda spec: spec.experiment)
+def test_the_demo_loses_no_event(spec):
+    # How much room there is does not depend on how often it is used.
+    loses_nothing(api.run(dataclasses.replace(spec, repetitions=1)))
+
+
+@pytest.mark.parametrize("name", experiments.SPECS)
+def test_defaults_lose_no_event_and_give_no_doubt_about_themselves(name):
+    """Machines differ in how stable they are; how often and how long is the experiment's choice."""
+    run = api.run(experiments.SPECS[name]())
+    loses_nothing(run)
+    said = [text for text in labkit.analysis.warnings(run) if "repetitions" in text]
+    said += [text for text in labkit.analysis.warnings(run) if "less than 100 ms" in text]
+    assert said == []
+    assert "too few values" not in run.ratios()["verdict"].to_list()
+
+
+def test_a_full_ring_of_a_server_hides_its_workers_until_the_end():
+    outcome = engine.load(
+        "sleep", umcg=True, workers=3, servers=1, duration_s=0.2, idle_us=300, events=10
+    )
+    server = next(task for task in outcome.tasks if task.role == "server")
+    assert server.lost_states > 0
+    lost = loss_rows(outcome).filter(pl.col("kind") == "lost")
+    assert sorted(lost["tid"]) == sorted(task.tid for task in outcome.tasks)
+    assert set(lost["t"]) == {server.lost_states}
+    events = pl.concat([event_table(outcome.events), loss_rows(outcome)])
+    rows = [(task.tid, task.role, str(task.tid), "s") for task in outcome.tasks]
+    tasks = pl.DataFrame(rows, schema=TASK_SCHEMA, orient="row")
+    spans = state_intervals(events.sort("t", maintain_order=True), tasks)
+    assert spans["t1"].max() == server.lost_states
+    assert invariants.check(events.sort("t", maintain_order=True), tasks).result == "UNDECIDED"

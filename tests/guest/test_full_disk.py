@@ -2,11 +2,12 @@
 """A file system that is full, which takes root to have: the guest's tests are root."""
 
 import subprocess
-import sys
 
 import pytest
+from typer.testing import CliRunner
 
 import labkit
+from labkit.cli.commands import app
 from labkit.trace.errors import WriteFailed
 
 SMALL = {"methods": ("futex",), "value_ms": 1, "repetitions": 2, "traced_rounds": 10}
@@ -35,15 +36,10 @@ def test_a_run_that_finds_no_room_leaves_the_earlier_one(disk):
     assert labkit.load(path).samples.equals(run.samples)
 
 
-def test_no_room_for_the_pages_that_fault(disk):
+def test_no_room_for_the_pages_that_fault(disk, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(disk))
     words = ["run", "block", "--works", "fault", "--duration-s", "0.01", "--repetitions", "1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "labkit.cli", *words],
-        env={"TMPDIR": str(disk), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 4, done.stderr
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 4, done.output
     assert done.stderr.startswith("labkit: cannot write 2048 KiB of pages to fault on")
     assert "No space left on device; free space or set TMPDIR" in done.stderr

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The kernel's `umcg:*` tracepoints, recorded live, beside what the engine has recorded."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import polars as pl
 import pytest
 
+import labkit
 from labkit.experiments.common import event_table
 from labkit.model import invariants
 from labkit.native import engine
@@ -65,3 +70,40 @@ def test_folded_into_one_history_the_protocol_holds(recorded):
     merged = schema.merge(event_table(outcome.events), kernel.filter(pl.col("tid").is_in(ours)))
     verdict = invariants.check(fold(merged), tasks)
     assert verdict.result == "PASSED", verdict.violations.rows()
+
+
+def test_an_ordinary_user_traces_where_the_machine_was_provisioned_for_it():
+    """`kernel/provision/open-tracing`, which Vagrant's machine runs at every boot."""
+    program = Path(labkit.__file__).parents[1] / "kernel" / "provision" / "open-tracing"
+    with subprocess.Popen(
+        [sys.executable, "-c", NOBODY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as nobody:
+        refused = nobody.stdout.readline()
+        subprocess.run(["sh", str(program), "nobody"], check=True)
+        allowed, _ = nobody.communicate("again\n")
+    subprocess.run(["sh", str(program), "root"], check=True)
+    assert refused == "TracingUnavailable\n"
+    assert allowed == "traced\n"
+
+
+# Imports come first: the virtual environment need not be readable for everybody.
+NOBODY = """
+import os, pwd, time
+from labkit.trace.kernel import KernelTracer, TracingUnavailable
+with KernelTracer():
+    pass
+nobody = pwd.getpwnam("nobody")
+os.setgroups([])
+os.setgid(nobody.pw_gid)
+os.setuid(nobody.pw_uid)
+try:
+    with KernelTracer():
+        print("allowed", flush=True)
+except TracingUnavailable as error:
+    print(type(error).__name__, flush=True)
+input()
+with KernelTracer() as tracer:
+    time.sleep(0.01)
+assert not tracer.trace.missing and tracer.trace.events.height
+print("traced")
+"""

@@ -186,7 +186,7 @@ def test_a_python_policy_refuses_python_workers():
     with umcg.Group() as group:
         thread = group.start_worker(int)
         with group.server() as server:
-            while not group._python_workers:
+            while not group._members.python:
                 time.sleep(0.01)
             with pytest.raises(umcg.UmcgError, match=r"use Server\.serve"):
                 server.next_idle()

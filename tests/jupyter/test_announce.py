@@ -34,7 +34,8 @@ def test_a_page_hears_of_each_step_and_that_time_passes(monkeypatch, caplog):
     with caplog.at_level(logging.INFO):
         asyncio.run(scene())
     assert heard[0] == ("7", "waiting", "Python: booting")
-    assert heard[-1] == ("7", "ready", "Python is ready")
+    assert heard[-1] == ("7", "ready", f"Python is ready. {announce.IN_THE_GUEST}")
+    assert "%pip" in heard[-1][2] and "no network" in heard[-1][2]
     assert "Python: booting" in caplog.text and "ready after" in caplog.text
 
 

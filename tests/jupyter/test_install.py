@@ -16,7 +16,9 @@ CONNECTION = {"transport": "tcp", "ip": "127.0.0.1", "shell_port": 5, "key": "se
 
 
 def settings(prefix):
-    return json.loads((prefix / "etc/jupyter/jupyter_server_config.json").read_text())
+    return json.loads(
+        (prefix / "etc/jupyter/jupyter_server_config.json").read_text(encoding="utf-8")
+    )
 
 
 def test_it_can_be_installed_again_and_again(tmp_path):
@@ -32,10 +34,35 @@ def test_it_can_be_installed_again_and_again(tmp_path):
 def test_other_settings_stay(tmp_path):
     file = tmp_path / "etc/jupyter/jupyter_server_config.json"
     file.parent.mkdir(parents=True)
-    file.write_text('{"ServerApp": {"port": 9999}, "MultiKernelManager": {"shared_context": true}}')
+    file.write_text(
+        '{"ServerApp": {"port": 9999}, "MultiKernelManager": {"shared_context": true}}',
+        encoding="utf-8",
+    )
     install.install(tmp_path)
     assert settings(tmp_path)["ServerApp"]["port"] == 9999
     assert settings(tmp_path)["MultiKernelManager"]["shared_context"] is True
+
+
+def test_what_was_installed_goes_again(tmp_path):
+    install.install(tmp_path)
+    assert install.uninstall(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert install.uninstall(tmp_path) == []
+
+
+def test_settings_of_others_outlive_the_installation(tmp_path):
+    file = tmp_path / "etc/jupyter/jupyter_server_config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"ServerApp": {"port": 9999}}', encoding="utf-8")
+    install.install(tmp_path)
+    changed = settings(tmp_path)
+    changed["MultiKernelManager"]["default_kernel_name"] = "another"
+    file.write_text(json.dumps(changed), encoding="utf-8")
+    assert file in install.uninstall(tmp_path)
+    assert settings(tmp_path) == {
+        "ServerApp": {"port": 9999},
+        "MultiKernelManager": {"default_kernel_name": "another"},
+    }
 
 
 def test_without_an_image_plain_python_is_the_default(tmp_path, monkeypatch):

@@ -164,11 +164,17 @@ def test_the_picture_of_a_run_is_put_into_the_saved_notebook(
     code = START.replace("60.0, repetitions=1000", "0.05, repetitions=1")
     _, messages = run(client, code)
     shown = [m["content"] for m in messages if m["msg_type"] == "display_data"]
-    assert len(shown) == 2
+    # The widget; a picture of the timeline and a figure of the values, both for the saved notebook.
+    assert len(shown) == 3
     assert "application/vnd.jupyter.widget-view+json" in shown[0]["data"]
-    name = shown[1]["transient"]["display_id"]
+    picture, figure = (one["transient"]["display_id"] for one in shown[1:])
     _, messages = run(client, "panel.start(); panel.wait()")
-    changed = [m["content"] for m in messages if m["msg_type"] == "update_display_data"]
-    assert changed and changed[-1]["transient"]["display_id"] == name
-    assert "<svg" in changed[-1]["data"]["image/svg+xml"]
-    assert "Measured values" in changed[-1]["data"]["text/html"]
+    changed = {
+        m["content"]["transient"]["display_id"]: m["content"]["data"]
+        for m in messages
+        if m["msg_type"] == "update_display_data"
+    }
+    assert changed.keys() == {picture, figure}
+    assert "<svg" in changed[picture]["image/svg+xml"]
+    assert "Measured values" in changed[picture]["text/html"]
+    assert changed[figure]["application/vnd.plotly.v1+json"]["data"]

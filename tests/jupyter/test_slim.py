@@ -23,7 +23,9 @@ def test_it_loads_no_debugger_and_cells_may(tmp_path):
     spec = tmp_path / "kernels" / "slim"
     spec.mkdir(parents=True)
     argv = relay.kernel_command("{connection_file}", [])
-    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Slim"}))
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "Slim"}), encoding="utf-8"
+    )
     specs = KernelSpecManager(kernel_dirs=[str(spec.parent)])
     manager = KernelManager(kernel_name="slim", kernel_spec_manager=specs)
     manager.start_kernel(cwd=str(tmp_path))

@@ -24,6 +24,12 @@ ENVIRONMENT: dict[str, Any] = {
     "cpu": "a model of a CPU",
     "cpus": [0, 1],
     "clock": "tsc",
+    "governor": "",
+    "turbo": None,
+    "smt": False,
+    "aslr": "2",
+    "load": 0.1,
+    "boot_id": "b00d",
     "commit": "0123456",
     "time": "2026-01-01T00:00:00+00:00",
 }

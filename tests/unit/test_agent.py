@@ -89,8 +89,12 @@ def test_input_and_its_end():
     assert guest.out[b"O"] == data
 
 
+#: No child that the shell could wait for: a signal may come before it has made one.
+READY = "echo ready; exec sleep 100"
+
+
 def test_a_signal_ends_the_command_as_a_shell_sees_it():
-    guest = Guest(["sh", "-c", "echo ready; sleep 100"])
+    guest = Guest(["sh", "-c", READY])
     guest.until(lambda: guest.out[b"O"])
     guest.send(b"G", str(int(signal.SIGTERM)).encode())
     assert guest.end() == 128 + signal.SIGTERM
@@ -103,7 +107,7 @@ def test_a_terminal_is_a_terminal():
 
 
 def test_control_c_on_a_terminal_interrupts():
-    guest = Guest(["sh", "-c", "echo ready; sleep 100"], tty=(True, True, True))
+    guest = Guest(["sh", "-c", READY], tty=(True, True, True))
     guest.until(lambda: guest.out[b"O"])
     guest.send(b"I", b"\x03")
     assert guest.end() == 128 + signal.SIGINT

@@ -56,6 +56,7 @@ def test_block_detection_and_waking() -> None:
         "p99_ns": None,
         "p99.9_ns": None,
         "max_ns": 200,
+        "complete": True,
     }
 
 
@@ -111,7 +112,7 @@ def test_cpu_use_counts_a_shared_cpu_once() -> None:
     ]
     tasks = TASKS.with_columns(role=pl.lit("thread").cast(TASKS.schema["role"]))
     table = analysis.df_cpu_use(_record(rows, tasks))
-    assert table.rows() == [("umcg", 0, 0.8, "states")]
+    assert table.rows() == [("umcg", 0, 0.8, "states", True)]
     switches = [
         (0, 101, "sched_switch", "none", "none", 0, 0),
         (300, 0, "sched_switch", "none", "none", 101, 0),
@@ -119,7 +120,7 @@ def test_cpu_use_counts_a_shared_cpu_once() -> None:
         (1000, 102, "mark", "none", "none", 0, 0),
     ]
     assert analysis.df_cpu_use(_record(switches, tasks)).rows() == [
-        ("umcg", 0, 0.3, "sched_switch")
+        ("umcg", 0, 0.3, "sched_switch", True)
     ]
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 import synthetic
 
 from labkit.analysis.compare import NotComparable
-from labkit.bench import compare, guest, judge, report, results, suite
-from labkit.bench.results import Results, SuiteResult
-from labkit.bench.suite import Bench, Contrast, Curve, Distribution, Rigor, Suite, SuiteError
+from labkit.benchmark import compare, guest, judge, results, suite
+from labkit.benchmark.results import Results, SuiteResult
+from labkit.benchmark.suite import Bench, Contrast, Curve, Distribution, Rigor, Suite, SuiteError
+from labkit.experiments.asked import better
+from labkit.pages import bench_report as report
 from labkit.trace.errors import ForeignFile, NewerFormat, TruncatedFile
+from labkit.verdict import DECIDED, verdict
 
 RIGOR = Rigor("quick", repetitions=3, slices=2, slice_ms=1.0)
 SWAP = Contrast("umcg/a", "futex/a", "ns", "A swap", "a futex hand-off", expect="better")
@@ -139,7 +143,12 @@ def test_what_failed_in_one_boot_is_not_tried_in_the_next(tmp_path, monkeypatch)
         calls.append(1)
         raise OSError("no memory")
 
-    monkeypatch.setattr(suite, "load", lambda names: [a_suite(measure=fails)])
+    def works(bench):
+        for repetition, name in bench.rounds(["a/x"]):
+            bench.sample(name, repetition, 1.0, "ns", 1)
+
+    suites = [a_suite(measure=fails), replace(a_suite(measure=works), name="two")]
+    monkeypatch.setattr(suite, "load", lambda names: suites)
     for part in range(3):
         made = guest.measure(tmp_path / "r.json", "quick", [], part, 3)
     assert made.failures == ["one: no memory"] and len(calls) == 1
@@ -150,16 +159,16 @@ def test_the_file_holds_everything_and_refuses_what_is_no_results_file(tmp_path)
     made.icount = {"patched": {"raw/futex": 1.0}, "repeats": True, "moved": [], "note": ""}
     file = made.save(tmp_path / "r.json")
     assert results.load(file) == made
-    document = json.loads(file.read_text())
+    document = json.loads(file.read_text(encoding="utf-8"))
     for content, error in (
         ("not json", ForeignFile),
-        (file.read_text()[:-50], ForeignFile),
+        (file.read_text(encoding="utf-8")[:-50], TruncatedFile),
         ("{}", ForeignFile),
         (json.dumps(document | {"format": 99}), NewerFormat),
         (json.dumps(document | {"suites": {"one": {"samples": [[1]]}}}), TruncatedFile),
         (json.dumps({k: v for k, v in document.items() if k != "rigor"}), TruncatedFile),
     ):
-        file.write_text(content)
+        file.write_text(content, encoding="utf-8")
         with pytest.raises(error, match=r"r\.json"):
             results.load(file)
 
@@ -178,12 +187,12 @@ def test_the_file_holds_everything_and_refuses_what_is_no_results_file(tmp_path)
         (0.96, 1.02, 9, "ns", "undecided"),
         (0.5, 1.5, 9, "ns", "undecided"),
         (1.04, 1.3, 9, "ns", "undecided"),
-        (0.5, 0.6, 4, "ns", "too few runs"),
-        (float("nan"), float("nan"), 9, "ns", "too few runs"),
+        (0.5, 0.6, 4, "ns", "too few values"),
+        (float("nan"), float("nan"), 9, "ns", "too few values"),
     ],
 )
 def test_a_verdict_needs_the_interval_clear_of_one(low, high, n, unit, said):
-    assert judge.verdict(low, high, n, unit, 0.05) == said
+    assert verdict(low, high, n, 0.05, better(unit)) == said
 
 
 @pytest.mark.parametrize(
@@ -209,7 +218,7 @@ def test_a_verdict_needs_the_interval_clear_of_one(low, high, n, unit, said):
 )
 def test_what_an_interval_says_of_a_claim(expect, limit, low, high, n, unit, outcome):
     contrast = Contrast("umcg/a", "futex/a", unit, "A", "B", expect, limit)
-    said = judge.verdict(low, high, n, unit, 0.05)
+    said = verdict(low, high, n, 0.05, better(unit))
     assert judge.claim(contrast, said, low, high, 0.05) == outcome
 
 
@@ -282,7 +291,7 @@ def test_two_boots_of_a_noisy_machine_do_not_contradict_each_other(ratio, noise)
     twice = [compare.compare(boot(), boot(), [a_suite()]).changes[0] for _ in range(12)]
     assert not [change for change in twice if change.contradicts]
     if noise == 0.01 and ratio in (0.5, 1.0, 2.0):
-        assert all(change.agrees and change.a.verdict in judge.DECIDED for change in twice)
+        assert all(change.agrees and change.a.verdict in DECIDED for change in twice)
 
 
 def test_a_ratio_that_changed_is_found():
@@ -366,7 +375,7 @@ def test_the_report_says_what_does_not_help_with_interval_and_runs(tmp_path):
         "note": "",
     }
     html, markdown = report.write(made, [a_suite()], tmp_path / "page.html")
-    for text in (html.read_text(), markdown.read_text()):
+    for text in (html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")):
         assert "A swap: 1.50 times as long as a futex hand-off (95 % interval 1.50" in text
         assert "Because." in text and "9 runs" in text
         assert "refuted" in text
@@ -374,16 +383,17 @@ def test_the_report_says_what_does_not_help_with_interval_and_runs(tmp_path):
         assert "raw/umcg-swap" in text and "0.80" in text and "+1.01%" in text
         assert "hackbench" in text and "cyclictest" in text
         assert "SOSP 2021" in text and "labkit bench compare" in text
-    assert "http://" not in html.read_text().split("</script>")[-1]
-    assert html.read_text().count("Plotly.newPlot") == 3  # ratios, curve, distribution
+    assert "http://" not in html.read_text(encoding="utf-8").split("</script>")[-1]
+    page = html.read_text(encoding="utf-8")
+    assert page.count('class="plotly-graph-div"') == 3  # ratios, curve, distribution
 
 
 def test_the_report_of_a_failed_and_stopped_run(tmp_path):
     made = some_results()
     made.suites["one"] = SuiteResult(spec={"size": 3}, error="no <memory>", stopped=True)
     html, markdown = report.write(made, [a_suite()], tmp_path / "page.html")
-    assert "no &lt;memory&gt;" in html.read_text()
-    assert "Not complete: one: interrupted." in markdown.read_text()
+    assert "no &lt;memory&gt;" in html.read_text(encoding="utf-8")
+    assert "Not complete: one: interrupted." in markdown.read_text(encoding="utf-8")
     assert made.failures == ["one: no <memory>", "one: interrupted"]
 
 
@@ -401,6 +411,25 @@ def test_a_suite_that_fails_does_not_take_the_others(tmp_path, monkeypatch):
     made = guest.measure(file, "smoke", [])
     assert made.failures == ["bad: the disk is gone"]
     assert len(results.load(file).suites["one"].samples) == 1
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_other_cpus_end_a_suite_with_the_reason(tmp_path, monkeypatch):
+    mine = os.sched_getaffinity(0)
+
+    def moved(bench):
+        for repetition, name in bench.rounds(["umcg/a"]):
+            if repetition == 4:
+                os.sched_setaffinity(0, {min(mine)})
+            bench.sample(name, repetition, 1.0, "ns", 1)
+
+    monkeypatch.setattr(suite, "load", lambda names: [a_suite(measure=moved)])
+    try:
+        made = guest.measure(tmp_path / "r.json", "quick", [])
+    finally:
+        os.sched_setaffinity(0, mine)
+    assert "one: the CPUs that may be used changed from" in made.failures[0]
+    assert len(results.load(tmp_path / "r.json").suites["one"].samples) == 5
 
 
 def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
@@ -430,6 +459,6 @@ def test_every_suite_is_complete_and_its_names_are_real(tmp_path):
         json.dumps(dict(one.spec))
     with pytest.raises(SuiteError, match="no suite 'handof'; choose from block, handoff"):
         suite.load(["handof"])
-    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "empty.py").write_text("", encoding="utf-8")
     with pytest.raises(SuiteError, match="defines no SUITE"):
         suite.load(folder=tmp_path)

@@ -8,8 +8,9 @@ from test_bench import some_results
 from typer.testing import CliRunner
 
 from labkit import vm
-from labkit.bench import command, guest, icount, peers, suite
-from labkit.cli import app
+from labkit.benchmark import guest, icount, peers, suite
+from labkit.cli import bench as command
+from labkit.cli.commands import app
 
 COUNTS = {"patched": {"raw/futex": 1000.0, "raw/umcg-swap": 800.0}, "base": {"raw/futex": 990.0}}
 
@@ -85,7 +86,10 @@ def test_counts_that_moved_fail_with_a_table(tmp_path, monkeypatch):
     done = call("--icount")
     assert done.exit_code == 1 and "labkit bench --icount --update" in done.stderr
     assert call("--icount", "--update").exit_code == 0
-    assert json.loads((tmp_path / "baseline.json").read_text())["base"] == COUNTS["base"]
+    assert (
+        json.loads((tmp_path / "baseline.json").read_text(encoding="utf-8"))["base"]
+        == COUNTS["base"]
+    )
     done = call("--icount")
     assert done.exit_code == 0 and "3 counts, none moved" in done.stdout
     now = counted(**{"raw/umcg-swap": 815.0})
@@ -102,7 +106,7 @@ def test_counts_that_moved_fail_with_a_table(tmp_path, monkeypatch):
 
 def test_a_damaged_baseline(tmp_path):
     file = tmp_path / "baseline.json"
-    file.write_text("{")
+    file.write_text("{", encoding="utf-8")
     with pytest.raises(icount.CountError, match="damaged"):
         icount.load_baseline(file)
     icount.save_baseline({"repeats": True, "note": "no image", "patched": {"a": 1.0}}, file)
@@ -128,7 +132,7 @@ def small(monkeypatch):
     """One suite that needs no UMCG, and a guest that is this process."""
     from test_bench import a_suite
 
-    from labkit.bench.suite import Contrast
+    from labkit.benchmark.suite import Contrast
 
     def works(bench):
         for repetition, name in bench.rounds(["a/x", "b/x"]):
@@ -167,7 +171,7 @@ def test_everything_in_one_file_and_what_failed_is_said(small, tmp_path):
     assert document["failures"] == ["peers: no unpatched image"]
     assert document["findings"]["one"][0]["verdict"] == "worse"
     assert document["findings"]["one"][0]["runs"] == 9  # three boots of three
-    page = (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Not run: no unpatched image." in page and "raw/umcg-swap" in page
     assert call("--no-peers", "-o", file).exit_code == 0
 
@@ -185,7 +189,7 @@ def test_an_interrupt_reports_what_was_measured(small, tmp_path):
     done = call("-o", file)
     assert done.exit_code == 130, done.output
     assert "interrupted" in done.stderr
-    assert "two: interrupted" in (tmp_path / "r.md").read_text()
+    assert "two: interrupted" in (tmp_path / "r.md").read_text(encoding="utf-8")
 
 
 def test_a_guest_that_dies_leaves_what_it_had_measured(small, tmp_path):
@@ -206,6 +210,29 @@ def test_a_guest_that_dies_leaves_what_it_had_measured(small, tmp_path):
     finally:
         command.vm.execute = kept
     assert done.exit_code == 125 and "no kernel yet" in done.stderr
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "no disk")])
+def test_a_suite_without_a_result_replaces_nothing(error, small, tmp_path):
+    from test_bench import a_suite
+
+    def fails(bench):
+        raise error
+
+    small["suites"] = [a_suite(measure=fails, contrasts=[], curves=[])]
+    file = some_results().save(tmp_path / "r.json")
+    before = file.read_bytes()
+    done = call("--no-peers", "-o", file)
+    assert done.exit_code == (130 if isinstance(error, KeyboardInterrupt) else 1)
+    assert "as it was" in done.stderr
+    assert file.read_bytes() == before
+
+
+def test_new_results_replace_the_old(small, tmp_path):
+    file = some_results().save(tmp_path / "r.json")
+    before = file.read_bytes()
+    assert call("--no-peers", "-o", file).exit_code == 0
+    assert file.read_bytes() != before
 
 
 def test_a_clock_of_instructions_needs_one_cpu_and_tcg():

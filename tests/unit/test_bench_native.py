@@ -28,7 +28,7 @@ def test_every_request_is_answered_after_its_arrival(workers):
 
 
 def test_batch_beside_a_umcg_crew_needs_a_slice():
-    with pytest.raises(ValueError, match="set slice_us"):
+    with pytest.raises(ValueError, match="policy with slices"):
         bench.requests(
             bench.Crew(umcg=True, workers=1, servers=1, batch=1),
             arrival_ns=np.zeros(1, np.uint64),

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from labkit.bench import judge, peer
-from labkit.bench.results import Results
+from labkit.benchmark import judge, peer
+from labkit.benchmark.results import Results
 
 PIPE = """# Running 'sched/pipe' benchmark:
 # Executed 200 pipe operations between two processes
@@ -64,7 +64,7 @@ def test_a_program_that_fails_or_is_missing_is_named(tmp_path, monkeypatch):
         ("hackbench", "import sys; sys.exit('no memory')"),
     ):
         script = tmp_path / name
-        script.write_text(f"#!{sys.executable}\n{body}\n")
+        script.write_text(f"#!{sys.executable}\n{body}\n", encoding="utf-8")
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
     found = peer.main(2, 0.1)

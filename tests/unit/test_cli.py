@@ -15,10 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 import labkit
-from labkit import measure
-from labkit.cli import app
+from labkit.cli import measure
+from labkit.cli.commands import app
 from labkit.experiments import BlockSpec, SwapSpec
+from labkit.experiments.alone import lock_file
 from labkit.native import engine
+from labkit.vm import VmOptions
 
 LABKIT = [sys.executable, "-m", "labkit.cli"]
 SMALL = ["run", "swap", "--methods", "futex", "--value-ms", "1", "--repetitions", "3"]
@@ -77,7 +79,7 @@ def test_on_a_terminal_it_shows_progress_and_stdout_stays_json():
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(out)["counters"]
-    assert b"swap" in seen and re.search(rb"[0-8]/8", seen)
+    assert b"swap" in seen and re.search(rb"[0-8] of 8, \d+ s", seen)
 
 
 def test_a_demo_gives_ratios_with_their_environment_and_a_page(tmp_path, monkeypatch):
@@ -95,7 +97,18 @@ def test_a_demo_gives_ratios_with_their_environment_and_a_page(tmp_path, monkeyp
     assert document["environment"]["kernel"] == os.uname().release
     assert {"swap", "block"} == set(document["ratios"]) == set(document["probe_cost"])
     assert document["ratios"]["swap"][0]["baseline"].startswith("futex/")
-    assert "pthread/sleep" in page.read_text()
+    assert "pthread/sleep" in page.read_text(encoding="utf-8")
+
+
+def test_a_guest_is_started_without_tables():
+    """What `labkit vm exec -- labkit ...` imports it imports twice, once in a slow guest."""
+    code = (
+        "import sys; from labkit.cli import commands, vm; commands.app(['vm', '--help'],"
+        " standalone_mode=False); print([name for name in ('polars', 'plotly', 'labkit.record',"
+        " 'labkit.experiments') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_version():
@@ -107,7 +120,7 @@ def test_report_and_export(tmp_path):
     assert call(*SMALL, "-o", file).exit_code == 0
     page, trace = tmp_path / "page.html", tmp_path / "run.pftrace"
     assert call("report", file, "-o", page, "--json").exit_code == 0
-    assert "futex/pinned" in page.read_text()
+    assert "futex/pinned" in page.read_text(encoding="utf-8")
     assert call("trace", "export", file, "-o", trace).exit_code == 0
     assert trace.stat().st_size > 1000
 
@@ -177,7 +190,7 @@ def test_no_room_for_the_pages_that_fault():
 
 @pytest.mark.parametrize("words", [[*SMALL, "--json"], SMALL, ["vm", "status"]])
 def test_a_full_disk_behind_stdout(words):
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "w", encoding="utf-8") as full:
         done = subprocess.run(
             [*LABKIT, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
@@ -185,12 +198,10 @@ def test_a_full_disk_behind_stdout(words):
     assert done.stderr == "labkit: No space left on device\n"
 
 
-def threads(process):
-    return len(os.listdir(f"/proc/{process.pid}/task"))
-
-
 def until_it_measures(process):
-    while threads(process) < 8:
+    """It holds the lock of experiments then, and its name stands there."""
+    lock = lock_file()
+    while not lock.exists() or f"(process {process.pid})" not in lock.read_text(encoding="utf-8"):
         time.sleep(0.05)
         assert process.poll() is None
 
@@ -208,18 +219,61 @@ def test_a_killed_run_leaves_the_earlier_one(tmp_path):
     assert os.listdir(tmp_path) == ["run.parquet"]
 
 
-def test_an_interrupted_run_ends_soon_and_writes_nothing(tmp_path):
-    file = tmp_path / "run.parquet"
-    words = [*LABKIT, "run", "block", "--duration-s", "60"]
+def interrupted(words, ready):
+    """A command that gets a Ctrl-C when `ready` says so; its stdout and stderr."""
     # As from a terminal: what a script starts in the background ignores interrupts.
-    words = ["env", "--default-signal=INT", *words]
-    process = subprocess.Popen([*words, "-o", str(file)], stderr=subprocess.PIPE, text=True)
-    until_it_measures(process)
+    words = ["env", "--default-signal=INT", *LABKIT, *words]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    ready(process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "interrupted" in err
+    return out, err
+
+
+def test_a_run_interrupted_before_its_first_value_writes_nothing(tmp_path):
+    words = ["run", "block", "--duration-s", "60", "-o", str(tmp_path / "run.parquet")]
+    _, err = interrupted(words, until_it_measures)
+    assert "interrupted before there was anything to keep" in err
     assert not list(tmp_path.iterdir())
+
+
+def some_values(process):
+    """Long enough for a few values; there are far too many of them to end by itself."""
+    until_it_measures(process)
+    time.sleep(3)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_an_interrupted_run_keeps_what_was_measured(tmp_path, before):
+    file = tmp_path / "run.parquet"
+    many = [*SMALL[:4], "--value-ms", "100", "--repetitions", "1000", "-o", str(file)]
+    if before:
+        assert call(*SMALL, "-o", file).exit_code == 0
+    whole = file.read_bytes() if before else b""
+    out, err = interrupted(many, some_values)
+    kept = tmp_path / "run-interrupted.parquet" if before else file
+    assert "what was measured before" in err and f"saved {kept}" in err
+    assert "futex/pinned" in out
+    run = labkit.load(kept)
+    assert run.counters["stopped"] == 1 and 0 < run.samples.height < 2000
+    if before:
+        assert file.read_bytes() == whole
+
+
+def test_an_interrupted_run_in_a_notebook_is_kept():
+    ended = []
+
+    def progress(update):
+        ended.append(update.done)
+        if update.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"labkit\.kept\(\)") as caught:
+        labkit.swap(methods=("futex",), value_ms=1, progress=progress)
+    assert caught.value.run is labkit.kept()
+    assert labkit.kept().samples.height == 3
+    assert labkit.kept().counters["stopped"] == 1
 
 
 def test_doctor_says_what_to_do():
@@ -234,3 +288,30 @@ def test_doctor_says_what_to_do():
 def test_status():
     document = json.loads(call("vm", "status", "--json").stdout)
     assert {"image", "missing", "accelerator", "running"} == set(document)
+
+
+@pytest.mark.parametrize("command", ["exec", "shell"])
+def test_the_options_of_a_guest_say_what_they_are_and_what_holds_without_them(command):
+    done = CliRunner().invoke(app, ["vm", command, "--help"], terminal_width=200)
+    assert done.exit_code == 0
+    text = done.output
+    defaults = VmOptions()
+    for option, says, default in (
+        ("--cpus", "Virtual CPUs.", defaults.cpus),
+        ("--memory", "in MiB.", defaults.memory_mib),
+        ("--accelerator", "kvm or tcg", None),
+        ("--image", "$LABKIT_KERNEL", None),
+        *(
+            (
+                ("--append", "kernel's command line", None),
+                ("--frozen", "read once", None),
+                ("--boot-timeout", "Seconds the guest may take to boot", defaults.boot_timeout_s),
+                ("--hang-timeout", "until the guest counts as hung", defaults.hang_timeout_s),
+            )
+            if command == "exec"
+            else ()
+        ),
+    ):
+        (line,) = (line for line in text.splitlines() if line.strip().startswith(option + " "))
+        assert says in line, line
+        assert default is None or f"[default: {default}]" in line, line

@@ -2,16 +2,15 @@
 """What the notebooks stand on: live or recorded, sentences and claims, figures, patches."""
 
 import math
-from xml.etree import ElementTree
 
 import polars as pl
 import pytest
 from synthetic import ENVIRONMENT, record, samples
 
-from labkit import course
-from labkit.analysis import MissingEvents, MissingSamples
+from labkit import course, plots
+from labkit.analysis import MissingEvents, MissingSamples, NotComparable
 from labkit.course.lab import Lab
-from labkit.plots.dots import Dot, draw_dots
+from labkit.plots import Dot, plot_dots
 from labkit.run import Run
 from labkit.trace import schema
 from labkit.trace.errors import TracingUnavailable
@@ -28,13 +27,13 @@ def run(**changes):
 
 @pytest.mark.parametrize(
     ("unit", "slow", "fast"),
-    [("ns", "slower", "faster"), ("ns/switch", "slower", "faster"), ("op/s", "more", "less")],
+    [("ns", "worse", "better"), ("op/s", "better", "worse"), ("cpu", "more", "less")],
 )
 def test_the_word_follows_the_data(unit, slow, fast):
     made = run(samples=samples({"a": 200.0, "b": 100.0, "c": 101.0}, unit=unit, spread=0.03))
     assert course.say(made, "a", "b").word == slow
     assert course.say(made, "b", "a").word == fast
-    assert course.say(made, "c", "b").word == "not distinguishable"
+    assert course.say(made, "c", "b").word == "no difference"
 
 
 def test_too_few_values_give_no_verdict():
@@ -77,10 +76,20 @@ def test_two_runs_are_compared_by_what_was_asked_of_them():
         for us, value in ((500, 10.0), (2000, 40.0))
     )
     said = course.say_across(short, long, "umcg", predicted=0.25)
-    assert said.word == "faster" and round(said.ratio, 1) == 0.2
+    assert said.word == "better" and round(said.ratio, 1) == 0.2
     assert "umcg (slice_us 500)" in str(said) and "umcg (slice_us 2000)" in str(said)
     with pytest.raises(MissingSamples):
         course.say_across(short, long, "pthread")
+
+
+def test_sentences_across_boots_are_refused_and_unknown_boots_are_said():
+    here, there = run(), run()
+    there.environment = dict(ENVIRONMENT) | {"boot_id": "other"}
+    with pytest.raises(NotComparable, match="boot: other and b00d"):
+        course.say_across(there, here, "umcg/sleep")
+    there.environment.pop("boot_id")
+    said = str(course.say_across(there, here, "umcg/sleep"))
+    assert said.endswith("(Whether both are of one boot was not recorded.)")
 
 
 def test_an_answer_is_put_beside_the_prediction(capsys):
@@ -302,16 +311,26 @@ def test_what_is_made_live_is_what_is_shown_later(stock, monkeypatch, capsys, ma
     assert "Recorded 2026-01-01" in capsys.readouterr().out
 
 
-def test_without_the_right_to_trace_the_recording_is_shown(stock, monkeypatch, capsys):
+@pytest.mark.parametrize("make", [own_table, own_run])
+def test_what_may_not_be_traced_is_shown_as_recorded_and_never_saved_as_new(
+    stock, monkeypatch, capsys, make
+):
     lab = live(monkeypatch, stock)
-    lab.result_of(own_run)
+    made = lab.result_of(make)
+    capsys.readouterr()
+    before = {path: path.stat().st_mtime_ns for path in stock.iterdir()}
 
     def refused():
         raise TracingUnavailable("run as root")
 
-    refused.__name__ = "own_run"
-    assert isinstance(lab.result_of(refused), Run)
-    assert "Not measured here: run as root." in capsys.readouterr().out
+    refused.__name__ = make.__name__
+    assert type(lab.result_of(refused)) is type(made)
+    said = capsys.readouterr().out
+    assert "Not measured here: run as root." in said
+    assert "Measured here." not in said
+    assert "Recorded 2026-01-01: Linux 6.1.0-model" in said
+    assert {path: path.stat().st_mtime_ns for path in stock.iterdir()} == before
+    assert "unless a cell says that it is not" in str(lab)
 
 
 # --- figures ---
@@ -349,10 +368,10 @@ def test_a_storm_is_shown_from_the_call_to_the_last_that_ran():
         course.storm(run(events=EVENTS, tasks=TASKS), "umcg/x")
 
 
-def test_figures_are_pictures_with_their_origin():
+def test_figures_say_their_origin():
     made = run()
     for figure in (course.values(made), course.ratios(made), course.tail(made, "op")):
-        words = " ".join(ElementTree.fromstring(figure.data).itertext())
+        words = figure.layout.meta["caption"]
         assert "kernel 6.1.0-model" in words and "commit 0123456" in words
     with pytest.raises(MissingSamples, match="furlong"):
         course.values(made, "furlong")
@@ -364,23 +383,24 @@ def test_tables_show_every_row_plainly():
     assert shown.count("worker &lt;0&gt;") == 60 and shown.count("yes") == 60
     assert "1.235" in shown and "a caption" in shown
     verdict = course.verdicts([course.say(run(), "umcg/sleep", "pthread/sleep")]).data
-    assert "faster" in verdict and "pthread/sleep" in verdict
+    assert "better" in verdict and "pthread/sleep" in verdict
 
 
 def test_dots_tell_what_is_not_distinguishable():
-    dots = [Dot("a <b>", 0.5, 0.4, 0.6), Dot("c", 1.1, 0.9, 1.3), Dot("d", 2.0, math.nan, math.nan)]
-    root = ElementTree.fromstring(draw_dots(dots, "Ratio", "ratio", "from here", ratio=True))
-    fills = [e.get("fill") for e in root.iter() if e.tag.endswith("circle")]
-    assert [fill == "#fff" for fill in fills] == [False, True, True]
-    assert "a <b>" in "".join(root.itertext()) and "from here" in "".join(root.itertext())
-    places = [float(e.get("cx")) for e in root.iter() if e.tag.endswith("circle")]
-    assert places == sorted(places)
+    dots = [Dot("a", 0.5, 0.4, 0.6), Dot("c", 1.1, 0.9, 1.3), Dot("d", 2.0, math.nan, math.nan)]
+    figure = plot_dots(dots, run(), "Ratio", "ratio", ratio=True)
+    symbols = {y: one.marker.symbol for one in figure.data for y in one.y}
+    assert symbols == {0: "circle", 1: "circle-open", 2: "circle-open"}
+    assert list(figure.layout.yaxis.ticktext) == ["a", "c", "d"]
+    assert figure.layout.meta["caption"] == plots.caption(run())
+    said = [text for one in figure.data for text in one.text]
+    assert said[0] == "a: 0.5 (0.4 to 0.6)"
 
 
 @pytest.mark.parametrize("dots", [[], [Dot("a", 0.0, 0.0, 0.0)]])
 def test_dots_must_be_above_zero(dots):
     with pytest.raises(ValueError, match="above 0"):
-        draw_dots(dots, "t", "u")
+        plot_dots(dots, run(), "t", "u")
 
 
 # --- patches ---

@@ -18,12 +18,12 @@ CONDA_ONLY = {"python", "pip", "c-compiler", "make", "git"}
 
 @pytest.fixture(scope="module")
 def project():
-    return tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.fixture(scope="module")
 def conda():
-    return yaml.safe_load((PROJECT / "environment.yml").read_text())
+    return yaml.safe_load((PROJECT / "environment.yml").read_text(encoding="utf-8"))
 
 
 def from_pip(conda):

@@ -32,10 +32,14 @@ CPUS = len(os.sched_getaffinity(0))
         (BlockSpec, {"workers": 0}, "workers is 0"),
         (BlockSpec, {"idle_us": -1}, "idle_us is -1"),
         (WakeSpec, {"servers": ()}, "one or more"),
-        (WakeSpec, {"servers": (1, 0)}, "0 is not allowed"),
+        (WakeSpec, {"servers": (1, 0)}, "one of servers is 0; allowed is 1 to 64"),
         (WakeSpec, {"workers": "many"}, "not a whole number"),
         (PreemptSpec, {"slice_us": 1}, "slice_us is 1; allowed is 200"),
         (PreemptSpec, {"servers": CPUS + 1}, f"gives {CPUS} CPUs"),
+        (BlockSpec, {"policy": "lass"}, "there is no policy 'lass'; did you mean 'las'"),
+        (BlockSpec, {"policy": 3}, "policy is 3; give one of fifo"),
+        (BlockSpec, {"policy": "las:quantum=1"}, "policy: .*quantum"),
+        (PreemptSpec, {"policy": "./nowhere.so"}, "policy: .*nowhere"),
     ],
 )
 def test_bad_values_say_what_is_allowed(spec, fields, says):

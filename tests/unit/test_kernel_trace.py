@@ -9,10 +9,11 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from labkit.trace import kernel
+from labkit.trace import kernel, ringbuffer, text
 from labkit.trace.errors import TracingUnavailable
 from labkit.trace.fold import fold
 from labkit.trace.schema import events as make_events
@@ -39,7 +40,7 @@ something else entirely
 
 
 def test_text_becomes_rows() -> None:
-    trace = kernel.parse_text(TEXT.splitlines())
+    trace = text.parse(TEXT)
     rows = trace.events.rows(named=True)
     assert [r["kind"] for r in rows] == [
         "sched_switch",
@@ -55,19 +56,19 @@ def test_text_becomes_rows() -> None:
     assert (rows[4]["new"], rows[4]["flags"]) == ("idle", 0x20000)
     assert trace.lost == 4 + 3
     assert trace.unknown == {"sys_enter": 1}
+    assert (trace.bad, trace.first_bad) == (1, "line 12: something else entirely")
+    assert trace.names == {41: "my prog", 0: "swapper/1", 77: "other-prog(x)"}
 
 
 def test_text_keeps_the_tids_asked_for() -> None:
-    assert kernel.parse_text(TEXT.splitlines(), tids=[77]).events["kind"].to_list() == [
-        "sched_waking"
-    ]
+    assert text.parse(TEXT, tids=[77]).events["kind"].to_list() == ["sched_waking"]
 
 
 def test_an_event_with_other_fields_is_counted_not_fatal() -> None:
     line = "  a-1 [000] d..1. 1.000001: sched_switch: nothing=known"
-    trace = kernel.parse_text([line])
+    trace = text.parse(line)
     assert trace.events.is_empty()
-    assert trace.unknown == {"sched_switch": 1}
+    assert (trace.bad, trace.first_bad) == (1, f"line 1: {line.strip()}")
 
 
 FORMAT = """\
@@ -88,17 +89,18 @@ print fmt: "tid=%d", REC->tid
 """
 
 
-def test_a_format_file_reads_an_event() -> None:
-    layout = kernel.Format.parse(FORMAT)
-    data = struct.pack("<HHiiiIII", 517, 0, 9, 41, 40, 1, 0x83, 28 | 6 << 16) + b"why??\0"
+def test_a_format_file_reads_events() -> None:
+    layout = ringbuffer.Format.parse(FORMAT)
+    event = struct.pack("<HHiiiII16s", 517, 0, 9, 41, -1, 1, 0x80000083, b"a name\0rest")
+    data = np.frombuffer(b"junk" + event + event, np.uint8)
     assert (layout.name, layout.number) == ("umcg_block", 517)
-    fields = layout.read(memoryview(data))
-    assert fields["tid"] == 41
-    assert fields["new"] == 0x83
-    assert fields["reason"] == "why??"
-    assert "comm" not in fields
+    fields = layout.table(data, np.array([4, 4 + len(event)]))
+    assert fields["tid"].to_list() == [41, 41]
+    assert fields["peer"].to_list() == [-1, -1]
+    assert fields["new"].to_list() == [0x80000083] * 2
+    assert fields["comm"].to_list() == ["a name"] * 2
     with pytest.raises(TracingUnavailable, match="format file"):
-        kernel.Format.parse("nonsense")
+        ringbuffer.Format.parse("nonsense")
 
 
 def test_a_page_of_the_ring_buffer() -> None:
@@ -118,7 +120,7 @@ def test_a_page_of_the_ring_buffer() -> None:
     )
     start = 1000
     page = struct.pack("<QQ", start, len(body) | 1 << 31) + body
-    found = [(t, bytes(data)) for t, data in kernel.page_events(memoryview(page), 16)]
+    found = [(t, bytes(data)) for t, data in ringbuffer.page_events(memoryview(page), 16)]
     second = start + 5 + (1 << 27) + 3 + 1
     absolute = (2 << 27) + 9
     assert found == [
@@ -159,12 +161,36 @@ def test_folding_takes_the_kernels_word() -> None:
     assert fold(table.head(1)).equals(table.head(1))
 
 
+def test_folding_shows_places_that_pass_on() -> None:
+    def row(t: int, tid: int, kind: str, old: str, new: str) -> dict[str, object]:
+        return {"t": t, "tid": tid, "kind": kind, "old": old, "new": new, "peer": 40}
+
+    table = make_events(
+        [
+            row(1, 41, "run", "idle", "running"),
+            row(2, 41, "umcg_run", "idle", "running"),
+            row(5, 41, "umcg_block", "running", "blocked"),
+            row(6, 40, "umcg_pass", "idle", "idle"),
+            row(9, 40, "umcg_adopt", "idle", "idle"),
+            row(9, 42, "umcg_run", "blocked", "running"),
+        ]
+    )
+    assert fold(table).select("t", "tid", "kind").rows() == [
+        (1, 41, "run"),
+        (2, 41, "umcg_run"),
+        (5, 41, "block"),
+        (6, 40, "umcg_pass"),
+        (9, 40, "umcg_adopt"),
+        (9, 42, "run"),
+    ]
+
+
 def test_no_tracefs_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {
         "/proc/self/mounts": "proc /proc proc rw 0 0\n",
         "/proc/filesystems": "nodev\ttracefs\n",
     }
-    monkeypatch.setattr(Path, "read_text", lambda self: texts[str(self)])
+    monkeypatch.setattr(Path, "read_text", lambda self, encoding: texts[str(self)])
     with pytest.raises(TracingUnavailable, match="mount -t tracefs"):
         kernel.tracefs()
     texts["/proc/filesystems"] = "ext4\n"
@@ -188,18 +214,29 @@ class TestRunningKernel:
     def test_the_switches_of_two_threads_are_recorded(self) -> None:
         reader, writer = os.pipe()
         tids: list[int] = []
+        taken: list[int] = []
 
         def read() -> None:
             tids.append(threading.get_native_id())
             for _ in range(20):
                 os.read(reader, 1)
+                taken.append(1)
+
+        def waits() -> bool:
+            """Is the reader asleep in read(2), so that a byte wakes it?"""
+            return (
+                bool(tids)
+                and Path(f"/proc/self/task/{tids[0]}/syscall").read_text(encoding="utf-8")[:2]
+                == "0 "
+            )
 
         begin = time.monotonic_ns()
         with kernel.KernelTracer() as tracer:
             thread = threading.Thread(target=read)
             thread.start()
-            for _ in range(20):
-                time.sleep(0.001)
+            for count in range(20):
+                while len(taken) < count or not waits():
+                    time.sleep(0.001)
                 os.write(writer, b"x")
             thread.join()
         end = time.monotonic_ns()
@@ -219,7 +256,14 @@ class TestRunningKernel:
             for _ in range(3000):
                 time.sleep(1e-6)
         assert tracer.trace.lost > 0
-        assert tracer.trace.events.height > 0
+        events = tracer.trace.events
+        lost = events.filter(pl.col("kind") == "lost")
+        assert set(lost["tid"]) == {0}
+        switches = events.filter(pl.col("kind") == "sched_switch")
+        for cpu, t, until in lost.select("cpu", "t", "arg").iter_rows():
+            mine = switches.filter(pl.col("cpu") == cpu)
+            assert mine.height > 0
+            assert mine["t"].max() <= t < until <= time.monotonic_ns()
 
     def test_an_exception_leaves_no_instance(self) -> None:
         with pytest.raises(KeyboardInterrupt), kernel.KernelTracer():

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from labkit.model.explore import explore, walk
+from labkit.model.invariants import check
 from labkit.model.machine import Step, apply, steps, violations, world
 from labkit.model.states import TRANSITIONS, is_legal, who
 
@@ -21,6 +22,34 @@ def test_two_servers_are_sound_as_far_as_looked() -> None:
     seen = explore(world(2, 2), limit=8_000)
     assert seen.worlds == 8_000
     assert not seen.findings
+
+
+@pytest.mark.parametrize(("servers", "workers"), [(1, 1), (2, 1)])
+def test_places_that_pass_on_are_sound(servers: int, workers: int) -> None:
+    seen = explore(world(servers, workers, places_pass=True), limit=50_000)
+    assert seen.complete
+    assert not seen.findings
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_invariants_hold_on_walks_with_places_that_pass_on(seed: int) -> None:
+    w, events, tasks = walk(world(2, 4, places_pass=True), 20_000, random.Random(seed))
+    assert not steps(w)
+    verdict = check(events, tasks)
+    assert verdict.result == "PASSED", str(verdict)
+    assert {"umcg_pass", "umcg_adopt"} <= set(events["kind"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken"),
+    [
+        ("no-look-again", "worker-beside-free-place"),
+        ("adopt-unseen", "two-workers-on-a-server"),
+    ],
+)
+def test_a_fault_of_passing_places_is_found(fault: str, broken: str) -> None:
+    seen = explore(world(1, 2, frozenset({fault}), places_pass=True))
+    assert [f.violation for f in seen.findings] == [broken]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_slices_are_balanced_and_never_overlap(trace: Trace) -> None:
 
 def test_every_state_is_a_slice_and_every_event_an_instant(trace: Trace) -> None:
     run = synthetic.record()
-    spans = state_intervals(run.events)
+    spans = state_intervals(run.events, run.tasks)
     packets = _in_order(trace)
     begins = [
         p

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from labkit import report
+from labkit import analysis
+from labkit.pages import report, webpage
 from labkit.plots.style import TCG_WARNING
 from labkit.trace.errors import WriteFailed
 
@@ -82,6 +83,11 @@ def test_the_page_says_what_it_must(page: str) -> None:
 def test_different_environments_are_said() -> None:
     other = synthetic.record(environment=synthetic.ENVIRONMENT | {"kernel": "5.0"})
     assert "different environments" in report.page([synthetic.record(), other])
+    booted = synthetic.record(environment=synthetic.ENVIRONMENT | {"boot_id": "other"})
+    assert "different environments" in report.page([synthetic.record(), booted])
+    old = {key: value for key, value in synthetic.ENVIRONMENT.items() if key != "boot_id"}
+    of_old = synthetic.record(environment=old)
+    assert "different environments" not in report.page([of_old, of_old])
 
 
 def test_a_run_without_events_or_umcg_still_makes_a_page() -> None:
@@ -106,3 +112,36 @@ def test_no_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match="create it first"):
         report.write([synthetic.record()], tmp_path / "none" / "demo.html")
     assert report.write([synthetic.record()], tmp_path / "demo.html").stat().st_size > 1_000_000
+
+
+def _cells(page: str, section: str) -> list[list[str]]:
+    """The tables of a section of the page, as text: one list a row."""
+    part = page.partition(f'<section id="{section}">')[2].partition("</section>")[0]
+    rows = re.findall(r"<tr>(.*?)</tr>", part, re.S)
+    return [
+        [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)]
+        for row in rows
+    ]
+
+
+def test_the_numbers_of_the_page_are_those_of_the_tables() -> None:
+    record = synthetic.record(
+        samples=synthetic.samples({"umcg/sleep": 612.0, "pthread/sleep": 1000.0}, n=20)
+    )
+    shown = report.page([record])
+    (want,) = analysis.df_ratio(record).iter_rows(named=True)
+    (row,) = (row for row in _cells(shown, "ratios") if row and row[0] == "umcg/sleep")
+    assert float(row[1]) == pytest.approx(want["ratio"], rel=1e-3)
+    assert row[1].startswith("0.6")
+    assert row[2] == f"{round(want['ci_low'], 3)} to {round(want['ci_high'], 3)}"
+    assert row[3] == want["verdict"] == "better"
+    occupancy = analysis.df_occupancy(record)
+    names = {row[0]: row for row in _cells(shown, "run-block") if row}
+    for task in occupancy.iter_rows(named=True):
+        shares = [f"{task[place]:.1%}" for place in ("running", "idle", "listed", "blocked")]
+        assert [cell for cell in names[task["name"]] if cell.endswith("%")] == shares
+    assert occupancy.height == 7
+
+
+def test_a_truth_in_a_table_is_no_number() -> None:
+    assert (webpage.cell(True), webpage.cell(False), webpage.cell(1)) == ("yes", "no", "1")

@@ -96,7 +96,7 @@ def test_every_state_lies_where_it_was(run: Record, processor: Processor) -> Non
         pl.col("name").str.contains("^(RUNNING|IDLE|BLOCKED)")
     )
     assert set(found["depth"]) == {0}
-    states = state_intervals(run.events).select(
+    states = state_intervals(run.events, run.tasks).select(
         "tid",
         ts="t0",
         dur=pl.col("t1") - pl.col("t0"),

@@ -22,7 +22,7 @@ BEGIN, END = int(EVENTS["t"][0]), int(EVENTS["t"][-1])
 
 def _overlap(tid: int, place: str, a: int, b: int) -> int:
     """Time a task spent in a place between a and b, the slow way."""
-    spans = state_intervals(EVENTS, END).filter(pl.col("tid") == tid)
+    spans = state_intervals(EVENTS, TASKS, END).filter(pl.col("tid") == tid)
     named = {"running": "RUNNING", "idle": "IDLE", "blocked": "BLOCKED"}
     total = 0
     for row in spans.iter_rows(named=True):
@@ -108,7 +108,7 @@ def test_cpus_come_from_switches_where_there_are_any() -> None:
     ]
     tasks = schema.tasks([{"tid": 7, "role": "thread", "name": "a", "series": "s"}])
     window = timeline_window(schema.events(rows), tasks, 0, 400)
-    assert window.on_cpu.rows() == [(0, 350, 400, 7), (1, 100, 300, 7)]
+    assert window.on_cpu.rows() == [(0, 350, 351, 7), (1, 100, 300, 7)]
 
 
 def test_an_empty_window_is_drawn_and_an_impossible_one_refused() -> None:

@@ -52,10 +52,12 @@ def _scratch() -> Iterator[Path]:
         if os.geteuid() == 0:
             scratch.chmod(0o755)
             os.chown(home, UID, UID)
-            passwd = Path("/etc/passwd").read_text()
-            (scratch / "passwd").write_text(f"{passwd}{USER}:x:{UID}:{UID}::{home}:/bin/sh\n")
-            group = Path("/etc/group").read_text()
-            (scratch / "group").write_text(f"{group}{USER}:x:{UID}:\n")
+            passwd = Path("/etc/passwd").read_text(encoding="utf-8")
+            (scratch / "passwd").write_text(
+                f"{passwd}{USER}:x:{UID}:{UID}::{home}:/bin/sh\n", encoding="utf-8"
+            )
+            group = Path("/etc/group").read_text(encoding="utf-8")
+            (scratch / "group").write_text(f"{group}{USER}:x:{UID}:\n", encoding="utf-8")
         yield scratch
 
 

@@ -27,13 +27,16 @@ from pathlib import Path
 #: Debian 12's Python. pip can choose for another patch level than its own, hardly for more.
 PYTHON = "3.11.2"
 
+#: The versions that the guest's installation takes.
+CONSTRAINTS = "constraints.txt"
+
 #: How a guest with user networking reaches this machine's loopback.
 GATEWAY = "10.0.2.2"
 
 
 def requirements(project: Path) -> list[str]:
     """What labkit needs to be installed, to be built and to run in JupyterLab."""
-    said = tomllib.loads((project / "pyproject.toml").read_text())
+    said = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     needed = [*said["project"]["dependencies"], *said["project"]["optional-dependencies"]["lab"]]
     return sorted(["uv", *needed, *said["build-system"]["requires"]])
 
@@ -50,7 +53,7 @@ def add(wheel: Path, index: Path) -> None:
         (folder / f"{wheel.name}.metadata").write_bytes(packed.read(metadata))
     link = f'<a href="{wheel.name}" data-core-metadata="true" data-dist-info-metadata="true">'
     page = f"<!DOCTYPE html><html><body>{link}{wheel.name}</a></body></html>"
-    (folder / "index.html").write_text(page)
+    (folder / "index.html").write_text(page, encoding="utf-8")
     wheel.rename(folder / wheel.name)
 
 
@@ -62,7 +65,8 @@ def fetch(project: Path, into: Path) -> Path:
             " rm -r .venv && make deps PYTHON=python3.11"
         )
     wanted = requirements(project)
-    key = hashlib.sha256(repr([PYTHON, wanted]).encode()).hexdigest()
+    pinned = (project / CONSTRAINTS).read_text(encoding="utf-8")
+    key = hashlib.sha256(repr([PYTHON, wanted, pinned]).encode()).hexdigest()
     index = into / f"wheels-{key[:12]}"
     if index.is_dir():
         return index
@@ -71,6 +75,7 @@ def fetch(project: Path, into: Path) -> Path:
         loaded, made = Path(name) / "loaded", Path(name) / "index"
         command = [sys.executable, "-m", "pip", "download", "-qq", "--dest", str(loaded)]
         command += ["--python-version", PYTHON, "--only-binary", ":all:"]
+        command += ["-c", str(project / CONSTRAINTS)]
         subprocess.run([*command, *wanted], check=True)
         for wheel in loaded.iterdir():
             add(wheel, made)

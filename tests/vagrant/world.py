@@ -140,7 +140,7 @@ class World:
         """`vagrant ssh` without the seconds and the words of Vagrant itself."""
         said = self.run("vagrant", "ssh-config", "--no-color")
         settings = self.home / "ssh-config"
-        settings.write_text(said[said.index("Host default") :])
+        settings.write_text(said[said.index("Host default") :], encoding="utf-8")
         return "ssh", "-q", "-F", str(settings), "default"
 
     def add_box(self, box: Path) -> None:
@@ -149,5 +149,7 @@ class World:
         catalogue = self.scratch / "catalogue.json"
         provider = {"name": "libvirt", "url": f"file://{here}"}
         versions = [{"version": "12.0.0", "providers": [provider]}]
-        catalogue.write_text(json.dumps({"name": "debian/bookworm64", "versions": versions}))
+        catalogue.write_text(
+            json.dumps({"name": "debian/bookworm64", "versions": versions}), encoding="utf-8"
+        )
         self.vagrant("box", "add", str(catalogue))

@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def descendants(pid):
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = status.read_text().rsplit(")", 1)[1].split()
+            fields = status.read_text(encoding="utf-8").rsplit(")", 1)[1].split()
         except OSError:
             continue
         if fields[0] != "Z":
@@ -59,7 +60,7 @@ def gone(pids, within=10.0):
 
 def state(pid):
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
     except OSError:
         return "Z"
 
@@ -73,7 +74,17 @@ def test_outputs_code_folder_and_environment(tmp_path):
     assert first == f"{tmp_path} two words"
     assert release.startswith("6.1") and release != os.uname().release
     assert done.stderr == b"err\n"
-    assert (tmp_path / "made").read_text() == "kept\n"
+    assert (tmp_path / "made").read_text(encoding="utf-8") == "kept\n"
+
+
+@pytest.mark.quick
+def test_a_frozen_folder_is_read_and_not_written(tmp_path):
+    (tmp_path / "there").write_text("read\n", encoding="utf-8")
+    script = f"cat {tmp_path}/there {tmp_path}/there; echo > {tmp_path}/new"
+    done = guest("sh", "-c", script, options=["--frozen", str(tmp_path)])
+    assert done.stdout == b"read\nread\n", done.stderr
+    assert b"Read-only file system" in done.stderr and done.returncode
+    assert not (tmp_path / "new").exists()
 
 
 def test_input_arrives_whole():
@@ -154,7 +165,7 @@ def test_a_hang_is_noticed_and_ended():
     process = start(*SLEEP, options=("--hang-timeout", "6"))
     below = descendants(process.pid)
     for pid in below:
-        if "qemu" in Path(f"/proc/{pid}/comm").read_text():
+        if "qemu" in Path(f"/proc/{pid}/comm").read_text(encoding="utf-8"):
             os.kill(pid, signal.SIGSTOP)
     _, err = process.communicate(timeout=BOOT_S)
     assert process.returncode == 125
@@ -168,3 +179,15 @@ def test_bad_options_do_not_boot(options):
     done = guest("true", options=options)
     assert done.returncode == 2
     assert b"labkit: " in done.stderr
+
+
+def test_a_runtime_folder_of_any_letters_and_a_big_file_as_input(tmp_path):
+    data = os.urandom(5_000_000)
+    (tmp_path / "big").write_bytes(data)
+    with (
+        tempfile.TemporaryDirectory(prefix="é x'y ") as runtime,  # short: sockets are in it
+        open(tmp_path / "big", "rb") as big,
+    ):
+        done = guest("sha256sum", stdin=big, env={**os.environ, "XDG_RUNTIME_DIR": runtime})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()

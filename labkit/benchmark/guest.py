@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Measure here: `python -m labkit.benchmark.guest FILE RIGOR PART PARTS [SUITE]...`.
+
+The part of `labkit bench` that runs on the patched kernel. FILE is written after every round, so
+whatever ends this process, what was measured stays; not before something was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from labkit import environment
+from labkit.benchmark import suite
+from labkit.benchmark.results import Results, SuiteResult, load
+from labkit.benchmark.suite import RIGORS, Bench, Rigor, Suite
+from labkit.experiments.alone import Busy, Disturbed, alone
+from labkit.native import engine
+from labkit.progress import Line, duration
+
+
+def build_id() -> str:
+    """The running kernel's build id, shortened; changes with every change of its code."""
+    try:
+        return hashlib.sha256(Path("/sys/kernel/notes").read_bytes()).hexdigest()[:12]
+    except OSError:
+        return ""
+
+
+#: Words of the kernel's command line that change how it schedules, or what a switch costs.
+_SCHEDULING = ("preempt=", "isolcpus=", "nohz", "mitigations=", "threadirqs", "rcu_nocbs")
+
+
+def boot_options() -> str:
+    """Those of the running kernel, in order."""
+    try:
+        words = Path("/proc/cmdline").read_text(encoding="utf-8").split()
+    except OSError:
+        return ""
+    return " ".join(sorted(word for word in words if word.startswith(_SCHEDULING)))
+
+
+def _rigor(name: str, parts: int) -> Rigor:
+    rigor = RIGORS[name]
+    return replace(rigor, repetitions=-(-rigor.repetitions // parts))
+
+
+def _measure(one: Suite, results: Results, file: Path, part: int, position: str) -> None:
+    before = results.suites.get(one.name, SuiteResult())
+    if before.error:
+        return  # in an earlier boot, and that stays said
+    line = Line(f"{position} {one.name:8}")
+    rigor = _rigor(results.rigor, results.environment["boots"])
+    kept = results.suites[one.name] = SuiteResult()
+    kept.spec = {**one.spec, "scale": rigor.scale}
+
+    def save() -> None:
+        kept.samples = before.samples + bench.samples
+        kept.counters = before.counters | bench.counters
+        kept.distributions = before.distributions | {
+            name: before.distributions[name].merged(shape)
+            if name in before.distributions
+            else shape
+            for name, shape in bench.distributions().items()
+        }
+        kept.notes = list(dict.fromkeys(before.notes + bench.notes))
+        kept.seconds = round(before.seconds + line.seconds, 1)
+        # Earlier results stay in the file until there is one that replaces them.
+        if any(one.samples or one.counters or one.distributions for one in results.suites.values()):
+            results.save(file)
+
+    bench = Bench(
+        rigor,
+        umcg=engine.enabled(),
+        first=part * rigor.repetitions,
+        progress=line.show,
+        saved=save,
+    )
+    kept.stopped = True
+    said = "  interrupted"
+    try:
+        one.measure(bench)
+        kept.stopped, said = False, ""
+    except (engine.EngineError, Disturbed, OSError) as error:
+        kept.stopped, kept.error = False, str(error)
+        said = f"  failed: {error}"
+    finally:
+        save()
+        line.end(f"{duration(line.seconds)}{said}")
+
+
+def measure(file: Path, rigor: str, names: Sequence[str], part: int = 0, parts: int = 1) -> Results:
+    """Measure these suites (none: all) and keep them in `file`; one that fails ends only itself.
+
+    Args:
+        file: where to; from the second part on it has the parts before.
+        rigor: a name of `RIGORS`.
+        names: which suites.
+        part: which part of the repetitions, from 0 on.
+        parts: of so many; each is a boot of its own.
+
+    Raises:
+        Busy: an experiment runs on this machine.
+        KeyboardInterrupt: after what was measured has been kept.
+    """
+    suites = suite.load(names)
+    if part:
+        results = load(file)
+    else:
+        here = {"build": build_id(), "boot_options": boot_options(), "boots": parts}
+        results = Results(rigor, environment.collect() | here)
+    with alone("the benchmark"):
+        engine.turns_per_us()
+        for number, one in enumerate(suites, 1):
+            boot = f"boot {part + 1}/{parts} " if parts > 1 else ""
+            _measure(one, results, file, part, f"{boot}{number:2}/{len(suites)}")
+    return results
+
+
+if __name__ == "__main__":
+    file, rigor, part, parts, *names = sys.argv[1:]
+    try:
+        made = measure(Path(file), rigor, names, int(part), int(parts))
+        sys.exit(1 if made.failures else 0)
+    except Busy as error:
+        sys.exit(f"labkit: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

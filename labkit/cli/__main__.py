@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+"""`python -m labkit.cli`."""
+
+from labkit.cli import main
+
+main()

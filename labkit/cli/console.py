@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""How the command line talks: progress on a terminal, JSON on request, errors with exit codes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from labkit.progress import BAR, Clock
+
+if TYPE_CHECKING:
+    from labkit.experiments import Update
+
+FAILED, USAGE, UNAVAILABLE, FILE, VM, INTERRUPTED = 1, 2, 3, 4, 125, 130
+
+
+def new_app(**given: Any) -> typer.Typer:
+    """A part of the command line, plain as all of it: no boxes, no markup, no tracebacks."""
+    return typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **given
+    )
+
+
+#: An option of most commands.
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
+
+#: The errors a user can do something about, and their exit codes. By name: who is not told of one
+#: need not import what it is of, and tables are slow to import in a guest.
+CODES = {
+    "labkit.experiments.errors.NoUmcgError": UNAVAILABLE,
+    "labkit.experiments.errors.SpecError": USAGE,
+    "labkit.sim.errors.ChoiceError": USAGE,
+    "labkit.sim.errors.SettingError": USAGE,
+    "labkit.workload.times.WorkloadError": USAGE,
+    "labkit.analysis.compare.NotComparable": USAGE,
+    "labkit.analysis.needs.MissingSamples": USAGE,
+    "labkit.analysis.needs.MissingEvents": USAGE,
+    "labkit.benchmark.suite.SuiteError": USAGE,
+    "labkit.grading.master.MasterError": USAGE,
+    "labkit.sim.errors.SimulationError": FAILED,
+    "labkit.experiments.alone.Busy": FAILED,
+    "labkit.native.engine.EngineError": FAILED,
+    "labkit.benchmark.icount.CountError": FAILED,
+    "labkit.benchmark.peers.PeerError": FAILED,
+    "labkit.trace.errors.TraceError": FILE,
+    "labkit.vm.errors.VmError": VM,
+}
+
+#: Everything that is not a result goes to stderr.
+err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def fail(code: int, message: str) -> NoReturn:
+    """Print `labkit: message` on stderr and end with `code`."""
+    print(f"labkit: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def note(message: str) -> None:
+    """Print a remark on stderr, as it is: a path may have brackets, and must not be broken."""
+    print(message, file=sys.stderr)
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for every number that JSON has not: nan and the infinite."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    json.dump(_plain(value), sys.stdout, indent=2, allow_nan=False)
+    print(flush=True)
+
+
+def code_of(error: BaseException) -> int | None:
+    """The exit code of an error a user can do something about; None: it is none of `CODES`."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__)
+    return next((CODES[name] for name in names if name in CODES), None)
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn the errors a user can do something about into one line and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(INTERRUPTED, "interrupted before there was anything to keep")
+    except Exception as error:
+        code = code_of(error)
+        if code is not None:
+            for line in getattr(error, "kernel_lines", ()):
+                print(f"  guest: {line}", file=sys.stderr)
+            fail(code, str(error))
+        if not isinstance(error, OSError) or error.errno == errno.EPIPE:
+            # Nobody reads the output: no fault of anybody, and Typer ends quietly.
+            raise
+        if isinstance(error, FileNotFoundError):
+            fail(FILE, f"{error.filename}: no such file")
+        named = f"{error.filename}: " if error.filename else ""
+        fail(FILE, f"{named}{error.strerror or error}")
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[Update], None] | None]:
+    """A progress callback that draws a bar on stderr, or None when that is no terminal."""
+    if not err.is_terminal:
+        yield None
+        return
+    bar = Progress(
+        TextColumn("{task.description:8}"),
+        BarColumn(bar_width=BAR),
+        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[what]}"),
+        console=err,
+        transient=True,
+    )
+    clock = Clock()
+    with bar:
+        task = bar.add_task(title, total=None, words="", what="")
+
+        def show(update: Update) -> None:
+            what = update.what
+            if update.live:
+                what += f"  {update.live.ops} operations, {update.live.blocked} blocked"
+            words = clock(update.done, update.total)
+            bar.update(task, completed=update.done, total=update.total, words=words, what=what)
+
+        yield show
+
+
+@contextmanager
+def waiting() -> Iterator[Callable[[str], None]]:
+    """A `say` for `labkit.vm.execute`: a spinner with the text on a terminal, else nothing."""
+    if not err.is_terminal:
+        yield lambda text: None
+        return
+    status = err.status("")
+
+    def say(text: str) -> None:
+        if text:
+            status.update(text)
+            status.start()
+        else:
+            status.stop()
+
+    try:
+        yield say
+    finally:
+        status.stop()

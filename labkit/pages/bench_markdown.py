@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The report as Markdown, without figures."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import polars as pl
+
+from labkit.benchmark.judge import judge_all, judge_peers
+from labkit.benchmark.results import Results
+from labkit.benchmark.suite import Suite
+from labkit.pages import webpage
+from labkit.pages.bench_texts import (
+    COUNTED,
+    NOTHING_WORSE,
+    PEERS,
+    REPEAT,
+    VIRTUAL,
+    claim_said,
+    claims,
+    counts_table,
+    doubts,
+    findings_table,
+    indifferent,
+    method,
+    peer_problems,
+    peers_table,
+    repeats,
+    summary,
+    unhelpful,
+)
+from labkit.pages.published import PUBLISHED
+from labkit.plots.style import TCG_WARNING
+
+
+def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
+    """The same in Markdown, without figures."""
+    env = results.environment
+    lines = ["# UMCG against pthreads", ""]
+    lines += [f"- {sentence}" for sentence in summary(results, suites)]
+    where = (
+        f"Kernel {env.get('kernel')} (configuration {env.get('config_digest')}, build "
+        f"{env.get('build')}), {env.get('accelerator')}, {env.get('cpu')}, "
+        f"{len(env.get('cpus', []))} CPUs, clock {env.get('clock')}, commit {env.get('commit')}, "
+        f"{env.get('time')}, rigor {results.rigor}."
+    )
+    lines += ["", where]
+    if env.get("accelerator") == "tcg":
+        lines += ["", f"**{TCG_WARNING}**"]
+    if env.get("accelerator") == "tcg icount":
+        lines += ["", f"**{VIRTUAL}**"]
+    lines += ["", method(results), "", "## Claims made before measuring", ""]
+    lines += [f"- **{f.claim}**: {claim_said(f)}" for f in claims(results, suites)]
+    lines += ["", "## What UMCG does not help", ""]
+    worse = unhelpful(results, suites)
+    for suite, findings in worse:
+        lines += [f"**{suite.title}.** {suite.help}", ""]
+        lines += [*(f"- {f.sentence()}" for f in findings), ""]
+    if not worse:
+        lines += [NOTHING_WORSE, ""]
+    for what, findings in indifferent(results, suites).items():
+        if findings:
+            lines += [f"{what}:", "", *(f"- {f.sentence()}" for f in findings), ""]
+    judged = judge_all(results, suites)
+    for suite in suites:
+        if suite.name not in results.suites:
+            continue
+        result = results.suites[suite.name]
+        lines += [f"## {suite.title}", "", suite.question, ""]
+        lines += [f"Refuted by: {suite.refuted_by}", ""]
+        lines += [f"- {said}" for said in doubts(results, suite.name, result)]
+        if judged[suite.name]:
+            lines += ["", *_markdown_table(findings_table(judged[suite.name])), ""]
+    lines += ["## Instructions", ""]
+    if results.icount and "patched" in results.icount:
+        lines += [COUNTED + repeats(results.icount), ""]
+        lines += [*_markdown_table(counts_table(results)), ""]
+    lines += ["## Peers", "", PEERS, "", *(f"- {p}" for p in peer_problems(results.peers or {}))]
+    peers = judge_peers(results)
+    if peers:
+        lines += ["", *_markdown_table(peers_table(peers))]
+    lines += ["", "## Published figures", "", "For context: other machines, other kernels.", ""]
+    table = pl.DataFrame(PUBLISHED, schema=["what", "figure", "source"], orient="row")
+    lines += [*_markdown_table(table), "", "## How to repeat it", ""]
+    lines += [f"- {what}: `{command}`" for what, command in REPEAT]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(table: pl.DataFrame) -> list[str]:
+    head = [column.replace("_", " ") for column in table.columns]
+    right = [t.is_numeric() for t in table.dtypes]
+    rows = [
+        "| " + " | ".join(head) + " |",
+        "|" + "|".join("--:" if r else "---" for r in right) + "|",
+    ]
+    for row in table.iter_rows():
+        cells = (webpage.cell(value).replace("|", "\\|") for value in row)
+        rows.append("| " + " | ".join(html.unescape(cell) for cell in cells) + " |")
+    return rows
