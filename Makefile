@@ -6,8 +6,9 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-EXTRAS ?= dev,lab
 PIP := $(BIN)/pip
+# The steps of the tests; each says what it does, of how many, and how long it may take.
+STEPS := $(BIN)/python tests/steps.py
 
 # JupyterLab wants to be told that root is meant.
 AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
@@ -17,12 +18,13 @@ KERNEL_PACKAGES := build-essential bc bison flex libelf-dev libssl-dev perl xz-u
 GUEST_PACKAGES := qemu-system-x86 qemu-system-common busybox-static cpio
 DEB_PACKAGES := dpkg-dev rsync kmod
 PYTHON_PACKAGES := python3-venv python3-dev pkg-config
-MAN_PACKAGES := man-db
+# For the tests alone.
+TEST_PACKAGES := man-db trace-cmd libgc-dev
 BROWSER_PACKAGES := chromium
 BENCH_PACKAGES := linux-perf rt-tests
 VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-utils openssh-client \
 	mmdebstrap fakeroot fdisk e2fsprogs
-PACKAGES := $(KERNEL_PACKAGES) $(GUEST_PACKAGES) $(DEB_PACKAGES) $(PYTHON_PACKAGES) $(MAN_PACKAGES)
+PACKAGES := $(KERNEL_PACKAGES) $(GUEST_PACKAGES) $(DEB_PACKAGES) $(PYTHON_PACKAGES)
 
 # The packages of Python arrive while the kernel is compiled.
 demo: packages	## four experiments on the patched kernel against pthreads: a table and out/demo.html
@@ -32,27 +34,33 @@ demo: packages	## four experiments on the patched kernel against pthreads: a tab
 image:
 	@$(MAKE) -C kernel image
 
-lab: deps	## JupyterLab with the course, its Python on the patched kernel
+# Where you work on the notebooks: yours, and never written over.
+COURSE := course
+
+lab: packages $(VENV)/installed	## JupyterLab with the course (your copy: COURSE=course), its Python on the patched kernel
 	@$(MAKE) -C kernel image || echo "Without the patched kernel the notebooks show recorded runs."
 	@$(BIN)/labkit jupyter install || true
-	@$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/00-quickstart.ipynb notebooks
+	@$(BIN)/labkit release $(COURSE)
+	@$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/00-quickstart.ipynb $(COURSE)
 
-bench: deps	## the benchmark suite: one results file, one report
+bench: packages $(VENV)/installed	## the benchmark suite: one results file, one report
 	@$(MAKE) packages PACKAGES='$(BENCH_PACKAGES)'
 	@$(MAKE) -C kernel image
 	@$(MAKE) -C kernel image BASE=1
 	@$(BIN)/labkit bench
 
-test: deps lint	## kernel image, conformance programs, libumcg, instruction counts, Python unit, guest and bench tests, notebooks with recorded runs, Vagrant
-	@$(BIN)/pytest -q tests/unit
-	@$(BIN)/pytest -q -m 'not vm' tests/jupyter
-	@$(EXECUTE) --nbmake-kernel=python3 notebooks
-	@$(MAKE) -C kernel check-host
-	@$(MAKE) -C kernel check CPUS=2
-	@$(BIN)/labkit bench --icount
-	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/guest tests/bench
-	@$(BIN)/pytest -q -m quick tests/vm
-	@$(MAKE) test-vagrant
+# The steps of these three, and what each may take, stand in tests/steps.py.
+test: deps	## for everybody, a quarter of an hour (5 minutes more with the kernel's build): kernel, libumcg, instruction counts, labkit, guest, notebooks
+	@$(STEPS) test
+
+test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests, the Jupyter kernel without a guest
+	@$(STEPS) fast
+
+test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks and Jupyter on the patched kernel, all of the microVM
+	@$(STEPS) all
+
+test-packages:
+	@$(MAKE) packages PACKAGES='$(BROWSER_PACKAGES) $(VAGRANT_PACKAGES)'
 
 test-vm: deps	## all tests of the microVM: Ctrl-C, panic, hang, out of memory; each boots a guest of its own
 	@$(MAKE) -C kernel image
@@ -62,13 +70,20 @@ test-bench: deps	## every suite of the benchmark once, at its smallest, on the p
 	@$(MAKE) -C kernel image
 	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/bench
 
+programs: $(VENV)/installed	## MariaDB, memcached, redis, nginx, sysbench from Debian's packages, unpacked in the cache: nothing is installed or started
+	@$(BIN)/python -m labkit.programs.install
+
+test-programs: deps	## Python's own programs under umcg-run, compared with plain; those in C and C++ are in `make -C kernel check`
+	@$(MAKE) -C kernel image libumcg
+	@$(BIN)/labkit vm exec -- $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/programs
+
 test-jupyter: deps	## the Jupyter kernel: start, interrupt, restart, panic, two at once, shutdown
 	@$(MAKE) -C kernel image
 	@$(BIN)/pytest -q tests/jupyter
 
 # NOTEBOOK=notebooks/02-swap.ipynb chooses one.
 NOTEBOOK ?= notebooks
-EXECUTE = $(BIN)/pytest -q -p no:cacheprovider --timeout=3600 --nbmake --nbmake-timeout=900
+EXECUTE = $(BIN)/pytest -q -p no:cacheprovider -p nbmake.pytest_plugin --timeout=3600 --nbmake --nbmake-timeout=900
 
 test-notebooks: deps	## every notebook, on plain Python with recorded runs and on the patched kernel
 	@$(MAKE) -C kernel image
@@ -109,14 +124,15 @@ lint: deps	## ruff, mypy, shell syntax
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@MYPYPATH=kernel/boot $(BIN)/mypy --strict kernel/boot kernel/cost
-	@$(BIN)/mypy --strict bench
+	@$(BIN)/mypy --strict bench tests/steps.py kernel/provision
 	@for f in $$(git ls-files -co --exclude-standard '*.sh' kernel/boot/init kernel/cost/init .ci/run); do sh -n $$f || exit 1; done
 
 format: deps	## let ruff lay out the Python files
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-deps: packages $(VENV)/installed	## what is missing of Debian packages (sudo only then), and .venv
+deps: PACKAGES += $(TEST_PACKAGES)
+deps: packages $(VENV)/installed-dev	## what is missing of Debian packages (sudo only then), and .venv with the developers' tools
 
 packages:
 	@missing=; for p in $(PACKAGES); do \
@@ -135,18 +151,32 @@ packages:
 	done; \
 	$$sudo apt-get -q install -y --no-install-recommends $$found
 
-$(VENV)/installed: pyproject.toml setup.py $(wildcard labkit/native/*.[ch] labkit/native/build.py kernel/libumcg/src/* kernel/libumcg/include/*)
+# Who only uses the lab does not get the developers' tools; who has them has all of it. A machine that runs the
+# patched kernel itself needs no microVM: EXTRAS=lab.
+EXTRAS := lab,vm
+$(VENV)/installed-dev: EXTRAS := dask,dev,lab,trace-test,vm
+$(VENV)/installed $(VENV)/installed-dev: pyproject.toml constraints.txt setup.py \
+		$(wildcard labkit/native/*.[ch] labkit/native/build.py kernel/libumcg/src/* kernel/libumcg/include/*) \
+		$(wildcard labkit/sim/*.[ch] labkit/sim/*.cdef labkit/sim/build.py kernel/sched/src/* kernel/sched/policies/*.c kernel/sched/include/*) $(wildcard kernel/sched/runtime/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than 3.11: give PYTHON=")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "Installing labkit and what it needs into $(VENV)"
-	@$(PIP) install -q --disable-pip-version-check -e '.[$(EXTRAS)]'
-	@touch $@
+	@$(PIP) install -q --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $(VENV)/installed $@
+
+# For every Python from 3.11 on, whatever this machine's is: one version of each for all of them, as pip judges the
+# markers of a constraint by its own Python, also when it fetches for another (the Vagrant machine's).
+constraints: deps	## constraints.txt anew: the newest of everything that pyproject.toml allows
+	@$(PIP) install -q --disable-pip-version-check uv
+	@sed -n '/^#/p' constraints.txt >$(VENV)/constraints.txt
+	@$(BIN)/uv pip compile -q --universal --fork-strategy fewest --all-extras --python-version 3.11 --no-annotate --no-header pyproject.toml >>$(VENV)/constraints.txt
+	@mv $(VENV)/constraints.txt constraints.txt
 
 clean:		## outputs of this folder (make -C kernel clean: the kernel's)
-	rm -rf out build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info labkit/native/*.so labkit/native/_engine.c
+	rm -rf out build .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info labkit/native/*.so labkit/native/_engine.c labkit/sim/*.so labkit/sim/_simulator.c
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 17
 	@echo '  make -C kernel help: patch, build, boot, check the kernel alone'
 
-.PHONY: demo image lab bench test test-bench test-jupyter test-notebooks test-browser test-vm test-vagrant test-provision test-debug lint format deps packages clean help
+.PHONY: demo image lab bench test test-fast test-all test-packages test-bench test-programs test-jupyter test-notebooks test-browser test-vm test-vagrant test-provision test-debug lint format deps packages constraints clean help
