@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import select
 import selectors
 import signal
 import sys
@@ -30,7 +31,8 @@ _FORWARDED = (
     signal.SIGUSR2,
 )
 
-#: After SIGTERM or SIGHUP the command has this long to end before its machine is ended.
+#: After SIGTERM or SIGHUP the command has this long to end before its machine is ended; and after
+#: SIGINT whoever should read its output, to read on.
 GRACE_S = 10.0
 
 
@@ -67,6 +69,7 @@ class Session:
         self._interrupts = 0
         self._end_by: float | None = None
         self._failure: str | None = None
+        self._woken: int | None = None
         # Nobody else writes to the guest: frames of two writers would mix.
         self._out = bytearray()
         self._may_send = agent.HIGH_WATER
@@ -110,7 +113,7 @@ class Session:
         """
         alive = time.monotonic()
         with _signals() as woken, _raw_mode(self._files[0]) as raw:
-            self._raw = raw
+            self._raw, self._woken = raw, woken
             self._guest.connection.setblocking(False)
             self._selector.register(self._guest.connection, selectors.EVENT_READ)
             if woken is not None:
@@ -153,15 +156,40 @@ class Session:
             self._guest.forward()
             self._start()
         elif kind == b"O":
-            _write(self._files[1], payload)
+            self._write(self._files[1], payload)
         elif kind == b"R":
-            _write(self._files[2], payload)
+            self._write(self._files[2], payload)
         elif kind == b"A":
             self._may_send += int(payload)
         elif kind == b"F":
             number, text = json.loads(payload)
             what = "no such command" if number == errno.ENOENT else text
             self._failure = f"{self._argv[0]}: {what}"
+
+    def _write(self, fd: int, data: bytes) -> None:
+        """Give the output to its reader, who may take hours; signals come through meanwhile."""
+        view = memoryview(data)
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        if self._woken is not None:
+            poll.register(self._woken, select.POLLIN)
+        end_by: float | None = None
+        while view:
+            ready = [number for number, _ in poll.poll(1000)]
+            if self._woken in ready:
+                assert self._woken is not None
+                for number in os.read(self._woken, 64):
+                    self._signal(number)
+                    if number == signal.SIGINT and not self._patient and end_by is None:
+                        end_by = time.monotonic() + GRACE_S
+                self._flush()
+            if fd in ready:
+                # No more than a pipe takes that says it takes some.
+                view = view[os.write(fd, view[: select.PIPE_BUF]) :]
+                end_by = end_by and time.monotonic() + GRACE_S
+            elif end_by is not None and time.monotonic() > end_by:
+                raise KeyboardInterrupt
+            self._check_end()
 
     def _start(self) -> None:
         self.started = True
@@ -224,15 +252,18 @@ class Session:
                 f"the guest hangs: no sign of life for {silent:.0f} s",
                 self._guest.last_lines(),
             )
+        self._check_end()
+
+    def _check_end(self) -> None:
         if self._end_by is not None and time.monotonic() > self._end_by:
             raise SystemExit(128 + signal.SIGTERM)
 
     def _done(self, code: int) -> int:
         if self._failure:
-            _write(self._files[2], f"labkit vm: {self._failure}\n".encode())
+            self._write(self._files[2], f"labkit vm: {self._failure}\n".encode())
         if code == 128 + signal.SIGKILL:
             for line in self._guest.killed()[-1:]:
-                _write(self._files[2], f"labkit vm: the kernel says: {line}\n".encode())
+                self._write(self._files[2], f"labkit vm: the kernel says: {line}\n".encode())
         trouble = self._guest.trouble()
         if code == 128 + signal.SIGKILL and any("Out of memory" in line for line in trouble):
             raise VmError(
@@ -247,12 +278,6 @@ def _why_it_ended(guest: Machine) -> str:
     if any("Kernel panic" in line for line in guest.trouble()):
         return "the guest's kernel panicked"
     return "the guest ended before the command did"
-
-
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _size(files: tuple[int, int, int]) -> tuple[int, int]:

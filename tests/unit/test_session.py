@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import select
 import signal
 import socket
 import threading
@@ -97,14 +98,16 @@ def machine() -> Iterator[Machine]:
     made.close()
 
 
-def session(machine: Machine, script: str, stdin: int, output: Output) -> Session:
+def session(
+    machine: Machine, script: str, stdin: int, output: Output, *, patient: bool = True
+) -> Session:
     return Session(
         machine,  # type: ignore[arg-type]
         ["sh", "-c", script],
         env=dict(os.environ),
         cwd="/",
         files=(stdin, output.write, output.write),
-        patient=True,
+        patient=patient,
     )
 
 
@@ -211,6 +214,40 @@ def test_who_reads_the_output_slowly_has_no_hanging_guest(machine: Machine) -> N
     finally:
         os.close(null)
     assert len(output.end()) == 3_000_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_whose_output_nobody_reads(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """It comes through to the command, and then nothing is waited for but for some seconds."""
+    monkeypatch.setattr("labkit.vm.session.GRACE_S", 0.5)
+    told = tmp_path / "told"
+    output, over = Output(told.exists), threading.Event()
+
+    def interrupt() -> None:
+        poll = select.poll()
+        poll.register(output.write, select.POLLOUT)
+        while poll.poll(0):  # until the pipe is full
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+        assert over.wait(300)
+        told.touch()  # now it is read
+
+    thread = meanwhile(interrupt)
+    null = os.open(os.devnull, os.O_RDONLY)
+    heard = tmp_path / "heard"
+    script = f"trap 'touch {heard}; exit' INT TERM; head -c 300000 /dev/zero; while :; do :; done"
+    try:
+        with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+            session(machine, script, null, output, patient=False).run()
+    finally:
+        over.set()
+        os.close(null)
+        thread.join()
+        output.end()
+    while not heard.exists():
+        time.sleep(0.01)
 
 
 def test_a_guest_that_takes_nothing_hangs(tmp_path: Path) -> None:
