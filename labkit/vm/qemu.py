@@ -163,6 +163,7 @@ class Machine:
     def _note(self, kernel: Path) -> None:
         note = {
             "pid": os.getpid(),
+            "pids_of": _pids_of(),
             "image": str(kernel),
             "accelerator": self.accelerator,
             "cpus": self.options.cpus,
@@ -242,15 +243,24 @@ def machine(options: VmOptions, accelerator: Accelerator) -> Iterator[Machine]:
         guest.close()
 
 
+def _pids_of() -> str:
+    """Whose numbers process ids are: a guest or a container may see this folder, too."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+
+
 def running() -> list[dict[str, object]]:
     """The machines of this user that run now: their `machine.json`, oldest first.
 
-    Folders left by a killed process are removed on the way.
+    Folders left by a killed process are removed on the way; not those of another boot or container,
+    of which nobody here knows whether they run.
     """
     found = []
     for note in sorted(runtime_folder().glob("*/machine.json")):
         with contextlib.suppress(OSError, ValueError):
             machine = json.loads(note.read_text(encoding="utf-8"))
+            if machine.get("pids_of") != _pids_of():
+                continue
             if Path(f"/proc/{machine['pid']}").exists():
                 found.append(machine)
             else:

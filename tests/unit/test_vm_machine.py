@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -44,6 +45,19 @@ def test_a_folder_that_others_may_write_is_refused(base: Path, mode: int) -> Non
     machine.runtime_folder().chmod(mode)
     with pytest.raises(VmError, match="not a folder of yours alone"):
         machine._new_folder()
+
+
+def test_the_folder_of_another_kernels_machine_stays(base: Path) -> None:
+    """`labkit vm status` in a guest, which sees its host's files, knows none of its processes."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for name, pids_of in (("ours", machine._pids_of()), ("theirs", "another boot")):
+        folder = machine.runtime_folder() / name
+        folder.mkdir(parents=True)
+        note = {"pid": gone.pid, "pids_of": pids_of, "started": 1.0}
+        (folder / "machine.json").write_text(json.dumps(note), encoding="utf-8")
+    assert machine.running() == []
+    assert os.listdir(machine.runtime_folder()) == ["theirs"]
 
 
 def test_a_link_is_refused(base: Path, tmp_path: Path) -> None:
