@@ -57,9 +57,10 @@ with=
 	with="--with $sched/tests/umcg-run --with $sched/tests/libumcg-run.so"
 }
 
-# How much longer programs may take. Names with "=" on the command line become the environment of init.
-slow=1
-[ "$config" = lab ] || slow=4
+# How much longer programs may take than `limits` says, which is for a machine that does nothing else.
+# Names with "=" on the command line become the environment of init.
+slow=4
+[ "$config" = lab ] || slow=16
 [ -z "$san" ] || slow=$((slow * 8))
 exec python3 "$kernel/boot/run.py" --image "$image" --cache "$cache" --cpus "${CPUS:-2}" \
 	--memory "$([ -z "$san" ] && echo 2G || echo 4G)" \

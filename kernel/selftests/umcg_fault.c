@@ -29,7 +29,7 @@ static void in_user_mode(void)
 	server_run(&s, &w);
 	CHECK_STATE(&w.rec, BLOCKED);
 	slow_page_wait(&slow);
-	CHECK(asleep(w.tid));
+	WAIT_FOR(asleep(w.tid));
 	slow_page_resolve(&slow);
 	server_expect(&s, &w);
 	CHECK_EQ(w.count, 0);

@@ -4,6 +4,7 @@
  * many servers a piece of work wakes.
  */
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "util.h"
 
@@ -12,15 +13,15 @@
 
 static umcg_t group;
 static atomic_intptr_t utids[WORKERS];
-static atomic_int registered;
+static atomic_int tids[WORKERS];
 
 static void *orderly(void *arg)
 {
 	int me = (int)(intptr_t)arg;
 
+	tids[me] = (int)syscall(SYS_gettid);
 	utids[me] = umcg_get_utid();
 	test_task(umcg_register_worker(group, me));
-	registered++;
 	CHECK_CALL(umcg_wait(0), 0);
 	CHECK_CALL(umcg_unregister_task(), 0);
 	return NULL;
@@ -52,8 +53,7 @@ static void order(bool newest_first)
 		threads[i] = test_spawn(orderly, (void *)i);
 		while (!utids[i])
 			test_nap(MS / 10);
-		test_state(utids[i], UMCG_TASK_IDLE);
-		test_nap(MS);	/* IDLE comes just before it is on the list */
+		test_asleep(utids[i], tids[i]);
 	}
 	/* The kernel has put them there; now half, and again, by umcg_wake(). */
 	for (int i = 0; i < WORKERS; i++)

@@ -99,20 +99,6 @@ static void reap(pid_t pid)
 	      "the other process: status %x", status);
 }
 
-static char state_in_proc(pid_t pid)
-{
-	char path[64], line[256], *at;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "r");
-	if (!file || !fgets(line, sizeof(line), file))
-		_exit(1);
-	fclose(file);
-	at = strrchr(line, ')');
-	return at ? at[2] : 0;
-}
-
 static void stops(uint32_t flags)
 {
 	pid_t parent = getpid(), pid;
@@ -123,13 +109,13 @@ static void stops(uint32_t flags)
 	if (!pid) {
 		for (int i = 0; i < 3; i++) {
 			kill(parent, SIGSTOP);
-			while (state_in_proc(parent) != 'T')
+			while (test_proc_state(parent) != 'T')
 				test_nap(MS / 10);
 			for (int j = 0; j < PARKED; j++)
-				while (state_in_proc(parked_tid[j]) != 'T')
+				while (test_proc_state(parked_tid[j]) != 'T')
 					test_nap(MS / 10);
 			kill(parent, SIGCONT);
-			while (state_in_proc(parent) == 'T')
+			while (test_proc_state(parent) == 'T')
 				test_nap(MS / 10);
 		}
 		_exit(0);

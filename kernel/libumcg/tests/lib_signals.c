@@ -5,11 +5,12 @@
  * interrupt nothing of ours.
  */
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #include "util.h"
 
-static atomic_int handled, interruptions;
+static atomic_int handled, interruptions, waiter_tid;
 static atomic_intptr_t waiter;
 static umcg_t group;
 
@@ -32,6 +33,7 @@ static void *interrupted(void *arg)
 {
 	bool server = arg;
 
+	waiter_tid = (int)syscall(SYS_gettid);
 	waiter = test_task(server ? umcg_register_server(group, 0) :
 				    umcg_register_basic_task(0));
 	if (server)
@@ -61,18 +63,15 @@ static void interrupts(void *server)
 	thread = test_spawn(interrupted, server);
 	while (!waiter)
 		test_nap(MS / 10);
-	test_state(waiter, UMCG_TASK_IDLE);
-	test_nap(MS);
+	test_asleep(waiter, waiter_tid);
 	pthread_kill(thread, SIGUSR1);
 	test_await(&interruptions, 1);
-	test_state(waiter, UMCG_TASK_IDLE);
-	test_nap(5 * MS);
 	for (int i = 2; i <= 3; i++) {
+		test_asleep(waiter, waiter_tid);
 		pthread_kill(thread, SIGUSR2);
 		test_await(&handled, i);
-		test_nap(5 * MS);
-		test_state(waiter, UMCG_TASK_IDLE);
 	}
+	test_asleep(waiter, waiter_tid);
 	CHECK_CALL(umcg_wake(waiter, false), 0);
 	test_join(thread);
 }
@@ -213,6 +212,7 @@ static void wait_here(int sig)
 static void *waits_twice(void *arg)
 {
 	(void)arg;
+	waiter_tid = (int)syscall(SYS_gettid);
 	waiter = test_task(umcg_register_basic_task(0));
 	raise(SIGUSR1);		/* interrupts nothing of ours */
 	CHECK(allowed == 1 && !refused, "%d, %d", allowed, refused);
@@ -231,8 +231,7 @@ static void handlers_wait(void)
 	thread = test_spawn(waits_twice, NULL);
 	while (!waiter || !allowed)
 		test_nap(MS / 10);
-	test_state(waiter, UMCG_TASK_IDLE);
-	test_nap(MS);
+	test_asleep(waiter, waiter_tid);
 	pthread_kill(thread, SIGUSR1);
 	test_await(&refused, 1);
 	CHECK_CALL(umcg_wake(waiter, false), 0);

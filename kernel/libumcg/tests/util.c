@@ -178,6 +178,26 @@ void test_state(umcg_tid utid, uint64_t state)
 		test_nap(MS / 5);
 }
 
+char test_proc_state(int tid)
+{
+	char path[64], line[256], *at;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	file = fopen(path, "r");
+	if (!file || !fgets(line, sizeof(line), file))
+		_exit(1);
+	fclose(file);
+	at = strrchr(line, ')');
+	return at ? at[2] : 0;
+}
+
+void test_asleep(umcg_tid utid, int tid)
+{
+	while (umcg_get_task_state(utid) != UMCG_TASK_IDLE || test_proc_state(tid) == 'R')
+		test_nap(MS / 5);
+}
+
 void test_await(atomic_int *value, int wanted)
 {
 	while (atomic_load(value) != wanted)

@@ -59,6 +59,12 @@ pthread_t test_spawn(void *(*run)(void *arg), void *arg);
 void test_join(pthread_t thread);
 umcg_tid test_task(umcg_tid utid);	/* fails on UMCG_NONE; shown by the watchdog */
 void test_state(umcg_tid utid, uint64_t state);	/* wait until it is that */
+char test_proc_state(int tid);	/* R, S, T, ...; of any process */
+/*
+ * Wait until the thread is IDLE and sleeps for that. A task says IDLE a moment before: a worker
+ * is on the idle list, and a signal interrupts the wait itself, only when it sleeps.
+ */
+void test_asleep(umcg_tid utid, int tid);
 void test_await(atomic_int *value, int wanted);	/* wait until it is that */
 void test_nap(uint64_t ns);
 uint64_t test_random(uint64_t *seed);
