@@ -11,7 +11,7 @@ from test_lab import NOTHING_WAITS, menu, picture
 pytestmark = pytest.mark.timeout(1800)
 
 #: Milliseconds that anything may take on a busy machine; there is no guest here.
-PATIENCE_MS = 120_000
+PATIENCE_MS = 600_000
 
 #: An error of a cell, and what it says.
 HELD = "[data-mime-type='application/vnd.jupyter.stderr']"

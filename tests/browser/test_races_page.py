@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "out" / "browser"
 
 #: Milliseconds that anything may take on a busy machine.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 600_000
 
 
 def put(page: Page, races: Races) -> None:

@@ -26,7 +26,7 @@ STATE = (
 )
 
 #: Milliseconds that anything may take on a busy machine.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 600_000
 
 
 class Sheet:

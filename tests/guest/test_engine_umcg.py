@@ -151,7 +151,7 @@ def test_a_queue_left_to_others_wakes_a_server():
         umcg=True,
         workers=3,
         servers=2,
-        max_ops=1000,
+        max_ops=3000,
         busy_us=100,
         policy="rr:slice_us=1000",
         events=20_000,

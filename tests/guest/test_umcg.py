@@ -12,6 +12,9 @@ import pytest
 from labkit import umcg
 from labkit.umcg import State
 
+#: What takes longer hangs.
+PATIENCE_S = 300
+
 
 def test_the_kernel_has_it():
     assert umcg.enabled()
@@ -26,7 +29,7 @@ def serve(group, workers, servers=1):
 
 def finish(*threads):
     for thread in threads:
-        thread.join(60)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
 
 
@@ -65,7 +68,7 @@ def test_basic_tasks_swap():
     def first():
         with umcg.basic_task() as task:
             tasks["first"] = task
-            ready.wait(30)
+            ready.wait(PATIENCE_S)
             for _ in range(10):
                 order.append("first")
                 umcg.swap(tasks["second"])
@@ -74,7 +77,7 @@ def test_basic_tasks_swap():
     def second():
         with umcg.basic_task() as task:
             tasks["second"] = task
-            ready.wait(30)
+            ready.wait(PATIENCE_S)
             umcg.wait()
             for _ in range(10):
                 order.append("second")
@@ -128,7 +131,7 @@ def test_a_python_policy_runs_native_workers():
     with (
         umcg.Group() as group,
         group.server() as server,
-        group.native_workers("sleep", 3, duration_s=0.2, idle_us=1000, busy_us=50),
+        group.native_workers("sleep", 3, idle_us=1000, busy_us=50) as leave,
     ):
         left = 3
         while left:
@@ -142,6 +145,7 @@ def test_a_python_policy_runs_native_workers():
                 seen.add("left")
             else:
                 seen.add("blocked")
+                leave.set()
                 assert back.state.state in (State.BLOCKED, State.IDLE, State.RUNNING)
     assert seen == {"left", "blocked"}
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from sanitized import Python
 
 #: A program that has not ended by then never will. Its threads' stacks are then in its output.
-TIMEOUT_S = 90
+TIMEOUT_S = 300
 
 _MAIN = """
 import faulthandler, json, os, sys, threading, time

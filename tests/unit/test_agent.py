@@ -32,7 +32,7 @@ class Guest:
 
     def __init__(self, argv, tty=(False, False, False), env=None, cwd="/"):
         self.socket, end = socket.socketpair()
-        self.socket.settimeout(20)
+        self.socket.settimeout(300)
         self.pid = os.fork()
         if self.pid == 0:
             self.socket.close()

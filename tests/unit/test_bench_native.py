@@ -97,10 +97,14 @@ def test_parked_threads_are_looked_at_once():
 
 @pytest.mark.parametrize(("workers", "tokens"), [(1, 1), (2, 2), (50, 4)])
 def test_tokens_go_round(workers, tokens):
-    hops, ns = bench.ring(
-        umcg=False, workers=workers, servers=1, tokens=tokens, cpus=CPU, duration_s=0.02
-    )
-    assert hops > 0 and ns >= 20_000_000
+    for duration_s in (0.02, 0.2, 2.0, 20.0):  # a busy machine may stand still for a while
+        hops, ns = bench.ring(
+            umcg=False, workers=workers, servers=1, tokens=tokens, cpus=CPU, duration_s=duration_s
+        )
+        assert ns >= duration_s * 1e9
+        if hops:
+            break
+    assert hops > 0
 
 
 def test_interrupt():

@@ -93,7 +93,7 @@ def test_storms_are_counted():
     assert sum(task.ops for task in outcome.tasks) >= 5 * 7
 
 
-def gone(tids, within=60.0):
+def gone(tids, within=300.0):
     """Are all threads but these gone? The one that ran the engine needs a moment after it."""
     end = time.monotonic() + within
     while not set(os.listdir("/proc/self/task")) <= tids:

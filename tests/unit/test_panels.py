@@ -207,7 +207,7 @@ def test_run_shows_timeline_distribution_and_table(name: str) -> None:
     panel = labkit.panel(name, **SMALL[name])
     panel._button.click()
     assert panel._button.disabled or not panel.running
-    assert panel.wait(120)
+    assert panel.wait(300)
     assert panel.run is not None and panel.previous is None
     assert panel.run.spec == panel.spec().to_dict()
     assert panel.shown.timeline.series in panel.shown.timeline.all_series
@@ -229,11 +229,11 @@ def test_stop_stops_the_threads(sent: list[dict[str, Any]]) -> None:
     assert all(slider._inputs[0].disabled for slider in panel.controls.values())
     before = set(os.listdir("/proc/self/task"))
     panel._stopper.click()
-    assert panel.wait(60)
+    assert panel.wait(300)
     assert not panel.running
     for thread in threading.enumerate():
         if thread.name == "labkit-engine":
-            thread.join(60)
+            thread.join(300)
     assert len(before) - len(set(os.listdir("/proc/self/task"))) >= 4, "the workers are gone"
     assert not threads()
     assert "Stopped" in panel._said.value
@@ -250,14 +250,14 @@ def test_a_second_run_while_one_runs_is_refused() -> None:
     assert "running already" in panel._said.value
     assert len([name for name in threads() if name == "labkit-block"]) == 1
     panel.stop()
-    assert panel.wait(60)
+    assert panel.wait(300)
 
 
 def test_closing_stops_the_threads() -> None:
     panel = labkit.panel("block", **ENDLESS)
     panel.start()
     panel.close()
-    assert panel.wait(60)
+    assert panel.wait(300)
     assert not panel.running
 
 
@@ -316,11 +316,11 @@ def test_an_interrupted_start_leaves_nothing_running(
             patch.setattr(panel._interrupts, "watch", lambda: interrupted(None))
         with pytest.raises(KeyboardInterrupt):
             panel.start()
-        assert panel.wait(60) and not panel.running
+        assert panel.wait(300) and not panel.running
     assert not panel._button.disabled and panel._stopper.disabled
     panel.start()
     panel.stop()
-    assert panel.wait(60)
+    assert panel.wait(300)
 
 
 def test_an_error_is_said_in_words_and_the_panel_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,11 +331,11 @@ def test_an_error_is_said_in_words_and_the_panel_goes_on(monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr(experiments, "run", fails)
         panel.start()
-        assert panel.wait(60)
+        assert panel.wait(300)
     assert "The measurement failed: sched_setaffinity: Invalid argument" in panel._said.value
     assert panel.run is None and not panel._button.disabled
     panel.start()
-    assert panel.wait(60)
+    assert panel.wait(300)
     assert panel.run is not None
 
 

@@ -17,7 +17,7 @@ from labkit.panels import interrupt
 from labkit.panels.interrupt import Interrupts
 
 #: Longer than a thread waits for a CPU.
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 
 class Kernel:

@@ -163,7 +163,7 @@ class Small(Server):
 
 def gone(server):
     """Neither its folder nor a process of its group is left."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         try:
             os.killpg(server.pid, 0)
@@ -231,7 +231,7 @@ with Small() as server:
     pid, folder = process.stdout.readline().split()
     process.kill()
     process.wait()
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < until:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
             if stat.read().split()[2] == "Z":

@@ -274,9 +274,9 @@ def test_an_interrupt_ends_the_simulation_at_once(number: int) -> None:
         time.sleep(0.01)
     time.sleep(0.5)  # let it come to the simulation itself
     program.send_signal(number)
-    _, said = program.communicate(timeout=60)
+    _, said = program.communicate(timeout=500)
     assert number == signal.SIGKILL or b"KeyboardInterrupt" in said
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while any(os.path.exists(f"/proc/{pid}") for pid in children):
         assert time.monotonic() < deadline, "the simulator's process is still there"
         time.sleep(0.01)

@@ -119,7 +119,7 @@ def test_an_interrupted_sweep_goes_on(folder: Path) -> None:
         assert program.poll() is None
         time.sleep(0.01)
     program.send_signal(signal.SIGINT)
-    _, said = program.communicate(timeout=100)
+    _, said = program.communicate(timeout=500)
     assert program.returncode == 130 and b"the same command goes on" in said
     finished = journal.read_text().count("\n")
     assert 3 <= finished < 12 and not (folder / "s.parquet").exists()

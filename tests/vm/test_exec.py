@@ -20,7 +20,7 @@ pytestmark = pytest.mark.vm
 
 # As from a terminal: what a script starts in the background ignores interrupts.
 EXEC = ["env", "--default-signal=INT", sys.executable, "-m", "labkit.cli", "vm", "exec"]
-BOOT_S = 120
+BOOT_S = 600
 
 
 def guest(*argv, options=(), **keywords):
@@ -48,7 +48,7 @@ def descendants(pid):
     return found
 
 
-def gone(pids, within=10.0):
+def gone(pids, within=300.0):
     end = time.monotonic() + within
     while time.monotonic() < end:
         left = [p for p in pids if Path(f"/proc/{p}").exists() and "Z" not in state(p)]
@@ -162,7 +162,7 @@ def test_out_of_memory_says_so():
 
 
 def test_a_hang_is_noticed_and_ended():
-    process = start(*SLEEP, options=("--hang-timeout", "6"))
+    process = start(*SLEEP, options=("--hang-timeout", "20"))
     below = descendants(process.pid)
     for pid in below:
         if "qemu" in Path(f"/proc/{pid}/comm").read_text(encoding="utf-8"):
