@@ -285,10 +285,12 @@ static void test_trace(void)
 	CHECK_CALL(umcg_sched_destroy(s), 0);
 }
 
+static atomic_intptr_t servers[2];
+
 /* Servers that are threads of the program's own. */
 static void *serve(void *arg)
 {
-	(void)arg;
+	servers[(intptr_t)arg] = umcg_get_utid();
 	CHECK_CALL(umcg_sched_serve(s), 0);
 	/* Nothing is left over that would hit what the thread does now. */
 	CHECK(umcg_register_basic_task(0), "umcg_register_basic_task");
@@ -302,12 +304,18 @@ static void test_own_servers(void)
 	pthread_t thread[6];
 
 	s = sched_open("priority", 2);
-	for (int i = 0; i < 2; i++)
-		thread[i] = test_spawn(serve, NULL);
+	for (intptr_t i = 0; i < 2; i++) {
+		servers[i] = UMCG_NONE;
+		thread[i] = test_spawn(serve, (void *)i);
+	}
 	for (intptr_t i = 2; i < 6; i++)
 		thread[i] = test_spawn(work, (void *)i);
 	for (int i = 2; i < 6; i++)
 		test_join(thread[i]);
+	/* One that comes after the stop is refused. */
+	for (int i = 0; i < 2; i++)
+		while (umcg_get_task_state(servers[i]) == UMCG_TASK_NONE)
+			test_nap(MS / 10);
 	CHECK_CALL(umcg_sched_stop(s), 0);
 	test_join(thread[0]);
 	test_join(thread[1]);
