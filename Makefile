@@ -117,6 +117,7 @@ test-debug: deps	## conformance programs and libumcg on 1, 2, 4 CPUs, all preemp
 	for sanitizer in address thread; do run SANITIZE=$$sanitizer; done; \
 	run T=umcg_stress ARGS=10000000 TIMEOUT=7200; \
 	run T=umcg_fuzz ARGS=600 TIMEOUT=1200; \
+	run T=lib_random ARGS=300 TIMEOUT=900; \
 	[ -z "$$failed" ] || { printf "failed:$$failed\n"; exit 1; }
 
 lint: deps	## ruff, mypy, shell syntax

@@ -71,12 +71,13 @@ def _guest(name: str, what: str, seconds: int, command: str, lane: str = "guest"
 
 def _pytest_in_guest(arguments: str) -> str:
     python = shlex.quote(sys.executable)
-    # The engine with the address sanitizer is compiled here: a guest takes a minute for it.
-    compiled = f"{python} tests/guest/sanitized.py"
     packages = (Path(sys.prefix), Path(os.__file__).parent)
     frozen = " ".join(f"--frozen {shlex.quote(str(folder))}" for folder in packages)
-    tested = f"labkit vm exec {frozen} -- {python} -m {PYTEST} {arguments}"
-    return f"sh -c {shlex.quote(f'{compiled} && exec {tested}')}"
+    return f"labkit vm exec {frozen} -- {python} -m {PYTEST} {arguments}"
+
+
+def _after(first: str, then: str) -> str:
+    return f"sh -c {shlex.quote(f'{first} && exec {then}')}"
 
 
 IMAGE = Step("image", "the patched kernel, built once", 5, "make -C kernel image", lane="kernel")
@@ -144,7 +145,8 @@ ALL = (
         "guest-matrix",
         "labkit on the patched kernel: every combination of what `guest` takes once",
         150,
-        _pytest_in_guest("-m matrix tests/guest"),
+        # The engine with the address sanitizer is compiled here: a guest takes a minute for it.
+        _after("python tests/guest/sanitized.py", _pytest_in_guest("-m matrix tests/guest")),
     ),
     _guest(
         "vm",

@@ -50,7 +50,7 @@ class VmOptions:
     frozen: tuple[Path, ...] = ()
     ports: tuple[int, ...] = ()
     icount: bool = False
-    boot_timeout_s: float = 120.0
+    boot_timeout_s: float = 600.0  # a machine may be busy
     hang_timeout_s: float = 120.0
 
     def __post_init__(self) -> None:

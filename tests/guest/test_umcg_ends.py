@@ -2,7 +2,8 @@
 """Whatever ends a group early: the exception comes, the workers go, the process ends.
 
 Each case is a process of its own, as a hang must not take the other tests with it. Of a product of
-cases every row and every column is in `make test`; the others are marked `matrix`.
+cases every row and every column is in `make test`; the others, and all of them under the address
+sanitizer, are marked `matrix`.
 """
 
 import itertools
@@ -14,8 +15,10 @@ import pytest
 from sanitized import Python, Sanitized
 from zygote import Zygote
 
+WATCHED = pytest.param(Sanitized, marks=pytest.mark.matrix)
 
-@pytest.fixture(scope="module", params=[Python, Sanitized], ids=lambda kind: kind.name)
+
+@pytest.fixture(scope="module", params=[Python, WATCHED], ids=lambda kind: kind.name)
 def process(request: pytest.FixtureRequest) -> Iterator[Zygote]:
     """What runs programs."""
     zygote = Zygote(request.param())

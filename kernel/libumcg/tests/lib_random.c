@@ -198,7 +198,7 @@ int main(int argc, char **argv)
 	int stopped = 0;
 
 	test_begin(argc, argv);
-	until = umcg_get_time_ns() + (uint64_t)test_size("SECONDS", 1, 60) * 1000 * MS;
+	until = umcg_get_time_ns() + (uint64_t)test_size("SECONDS", 1, 10) * 1000 * MS;
 	seed_of_all = (uint64_t)test_size("SEED", 2, (long)umcg_get_time_ns()) | 1;
 	printf("seed %ld\n", (long)seed_of_all);
 	seed = seed_of_all;
