@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.vm import agent, image, monitor
+from labkit.vm import agent, clock, image, monitor
 from labkit.vm.errors import VmError
 from labkit.vm.options import Accelerator, VmOptions
 
@@ -345,6 +345,8 @@ def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder:
         command += ["--disable-kvm", "--qemu-opt=-accel", f"--qemu-opt=tcg,thread={threads}"]
         # On a busy host the boot-time check of the timer interrupt fails, and the guest panics.
         words = ["clocksource=tsc", "tsc=reliable", "no_timer_check", *words]
+        if not options.icount and (khz := clock.tsc_khz()):
+            words = [f"tsc_early_khz={khz}", *words]
         # QEMU 7.2 takes a gather by register 4 (vpgatherqq with ymm4 ...) for one without an index:
         # wrong numbers, or a segmentation fault, in whatever is compiled for AVX2.
         command += ["--qemu-opt=-cpu", "--qemu-opt=max,avx2=off"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.vm import accel
+from labkit.vm import accel, clock
 from labkit.vm import qemu as machine
 from labkit.vm.errors import VmError
 from labkit.vm.options import VmOptions
@@ -149,6 +149,23 @@ def test_paths_with_commas_blanks_and_quotes(
         [folder / machine.QEMU, "-version"], capture_output=True, text=True, check=True
     )
     assert said.stdout == "-version\n"
+
+
+def test_a_guest_without_kvm_is_told_how_fast_its_clock_is(tmp_path: Path) -> None:
+    khz = clock.tsc_khz()
+    if khz is None:
+        pytest.skip("no time stamp counter that can be read")
+    assert khz > 100_000
+    clock.tsc_khz.cache_clear()
+    assert clock.tsc_khz() == pytest.approx(khz, rel=1e-3), "whatever this machine does meanwhile"
+
+    def told(options: VmOptions) -> list[str]:
+        made = machine._command(Path("k"), options, "tcg", tmp_path)
+        return [word for word in made if "tsc_early_khz" in word]
+
+    assert told(VmOptions()) == [f"--kopt=tsc_early_khz={clock.tsc_khz()}"]
+    counted = VmOptions(cpus=1, accelerator="tcg", icount=True)
+    assert told(counted) == [], "its counter counts instructions"
 
 
 def test_a_verdict_that_cannot_be_kept_is_still_one(

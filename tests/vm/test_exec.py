@@ -93,6 +93,28 @@ def test_input_arrives_whole():
     assert done.stdout.split()[0].decode() == hashlib.sha256(data).hexdigest()
 
 
+CLOCK = (
+    "import time; a = time.monotonic(); print('ready', flush=True); input(); "
+    "print(time.monotonic() - a)"
+)
+
+
+def test_a_second_of_the_guest_is_a_second():
+    begin = time.monotonic()
+    with subprocess.Popen(
+        [*EXEC, "--", sys.executable, "-c", CLOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"ready\n"
+        inner = time.monotonic()
+        time.sleep(3)
+        inner = time.monotonic() - inner
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        guest = float(process.stdout.readline())
+        outer = time.monotonic() - begin
+    assert 0.99 * inner <= guest <= 1.01 * outer
+
+
 def test_no_such_command():
     done = guest("no-such-command")
     assert done.returncode == 127
