@@ -126,5 +126,5 @@ def test_notebook_02_on_the_patched_kernel(lab, page):
     running = lab.processes()
     assert any("qemu" in process.name() for process in running)
     lab.interrupt()
-    _, living = psutil.wait_procs(running, timeout=120)
+    _, living = psutil.wait_procs(running, timeout=600)
     assert living == []

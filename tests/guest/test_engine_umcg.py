@@ -19,6 +19,15 @@ METHODS = [name for name in engine.METHODS if name.startswith("umcg")]
 WORKS = [name for name in engine.WORKS if name != "spin"]
 
 
+def each_once(names, others):
+    """Every combination; each name and each of the others in `make test`, the rest is `matrix`."""
+    return [
+        pytest.param(name, other, marks=[] if k == n % len(others) else [pytest.mark.matrix])
+        for n, name in enumerate(names)
+        for k, other in enumerate(others)
+    ]
+
+
 def chains(outcome):
     """Each task's state changes are legal, and each begins where the last one ended."""
     roles = {task.tid: task.role for task in outcome.tasks}
@@ -39,8 +48,7 @@ def chains(outcome):
     assert verdict.result == "PASSED", verdict.violations.rows()
 
 
-@pytest.mark.parametrize("cpu", [0, None])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "cpu"), each_once(METHODS, (0, None)))
 def test_swap(method, cpu):
     outcome = engine.swap(method, cpu=cpu, rounds=100, warmup=10, events=1000)
     assert outcome.values["rounds"] == 100
@@ -57,8 +65,7 @@ def test_a_swap_stops(method):
         engine.swap(method, cpu=None, rounds=1 << 60, stop=stop)
 
 
-@pytest.mark.parametrize("servers", [1, 3])
-@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize(("work", "servers"), each_once(WORKS, (1, 3)))
 def test_load(work, servers):
     with tempfile.TemporaryFile() as file:
         file.write(bytes(4096 * 6))

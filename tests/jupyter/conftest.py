@@ -16,7 +16,7 @@ PATIENCE_S = 900
 
 
 #: What a machine that is busy may take to see a process off.
-END_S = 120
+END_S = 600
 
 
 def gone(processes):

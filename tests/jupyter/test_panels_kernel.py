@@ -13,7 +13,7 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 #: Minutes for what takes a moment: this machine may be busy, and nothing is judged by it.
-PATIENCE = 900
+PATIENCE = 500
 
 START = """
 import labkit

@@ -10,7 +10,7 @@ from jupyter_client.manager import KernelManager
 
 from labkit.jupyter import relay
 
-PATIENCE_S = 900
+PATIENCE_S = 500
 
 CODE = """
 import json, sys
