@@ -4,7 +4,8 @@
  * gets something from a socket, or is told that there is something, and ends where it
  * asks for more. What poll() and its like or accept() have announced is one request with
  * what is read first after it. Attained service, deadlines and latencies count from there,
- * whether the thread slept or not.
+ * whether the thread slept or not. The scheduler is told of the end, too: a thread that waits
+ * for its next request, or is woken for it, has had no service yet, however long its last was.
  */
 #include <errno.h>
 
@@ -51,6 +52,7 @@ static void end_request(struct run_record *r)
 	r->announced = false;
 	if (!r->request_ns)
 		return;
+	umcg_sched_begin_request();
 	now = umcg_get_time_ns();
 	took = now - r->request_ns;
 	r->request_ns = 0;
