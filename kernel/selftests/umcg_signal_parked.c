@@ -75,6 +75,16 @@ static void waits(struct worker *self)
 	self->count = 1;
 }
 
+static volatile int wait_result;
+static volatile uint64_t wait_ns, deadline;
+
+static void waits_until(struct worker *self)
+{
+	deadline = now_ns(CLOCK_MONOTONIC) + wait_ns;
+	wait_result = worker_park(self, NULL, deadline);
+	self->count = 1;
+}
+
 static void *preempts(void *arg)
 {
 	(void)arg;
@@ -107,6 +117,30 @@ static void in_timed_wait(void)
 	w.fn = waits;
 	server_expect(&s, &w);
 	CHECK_EQ(server_run_through(&s, &w), IDLE | PARKED);
+}
+
+static void finish(void);
+
+/* Woken in time, but nobody has run it; then its time is up. */
+static void woken_in_timed_wait(void)
+{
+	for (wait_ns = 50 * NS_PER_MS;; wait_ns *= 2) {
+		never_run();
+		w.fn = waits_until;
+		server_expect(&s, &w);
+		if (server_run_through(&s, &w) == (IDLE | PARKED)) {
+			w.rec.next_tid = 0;
+			if (state_cas(&w.rec, IDLE | PARKED, RUNNING))
+				break;
+		}
+		/* This machine is so busy that the time was up before. */
+		finish();
+	}
+	s.rec.next_tid = (uint32_t)w.tid;
+	CHECK_EQ(sys_wait(WAKE_ONLY, 0), 0);
+	WAIT_FOR(state_of(&w.rec) == IDLE && worker_on_list(&w));
+	while (now_ns(CLOCK_MONOTONIC) <= deadline)
+		nap(NS_PER_MS);
 }
 
 static void has_blocked(void)
@@ -157,6 +191,7 @@ static const struct place {
 	PLACE(never_run),
 	PLACE(in_wait),
 	PLACE(in_timed_wait),
+	PLACE(woken_in_timed_wait),
 	PLACE(has_blocked),
 	PLACE(preempted),
 	PLACE(preempted_on_the_list),
@@ -452,16 +487,6 @@ static void run_half(void)
 
 /* --- its own time --- */
 
-static volatile uint64_t deadline;
-static volatile int wait_result;
-
-static void waits_until(struct worker *self)
-{
-	deadline = now_ns(CLOCK_MONOTONIC) + 30 * NS_PER_MS;
-	wait_result = worker_park(self, NULL, deadline);
-	self->count = 1;
-}
-
 static void naps_long(void)
 {
 	nap(60 * NS_PER_MS);
@@ -473,6 +498,7 @@ static void timeout(void)
 	for (int longer = 0; longer < 2; longer++) {
 		in_handler = longer ? naps_long : NULL;
 		handler(SIGUSR1, 0);
+		wait_ns = 30 * NS_PER_MS;
 		worker_start(&w, &pool, waits_until, NULL);
 		server_expect(&s, &w);
 		CHECK_EQ(server_run_through(&s, &w), IDLE | PARKED);
@@ -571,7 +597,7 @@ static void *peer_waits(void *arg)
 {
 	(void)arg;
 	basic_register(&peer);
-	for (int i = 0; i < 6; i++) {
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
 		state_set(&peer, RUNNING, IDLE);
 		peer_up = false;
 		peer_tid = gettid();
