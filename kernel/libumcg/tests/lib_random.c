@@ -7,11 +7,13 @@
  * that ends with 0 has been allowed by exactly one permit taken, which it gives
  * back; a permit that is out can always be waited for. So no wake-up is lost,
  * none is invented, whatever else goes on: timeouts, swaps, blocks, preemption,
- * servers that come and go. And no task is ever seen in a state that there is not.
+ * signals, servers that come and go. And no task is ever seen in a state that there is not.
  *
  * The arguments, SECONDS and SEED, run it longer or shorter, or again.
  */
 #include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
 
 #include "util.h"
 
@@ -22,10 +24,11 @@
 
 static struct place place;
 static atomic_intptr_t utids[TASKS];
+static atomic_int tids[TASKS];
 static atomic_bool permit[TASKS];
 static atomic_bool over;
 static atomic_int workers_left, basics_left;
-static atomic_long waits, wakes, swaps, timeouts, preempts;
+static atomic_long waits, wakes, swaps, timeouts, preempts, signals;
 static uint64_t seed_of_all;
 
 static void legal(umcg_tid utid, bool worker)
@@ -82,7 +85,7 @@ static void act(int me, bool worker, uint64_t *seed)
 {
 	int other = (int)(test_random(seed) % TASKS);
 
-	switch (test_random(seed) % 8) {
+	switch (test_random(seed) % 9) {
 	case 0:
 	case 1:
 		if (other != me && take_permit(other)) {
@@ -111,6 +114,11 @@ static void act(int me, bool worker, uint64_t *seed)
 		else
 			sched_yield();
 		break;
+	case 7:
+		/* It may have ended: ESRCH. */
+		if (tids[other] && !syscall(SYS_tgkill, getpid(), (pid_t)tids[other], SIGUSR1))
+			signals++;
+		break;
 	default:
 		for (atomic_int n = (int)(test_random(seed) % 3000); n; n--)
 			;
@@ -124,6 +132,7 @@ static void play(int me, bool worker, atomic_int *left)
 	bool yes = true;
 
 	permit[me] = true;
+	tids[me] = (int)syscall(SYS_gettid);
 	utids[me] = umcg_get_utid();
 	while (!over)
 		act(me, worker, &seed);
@@ -191,13 +200,21 @@ static void *visitor(void *arg)
 	return NULL;
 }
 
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
 int main(int argc, char **argv)
 {
+	/* Waits go on after it. */
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	pthread_t threads[TASKS], servers[SERVERS + 1];
 	uint64_t until, seed;
 	int stopped = 0;
 
 	test_begin(argc, argv);
+	CHECK_CALL(sigaction(SIGUSR1, &action, NULL), 0);
 	until = umcg_get_time_ns() + (uint64_t)test_size("SECONDS", 1, 10) * 1000 * MS;
 	seed_of_all = (uint64_t)test_size("SEED", 2, (long)umcg_get_time_ns()) | 1;
 	printf("seed %ld\n", (long)seed_of_all);
@@ -249,8 +266,8 @@ int main(int argc, char **argv)
 	place_end(&place);
 	CHECK(waits == wakes + swaps, "%ld wake-ups, %ld waits ended", wakes + swaps,
 	      (long)waits);
-	printf("%ld wakes, %ld swaps, %ld timeouts, %ld preemptions (%d took), %d blocks\n",
+	printf("%ld wakes, %ld swaps, %ld timeouts, %ld preemptions (%d took), %d blocks, %ld signals\n",
 	       (long)wakes, (long)swaps, (long)timeouts, (long)preempts, place.preempted,
-	       place.blocked);
+	       place.blocked, (long)signals);
 	return 0;
 }
