@@ -7,11 +7,11 @@ import datetime
 import hashlib
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import labkit
+from labkit import checkout
 from labkit.native import engine
 
 #: How to come by UMCG.
@@ -63,21 +63,6 @@ def _config_digest() -> str:
         return ""
 
 
-def _commit() -> str:
-    root = Path(__file__).resolve().parents[1]
-    try:
-        made = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=20,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return made.stdout.strip()
-
-
 def _governor() -> str:
     """How the CPUs' clock is chosen, `a, b` where they differ; empty: not by the kernel."""
     places = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
@@ -125,7 +110,7 @@ def collect() -> dict[str, Any]:
         "aslr": _read("/proc/sys/kernel/randomize_va_space"),
         "load": round(os.getloadavg()[0], 2),
         "boot_id": _read("/proc/sys/kernel/random/boot_id"),
-        "commit": _commit(),
+        "commit": checkout.commit(),
         "labkit": labkit.__version__,
         "python": platform.python_version(),
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+from labkit import checkout
 from labkit.vm import accel, image
 from labkit.vm.errors import VmError
 from labkit.vm.options import VmOptions
@@ -64,6 +65,7 @@ def execute(
     accelerator = accel.choose(options, say)
     say(f"booting the guest ({accelerator})")
     environment = dict(os.environ if env is None else env)
+    environment[checkout.VARIABLE] = checkout.commit()
     environment["LABKIT_ACCELERATOR"] = "tcg icount" if options.icount else accelerator
     with machine(options, accelerator) as guest:
         session = Session(

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What a microVM may be made of."""
 
+import contextlib
 import os
+import subprocess
+import sys
 
 import pytest
 
-from labkit import vm
+from labkit import checkout, vm
 from labkit.vm import VmOptions, image
 from labkit.vm.errors import VmError
 
@@ -45,3 +48,26 @@ def test_a_foreign_image_ends_with_an_error_and_nothing_running(tmp_path):
     with pytest.raises(VmError, match=r"QEMU did not start|ended before"):
         vm.execute(["true"], VmOptions(image=fake, accelerator="tcg", boot_timeout_s=20))
     assert vm.running() == before
+
+
+def test_a_guest_is_told_which_commit_this_is(monkeypatch):
+    """In a guest git looks at every file of the checkout for many seconds, for each run."""
+    told = {}
+
+    class Told(Exception):
+        pass
+
+    class Session:
+        def __init__(self, guest, argv, *, env, **rest):
+            told.update(env)
+            raise Told
+
+    monkeypatch.setattr(vm, "machine", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(vm, "Session", Session)
+    with pytest.raises(Told):
+        vm.execute(["true"], VmOptions(accelerator="tcg"))
+    assert told[checkout.VARIABLE] == checkout.commit()
+    script = "from labkit import environment; print(environment.collect()['commit'])"
+    env = {**os.environ, checkout.VARIABLE: "told"}
+    said = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
+    assert said.stdout == "told\n", said.stderr
