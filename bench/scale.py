@@ -2,45 +2,35 @@
 """scale: what a wait and a wake-up cost among 1 to 10 000 threads, over 1 to 4 servers."""
 
 from labkit.benchmark.suite import Bench, Contrast, Curve, Suite
-from labkit.native import bench as native
+from labkit.experiments.scale import ScaleSpec
 
 WORKERS = (1, 10, 100, 1000, 10_000)
 SERVERS = (1, 2, 4)
 SECONDS = 0.1
-#: How many times that a ring gets that has not hopped once, as on a busy machine.
-PATIENCE = (1, 10, 100)
 #: Making thousands of threads takes far longer than measuring them.
 CROWD = 10_000
 
 
 def measure(bench: Bench) -> None:
     """Samples `umcg/N over M` and `pthread/N on M` in ns/hop: time over hops of all tokens."""
-    most = len(bench.cpus)
-    series = {}
-    for workers in WORKERS:
-        for servers in SERVERS if bench.umcg else ():
-            series[f"umcg/{workers} over {servers}"] = (True, workers, servers)
-        for cpus in range(1, 1 + min(2, most)):
-            series[f"pthread/{workers} on {cpus}"] = (False, workers, cpus)
+    scale = ScaleSpec(
+        workers=WORKERS, servers=SERVERS, value_ms=SECONDS * 1e3 * max(0.1, bench.rigor.scale)
+    )
+    asked = {
+        f"umcg/{what.workers} over {what.servers}"
+        if what.umcg
+        else f"pthread/{what.workers} on {what.servers}": name
+        for name, what in scale.series().items()
+        if what.umcg or what.servers <= 2
+    }
 
     def once(repetition: int, name: str) -> None:
-        umcg, workers, places = series[name]
-        for times in PATIENCE:
-            hops, ns = native.ring(
-                umcg=umcg,
-                workers=workers,
-                servers=places,
-                tokens=min(workers, 2 * places),
-                cpus=bench.cpus[:places],
-                duration_s=SECONDS * max(0.1, bench.rigor.scale) * times,
-                stop=bench.stop,
-            )
-            if hops:
-                bench.sample(name, repetition, ns / hops, "ns/hop", hops)
-                return
+        hops, ns = scale.once(asked[name], stop=bench.stop)
+        if hops:
+            bench.sample(name, repetition, ns / hops, "ns/hop", hops)
 
-    crowds = [name for name, (_, workers, servers) in series.items() if workers == CROWD]
-    for repetition, name in bench.rounds([name for name in series if name not in crowds]):
+    crowds = [name for name in asked if scale.series()[asked[name]].workers == CROWD]
+    for repetition, name in bench.rounds([name for name in asked if name not in crowds]):
         once(repetition, name)
     # No warm-up round: each of these makes its ten thousand threads anew.
     if bench.rigor.scale < 0.1:

@@ -4,28 +4,22 @@
 from functools import partial
 
 from labkit.benchmark.suite import Bench, Contrast, Suite
-from labkit.native import bench as native
+from labkit.experiments.spawn import SpawnSpec
 
 CROWDS = (1, 64)
 
 
 def measure(bench: Bench) -> None:
     """Samples `CREW/CROWD at once/N cpus` in ns/thread: made, registered, unregistered, joined."""
-    crews = ("umcg", "pthread") if bench.umcg else ("pthread",)
-    series = {
-        f"{crew}/{crowd} at once/{places} cpus": (crew == "umcg", crowd, bench.cpus[:places])
-        for places in range(1, 1 + min(2, len(bench.cpus)))
-        for crowd in CROWDS
-        for crew in crews
-    }
+    spawn = SpawnSpec(crowds=CROWDS, cpus=tuple(range(1, 1 + min(2, len(bench.cpus)))))
+    series = spawn.series()
 
     def once(name: str, crowds: int) -> int:
-        umcg, crowd, cpus = series[name]
-        return native.spawn(umcg=umcg, crowd=crowd, crowds=crowds, cpus=cpus, stop=bench.stop)
+        return spawn.once(name, crowds=crowds, stop=bench.stop)
 
     crowds = {name: bench.calibrate(name, partial(once, name), first=1) for name in series}
     for repetition, name in bench.rounds(list(series), bench.rigor.slices):
-        threads = crowds[name] * series[name][1]
+        threads = crowds[name] * series[name].crowd
         bench.sample(name, repetition, once(name, crowds[name]) / threads, "ns/thread", threads)
 
 

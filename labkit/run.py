@@ -22,6 +22,8 @@ from labkit.trace import files
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from labkit.plots import Picture
+
 
 # Figures are imported where they are used: Plotly takes the better part of a minute to import in a
 # guest under TCG, where runs are only made and saved.
@@ -65,8 +67,10 @@ class Run(Record):
 
     def timeline(
         self, series: str | None = None, t0: int | None = None, t1: int | None = None
-    ) -> go.Figure:
-        """The tasks' states over time; see `labkit.plots.plot_timeline`.
+    ) -> Picture:
+        """A picture of the tasks' states over time; see `labkit.plots.plot_timeline`.
+
+        `labkit.timeline(run)` is the one to zoom and search in, in a notebook.
 
         Args:
             series: one of the run's traced series; None: the first.
@@ -160,7 +164,7 @@ class Run(Record):
 
         Args:
             what: `comparison` (all values), `histogram` or `latency` (of operations), `occupancy`,
-                `ratio`, `throughput`, `timeline`.
+                `ratio`, `throughput`. The timeline is `timeline()`.
             options: what that function takes, as `series`.
 
         Raises:
@@ -172,7 +176,8 @@ class Run(Record):
         known = plots.OF_ONE_RUN
         if what not in known:
             raise ValueError(
-                f"no figure {what!r}{meant(what, known)}; choose from {', '.join(known)}"
+                f"no figure {what!r}{meant(what, known)}; choose from {', '.join(known)}; "
+                "the timeline is run.timeline()"
             )
         figure: go.Figure = getattr(plots, f"plot_{what}")(self, **options)
         return figure

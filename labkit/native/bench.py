@@ -184,6 +184,7 @@ def spawn(
     crowds: int,
     cpus: Sequence[int] = (),
     stop: threading.Event | None = None,
+    watch: engine.Watcher | None = None,
 ) -> int:
     """Make `crowd` threads, join them, and that `crowds` times; the time it took in ns.
 
@@ -193,6 +194,7 @@ def spawn(
         crowds: how often.
         cpus: where all of them stay; empty: wherever.
         stop: when set before, nothing is measured.
+        watch: called about twenty times a second.
 
     Raises:
         ValueError: an argument is not allowed; says what is.
@@ -205,7 +207,7 @@ def spawn(
     spec = ffi.new("struct lab_spawn *")
     spec.umcg, spec.crowd, spec.crowds = umcg, crowd, crowds
     spec.nr_cpus = _cpus(spec.cpus, cpus)
-    engine.measure(engine.Room(1), lambda run: lib.lab_spawn(run, spec), stop, None)
+    engine.measure(engine.Room(1), lambda run: lib.lab_spawn(run, spec), stop, watch)
     return int(spec.elapsed_ns)
 
 
@@ -240,6 +242,7 @@ def ring(
     duration_s: float,
     policy: str = "fifo",
     stop: threading.Event | None = None,
+    watch: engine.Watcher | None = None,
 ) -> tuple[int, int]:
     """Tokens go round a ring of threads; every hop is one wait and one wake-up.
 
@@ -252,6 +255,7 @@ def ring(
         duration_s: how long to count, in seconds, after all are there.
         policy: UMCG only: who runs next, as in `engine.load`.
         stop: ends the measurement when set.
+        watch: called about twenty times a second with the progress.
 
     Returns:
         Hops, and the ns they took.
@@ -273,7 +277,7 @@ def ring(
     spec.duration_ns = round(duration_s * 1e9)
     kept = engine.choose(spec.policy, policy)
     threads = workers + spec.servers + 1
-    engine.measure(engine.Room(threads), lambda run: lib.lab_ring(run, spec), stop, None)
+    engine.measure(engine.Room(threads), lambda run: lib.lab_ring(run, spec), stop, watch)
     del kept
     return int(spec.hops), int(spec.elapsed_ns)
 

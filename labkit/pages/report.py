@@ -242,13 +242,13 @@ def _timelines(record: Record) -> Iterable[str]:
         times = record.events.filter(
             pl.col("tid").is_in(tids.implode()) & pl.col("kind").is_in(STATE_KINDS)
         )["t"]
-        yield webpage.figure(plots.plot_timeline, record, name)
+        yield webpage.timeline(record, name)
         if times.len() > 2 * _CLOSE:
             # From the middle, where everything is warm and nothing ends yet.
             start = times.len() // 2
             t0, t1 = int(times[start]), int(times[start + _CLOSE]) + 1
             yield '<p class="note">The same, close: a few moments from the middle.</p>'
-            yield webpage.figure(plots.plot_timeline, record, name, t0, t1)
+            yield webpage.timeline(record, name, t0, t1)
     left = len(series) - len(chosen)
     if left > 0:
         yield f'<p class="note">{left} more series have timelines in the run\'s file.</p>'

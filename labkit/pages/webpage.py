@@ -14,6 +14,7 @@ from labkit import plots
 from labkit.analysis.needs import MissingEvents, MissingSamples
 from labkit.plots.shown import page_html
 from labkit.plots.style import duration
+from labkit.record import Record
 
 _CSS = """
 :root { --ink:#1d2733; --soft:#5b6673; --line:#dfe3e8; --accent:#0072B2; --warn:#8a4b00; }
@@ -45,7 +46,7 @@ dl { display:grid; grid-template-columns:max-content 1fr; gap:3px 18px; font-siz
 dt { color:var(--soft) } dd { margin:0; overflow-wrap:anywhere }
 details summary { cursor:pointer; color:var(--accent) }
 @media (max-width:640px) { main { padding:12px 8px 60px } section { padding:14px 12px }
-  .modebar { display:none !important }
+  .modebar { display:none !important } figure.scroll > svg { max-width:none !important }
   h1 { font-size:1.5rem } dl { grid-template-columns:1fr } dt { margin-top:6px } }
 @media print { body { background:#fff } section { break-inside:avoid } }
 """
@@ -105,6 +106,12 @@ def figure(plot: Callable[..., go.Figure], *args: object, **options: object) -> 
         f"<figure><h4>{html.escape(parts.title)}</h4>{notice}{drawn}"
         f"<figcaption>{html.escape(parts.caption)}</figcaption></figure>"
     )
+
+
+def timeline(record: Record, series: str, t0: int | None = None, t1: int | None = None) -> str:
+    """The picture of a timeline; its words are in it."""
+    drawn = plots.plot_timeline(record, series, t0, t1).svg
+    return f'<figure class="scroll" tabindex="0">{drawn}</figure>'
 
 
 def table(table: pl.DataFrame, formats: Mapping[str, Callable[[object], str]] | None = None) -> str:

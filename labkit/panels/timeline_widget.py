@@ -18,7 +18,7 @@ import polars as pl
 import traitlets
 
 from labkit.panels.static import Static
-from labkit.plots.lanes import SHARED, flag_words, share_percent, unit_of
+from labkit.plots.lanes import MOST_ARROWS, SHARED, flag_words, share_percent, unit_of
 from labkit.plots.picture import picture
 from labkit.plots.style import caption, duration
 from labkit.plots.window import (
@@ -35,10 +35,6 @@ from labkit.trace.fold import fold
 from labkit.trace.loss import last_known
 
 _HERE = Path(__file__).parent
-
-#: More state changes than this are drawn as shares: a drawing is sent whole, and a hundred
-#: kilobytes are enough for every zoom.
-MOST_DRAWN = 600
 
 #: Nothing is to be seen in less, ns.
 _SHORTEST = 20
@@ -306,15 +302,14 @@ class Timeline(anywidget.AnyWidget):
     def _seen(self, width: int) -> Window:
         assert self._record is not None
         a, b = (self._origin + t for t in self._window)
-        return timeline_window(
-            self._record.events, self._tasks, a, b, width, MOST_DRAWN, self.pinned
-        )
+        return timeline_window(self._record.events, self._tasks, a, b, width, first=self.pinned)
 
     def _draw(self) -> None:
         window = self._seen(self._pixels)
         drawn = picture(window, self._origin, self._pixels)
         unit, size = unit_of(window.t1 - self._origin)
-        notice = window.notice or f"Every one of {window.changes:,} state changes is drawn"
+        left_out = window.aggregated or window.arrows.height > MOST_ARROWS
+        more = "; zoom in to see every one" if left_out else ""
         with self.hold_sync():
             self.shares = share_percent(window.shares).tobytes() if window.aggregated else b""
             self.drawing = {
@@ -333,7 +328,7 @@ class Timeline(anywidget.AnyWidget):
                 "bins": max(0, len(window.edges) - 1),
                 "unit": unit,
                 "size": size,
-                "notice": f"{notice}.",
+                "notice": f"{window.notice}{more}.",
                 "asked": self._asked,
                 "key": f"{self._nr_shown} {self.series}",
             }

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tables to figures. Each carries its environment in a caption (`labkit.plots.style`).
 
-Names are imported when first used: Plotly takes long to import in a guest under TCG, where the
-timeline (`labkit.plots.picture`) does without.
+Names are imported when first used: the timeline (`labkit.plots.picture`) does without Plotly.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ if TYPE_CHECKING:
         plot_throughput,
     )
     from labkit.plots.dots import Dot, plot_dots
+    from labkit.plots.picture import Picture, plot_timeline
     from labkit.plots.prediction import plot_prediction
     from labkit.plots.style import caption, take_apart
     from labkit.plots.sweeps import plot_sweep
-    from labkit.plots.timeline import draw, plot_timeline
     from labkit.plots.window import Window, series_of, timeline_window
 
 __all__ = [
     "Dot",
+    "Picture",
     "Window",
     "caption",
-    "draw",
     "plot_comparison",
     "plot_dots",
     "plot_histogram",
@@ -47,7 +46,7 @@ __all__ = [
 ]
 
 #: Figures that are made of one run: `plot_NAME`.
-OF_ONE_RUN = ("comparison", "histogram", "latency", "occupancy", "ratio", "throughput", "timeline")
+OF_ONE_RUN = ("comparison", "histogram", "latency", "occupancy", "ratio", "throughput")
 
 _MODULES = {
     "dots": ("Dot", "plot_dots"),
@@ -59,10 +58,10 @@ _MODULES = {
         "plot_ratio",
         "plot_throughput",
     ),
+    "picture": ("Picture", "plot_timeline"),
     "prediction": ("plot_prediction",),
     "style": ("caption", "take_apart"),
     "sweeps": ("plot_sweep",),
-    "timeline": ("draw", "plot_timeline"),
     "window": ("Window", "series_of", "timeline_window"),
 }
 _WHERE = {name: f"labkit.plots.{module}" for module, names in _MODULES.items() for name in names}

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What both drawings of a window share: words, arrows, and lanes of shares as pixels.
-
-`labkit.plots.timeline` draws with Plotly, for pages that must zoom without Python;
-`labkit.plots.picture` as SVG, for the widget and for saved notebooks.
-"""
+"""What a drawing of a window says and shows: words, arrows, and lanes of shares as pixels."""
 
 from __future__ import annotations
 
@@ -37,12 +33,12 @@ INK = "#1d2733"
 #: Places in the order of `share_percent`: the coloured ones, then where nothing is known.
 SHARED = (*PLACE_COLOURS, NO_DATA)
 
-#: Hatches over a state's colour: name, Plotly's shape, bit of `flags`; LOCKED hides PREEMPTED.
+#: Hatches over a state's colour: name, shape, bit of `flags`; LOCKED hides PREEMPTED.
 HATCHES = (("LOCKED", "x", LOCKED), ("PREEMPTED", "/", PREEMPTED))
 
 
 class Arrow(NamedTuple):
-    """One kind of arrow: which events, and looks that differ in more than colour."""
+    """One kind of arrow: which events, and looks that differ in more than colour (SVG's dashes)."""
 
     name: str
     colour: str
@@ -51,10 +47,10 @@ class Arrow(NamedTuple):
 
 
 _LOOKS = {
-    "run": (INK, "solid"),
-    "swap": ("#7B2D8B", "dash"),
-    "wake": ("#9A6A00", "dashdot"),
-    "place given back": (INK, "dot"),
+    "run": (INK, "none"),
+    "swap": ("#7B2D8B", "7 3"),
+    "wake": ("#9A6A00", "7 3 1.5 3"),
+    "place given back": (INK, "1.5 3"),
 }
 
 
@@ -83,18 +79,19 @@ def flag_words(flags: int) -> str:
     return (" " + "|".join(words)) if words else ""
 
 
-def slice_words(window: Window, rows: pl.DataFrame, line: str) -> list[str]:
-    """What to say of each of some of `window.slices`, in lines that end in `line`."""
+def slice_words(window: Window) -> list[str]:
+    """What to say of each of `window.slices`."""
     names = dict(window.lanes.select("tid", "name").iter_rows())
     lane_names = window.lanes["name"].to_list()
     columns = ("lane", "t0", "t1", "place", "flags", "kind", "cpu", "peer", "row")
     return [
-        f"{lane_names[lane]}: {place}{flag_words(flags)} for {duration(t1 - t0)}{line}by {kind}"
+        f"{lane_names[lane]}: {place}{flag_words(flags)} for {duration(t1 - t0)}, by {kind}"
         + (f", {names.get(peer, peer)}" if peer else "")
         + (f", CPU {cpu}" if cpu >= 0 else "")
-        + line
-        + (f"event {row}" if row >= 0 else "began before this window")
-        for lane, t0, t1, place, flags, kind, cpu, peer, row in rows.select(columns).iter_rows()
+        + (f", event {row}" if row >= 0 else ", began before this window")
+        for lane, t0, t1, place, flags, kind, cpu, peer, row in window.slices.select(
+            columns
+        ).iter_rows()
     ]
 
 

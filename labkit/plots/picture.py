@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A window of a timeline as SVG: in the widget, in saved notebooks, in exported pages.
+"""The timeline as SVG: in the widget, in saved notebooks, in pages.
 
 It needs neither Plotly nor a browser to be made, nor a script to be looked at: a pointer that rests
 on a shape is told by the shape's own title.
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
+from labkit.analysis.needs import needs
 from labkit.plots.lanes import (
     CPU_COLOURS,
     HATCHES,
@@ -29,16 +32,18 @@ from labkit.plots.lanes import (
     unit_of,
 )
 from labkit.plots.png import data_uri
-from labkit.plots.style import FONT, LIGHT, PLACE_COLOURS, duration
-from labkit.plots.window import NO_DATA, Window
+from labkit.plots.style import FONT, LIGHT, PLACE_COLOURS, caption, duration
+from labkit.plots.window import NO_DATA, Window, pick_series, timeline_window
+from labkit.record import Record
+from labkit.trace.files import write_atomically
+from labkit.trace.loss import last_known
+from labkit.trace.schema import STATE_KINDS
 
 _EDGE = ' stroke="#7d8894" stroke-width="0.8" vector-effect="non-scaling-stroke"'
 _SOFT = "#5b6673"
 _GRID = "#e6e9ec"
 _STRIP = 16
 _GREYS = 32
-#: SVG's way to say Plotly's names of dashes.
-_DASHES = {"solid": "none", "dash": "7 3", "dashdot": "7 3 1.5 3", "dot": "1.5 3"}
 
 #: Ids inside a page are the page's: every drawing needs its own for its hatches.
 _numbers = itertools.count()
@@ -55,9 +60,11 @@ class Picture:
         head: y of the first strip of a CPU.
         top: y of the first lane.
         lane: height of a lane.
+
+    In a notebook it shows itself; a pointer that rests on something is told what it is.
     """
 
-    svg: str
+    svg: str = field(repr=False)
     width: int
     height: int
     left: float
@@ -65,6 +72,47 @@ class Picture:
     head: float
     top: float
     lane: float
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the drawing to an .svg file.
+
+        Raises:
+            WriteFailed: the file cannot be written; what was there is untouched.
+        """
+        write_atomically(Path(path), self.svg.encode())
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        return self.svg
+
+
+@needs(any_of=STATE_KINDS)
+def plot_timeline(
+    record: Record,
+    series: str | None = None,
+    t0: int | None = None,
+    t1: int | None = None,
+    width: int = 1000,
+) -> Picture:
+    """Draw one series' tasks between two times.
+
+    Args:
+        record: a run.
+        series: which of `series_of(record)`; None: the first.
+        t0: begin, ns of CLOCK_MONOTONIC; None: the series' first event.
+        t1: end, ns; None: its last event, recorded or lost.
+        width: of the drawing, pixels.
+
+    Raises:
+        MissingEvents: the run has no state changes, or none of this series.
+        ValueError: the window is empty.
+    """
+    name, tasks, events = pick_series(record, series)
+    origin = int(events["t"][0])
+    begin = origin if t0 is None else t0
+    end = last_known(events) + 1 if t1 is None else t1
+    window = timeline_window(record.events, tasks, begin, end, width)
+    return picture(window, origin, width, f"Timeline: {name}", caption(record))
 
 
 class _Sheet:
@@ -92,7 +140,7 @@ class _Sheet:
 
 
 def picture(
-    window: Window, origin: int, width: int = 1000, title: str = "", caption: str = ""
+    window: Window, origin: int, width: int = 1000, title: str = "", below: str = ""
 ) -> Picture:
     """Draw a window.
 
@@ -101,15 +149,14 @@ def picture(
         origin: the time that the axis calls 0, ns.
         width: pixels.
         title: what stands above, with the window's notice; empty: nothing does.
-        caption: what stands below, wrapped.
+        below: what stands below, wrapped.
     """
     mark = f"lk{next(_numbers)}"
     legend = _legend(window, mark, width)
     sheet = _Sheet(window, origin, width, legend.height + (46 if title else 4))
-    lines = textwrap.wrap(caption, max(40, round(width / 6.4)))
+    lines = textwrap.wrap(below, max(40, round(width / 6.4)))
     height = round(sheet.bottom + 44 + 15 * len(lines) + (6 if lines else 0))
-    notice = window.notice or f"Every one of {window.changes:,} state changes is drawn"
-    label = escape(f"{title or 'Timeline'}. {notice}.")
+    label = escape(f"{title or 'Timeline'}. {window.notice}.")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{label}" '
@@ -121,7 +168,7 @@ def picture(
     ]
     if title:
         parts.append(f'<text x="8" y="20" font-size="16">{escape(title)}</text>')
-        parts.append(f'<text x="8" y="37" fill="{_SOFT}">{escape(notice)}.</text>')
+        parts.append(f'<text x="8" y="37" fill="{_SOFT}">{escape(window.notice)}.</text>')
     parts.append(f'<g transform="translate(0 {46 if title else 4})">{legend.svg}</g>')
     parts.append(_axis(sheet))
     parts.append(_names(sheet))
@@ -198,7 +245,7 @@ def _legend(window: Window, mark: str, width: int) -> _Legend:
                     (
                         arrow.name,
                         f'<path d="M0 6H13" stroke="{arrow.colour}" stroke-width="1.4" '
-                        f'stroke-dasharray="{_DASHES[arrow.dash]}"/>'
+                        f'stroke-dasharray="{arrow.dash}"/>'
                         f'<path d="M11 2.5L17 6L11 9.5z" fill="{arrow.colour}"/>',
                     )
                 )
@@ -217,7 +264,7 @@ def _legend(window: Window, mark: str, width: int) -> _Legend:
     if hidden > MOST_ARROWS:
         drawn.append(
             f'<text x="{width - 14}" y="{y + 10}" text-anchor="end" fill="{_SOFT}">'
-            f"{hidden:,} arrows hidden: zoom in</text>"
+            f"{hidden:,} arrows are too many to draw</text>"
         )
     return _Legend("".join(drawn), y + 18)
 
@@ -273,7 +320,7 @@ def _names(sheet: _Sheet) -> str:
 
 def _slices(sheet: _Sheet, mark: str) -> list[str]:
     slices = sheet.window.slices
-    words = slice_words(sheet.window, slices, ", ")
+    words = slice_words(sheet.window)
     high = sheet.lane * 0.74
     drawn = []
     for (lane, t0, t1, place, flags, row), said in zip(
@@ -355,7 +402,7 @@ def _arrows(sheet: _Sheet) -> list[str]:
             )
         drawn.append(
             f'<path d="{"".join(lines)}" fill="none" stroke="{arrow.colour}" stroke-width="1.3" '
-            f'stroke-dasharray="{_DASHES[arrow.dash]}" pointer-events="none"/>'
+            f'stroke-dasharray="{arrow.dash}" pointer-events="none"/>'
             f'<path d="{"".join(heads)}" fill="{arrow.colour}" pointer-events="none"/>'
         )
     return drawn

@@ -28,8 +28,9 @@ NO_DATA = "no data"
 #: Places of a task in order of their code; 0 is "not there".
 PLACES = ("", "RUNNING", "IDLE", "IDLE on the list", "BLOCKED", NO_DATA)
 
-#: More state changes than this in a window are shown as shares.
-MOST_SLICES = 3000
+#: More state changes than this in a window are shown as shares: a drawing is sent and saved whole,
+#: and a hundred kilobytes are enough for every zoom.
+MOST_SLICES = 600
 
 #: More lanes than this are not drawn.
 MOST_LANES = 48
@@ -94,14 +95,13 @@ class Window:
 
     @property
     def notice(self) -> str:
-        """What the figure must say about itself; empty when every event is drawn."""
+        """What the drawing must say about itself."""
         said = []
         if self.aggregated:
             width = duration((self.t1 - self.t0) / max(1, len(self.edges) - 1))
-            said.append(
-                f"Aggregated: {self.changes:,} state changes as shares of {width} each; zoom in to "
-                "see every one"
-            )
+            said.append(f"Aggregated: {self.changes:,} state changes as shares of {width} each")
+        else:
+            said.append(f"Every one of {self.changes:,} state changes is drawn")
         if self.no_data.height:
             said.append("Hatched: no data, as events were lost")
         if self.hidden:

@@ -53,7 +53,8 @@ def loses_nothing(run):
     """Rings are sized by role: a server's takes the state changes of everybody it runs."""
     assert run.counters["lost"] == 0
     assert not set(run.events["kind"].cast(pl.String)) & {"lost", "lost_op"}
-    assert labkit.analysis.df_occupancy(run)["complete"].all()
+    if run.events.height:
+        assert labkit.analysis.df_occupancy(run)["complete"].all()
 
 
 @pytest.mark.matrix

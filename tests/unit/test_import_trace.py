@@ -74,7 +74,7 @@ def test_every_form_is_a_run_that_can_be_looked_at(name, tmp_path):
     if set(rows["kind"]) & {"sched_wakeup", "umcg_wake"}:
         assert analysis.df_wake(again)["n"].sum() > 0
     assert analysis.df_cpu_use(again)["source"].unique().to_list() == ["sched_switch"]
-    assert "Timeline" in str(again.timeline().layout.title.text)
+    assert "Timeline" in again.timeline().svg
     page = again.report(tmp_path / "run.html").read_text(encoding="utf-8")
     assert run.tasks["name"][0] in page and "recorded by another tool" in page
     assert f"import on {name} ({form}), " in repr(again)

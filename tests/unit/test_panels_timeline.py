@@ -22,7 +22,7 @@ from comm.base_comm import BaseComm
 import labkit
 from labkit import analysis
 from labkit.analysis import MissingEvents
-from labkit.panels import Timeline, timeline_widget
+from labkit.panels import Timeline
 from labkit.panels.static import Static
 from labkit.plots.lanes import DEPTH, PITCH, share_pixels
 from labkit.plots.picture import picture
@@ -511,4 +511,3 @@ def test_a_picture_that_is_not_shown_is_not_sent(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("labkit.panels.static.display", lambda *a, **k: shown.append(a))
     Static().update("<svg/>")
     assert not shown
-    assert timeline_widget.MOST_DRAWN < 1000

@@ -59,15 +59,14 @@ def test_what_cannot_be_compared_says_why():
 
 def test_the_figure_shows_each_task_and_the_time_asked_for():
     run = a_run()
-    whole = run.timeline()
-    assert list(whole.layout.yaxis2.ticktext) == run.tasks["name"].to_list()
-    assert "umcg/model" in whole.layout.meta["title"]
+    whole = run.timeline().svg
+    assert all(f">{name}</text>" in whole for name in run.tasks["name"])
+    assert "Timeline: umcg/model" in whole
     times = run.events["t"]
     t0, t1 = int(times[100]), int(times[200])
-    part = run.timeline("umcg/model", t0, t1)
-    begin, end = part.layout.xaxis2.range
-    first, last = whole.layout.xaxis2.range
-    assert (end - begin) / (last - first) == pytest.approx((t1 - t0) / (times[-1] + 1 - times[0]))
+    part = run.timeline("umcg/model", t0, t1).svg
+    drawn = [int(row) for row in re.findall(r'data-r="(\d+)"', part)]
+    assert drawn and set(drawn) <= set(range(100, 201))
     with pytest.raises(MissingEvents, match="the run has umcg/model"):
         run.timeline("typo")
     with pytest.raises(MissingEvents, match="record it with tracing on"):
@@ -191,7 +190,7 @@ def test_a_figure_is_had_by_name(what):
 
 def test_every_figure_of_one_run_has_a_name():
     drawn = {name.removeprefix("plot_") for name in plots.__all__ if name.startswith("plot_")}
-    assert drawn - {"dots", "prediction", "sweep"} == set(plots.OF_ONE_RUN)
+    assert drawn - {"dots", "prediction", "sweep", "timeline"} == set(plots.OF_ONE_RUN)
     with pytest.raises(ValueError, match=r"'ratios' \(did you mean 'ratio'\?\); choose"):
         a_run().plot("ratios")
 
