@@ -15,7 +15,7 @@ EVENTS = 20_000
 def measure(bench: Bench) -> None:
     """Latencies in ns: `umcg` from the call to the server running, `signal` to the handler."""
     if bench.client_cpu is None:
-        bench.note("one CPU only: nobody could preempt from beside")
+        bench.note("one CPU only: no thread could preempt from another CPU")
         return
     preempt = PreemptSpec(
         policy="rr",

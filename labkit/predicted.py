@@ -2,7 +2,7 @@
 """What the simulator predicts beside what the kernel measures, of the same jobs under one policy.
 
 The jobs are drawn once, so that both have the same arrivals and the same computing. On the kernel a
-client lays them before as many threads as may be waiting at a time (`labkit.native.bench`), over
+client sends them to as many threads as may be waiting at a time (`labkit.native.bench`), over
 one server; in the simulator switching costs what `Costs.counted` says.
 """
 
@@ -44,7 +44,7 @@ from labkit.workload import (
 THREADS = 48
 #: A series of a prediction: workload, class, policy.
 SERIES = "{}: {} under {}"
-#: Jobs of a class, both sides the same ones: three lie beyond the 99th percentile.
+#: Jobs of a class, both sides the same ones: three are beyond the 99th percentile.
 FEWEST = 300
 
 POLICIES = ("fifo", "rr:slice_us=2000", "priority:slice_us=2000", "las:quantum_us=2000", "edf")

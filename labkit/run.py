@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`Run`: what an experiment returns; a `Record` with a notebook user's verbs.
 
-This module stands above `experiments`, `trace`, `analysis` and `plots`. What lies below it
+This module stands above `experiments`, `trace`, `analysis` and `plots`. What is below it
 (measuring, loading, saving, tables, figures) works on `labkit.record.Record`, never on `Run`.
 """
 

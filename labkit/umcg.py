@@ -176,7 +176,7 @@ def wait(timeout: float | None = None) -> None:
         timeout: seconds; None: no end.
 
     Raises:
-        TimeoutError: nobody woke it in time.
+        TimeoutError: it was not woken in time.
         UmcgError: the thread is not registered.
     """
     deadline = _deadline(timeout)
@@ -190,7 +190,7 @@ def wake(task: Task, *, here: bool = False) -> None:
     """Wake `task` from its `wait`, or queue one wake-up for the next.
 
     Args:
-        task: whom.
+        task: which.
         here: advise the kernel to run it on this CPU.
 
     Raises:
@@ -207,7 +207,7 @@ def swap(task: Task, timeout: float | None = None) -> None:
         timeout: seconds; None: no end.
 
     Raises:
-        TimeoutError: nobody woke this thread in time.
+        TimeoutError: this thread was not woken in time.
         UmcgError: not registered, no such task, or not of the same kind.
     """
     if lib.umcg_swap(task.tid, _deadline(timeout)):
@@ -230,7 +230,7 @@ def basic_task(tag: int = 0) -> Iterator[Task]:
 
 
 def _service(workers: int, servers: int) -> Any:
-    """A service in C; it lives as long as anybody holds it."""
+    """A service in C; it is there as long as anything refers to it."""
     if workers < 1 or servers < 1:
         raise ValueError(f"{workers} workers over {servers} servers: give 1 or more of each")
     service = lib.lab_service_new(workers, servers)
@@ -414,7 +414,7 @@ class Group:
                 server.join()
             gone.set()
 
-        threading.Thread(target=body, name="umcg farewell", daemon=True).start()
+        threading.Thread(target=body, name="umcg-exit", daemon=True).start()
         self._members.stop()
         gone.wait(_PATIENCE_S)
 
@@ -422,12 +422,12 @@ class Group:
         """Watch a service until it is `over`.
 
         Raises:
-            UmcgError: workers are missing, and nobody is there who could start them.
+            UmcgError: workers are missing, and there is no thread that could start them.
         """
         lonely, said, waits = 0.0, False, threading.current_thread()
         while not over(0.1):
             left = lib.lab_service_left(service)
-            if self._members.anybody or not left:
+            if self._members.any or not left:
                 lonely = 0.0
                 continue
             lonely = lonely or time.monotonic()
@@ -594,7 +594,7 @@ class Group:
             try:
                 yield stop
                 stop.set()
-                # Another thread's policy counts those that leave: nobody may take them from it.
+                # Another thread's policy counts those that leave: no other may take them from it.
                 if self._others_serve():
                     thread.join()
             except BaseException:
@@ -609,7 +609,7 @@ class Group:
         return bool(self._servers - {threading.get_ident()})
 
     def _fetch(self, thread: threading.Thread, running: engine.Running, patience: float) -> None:
-        """Wait for the engine's workers, which have been told to leave; run those nobody runs."""
+        """Wait for the engine's workers, which are to leave; run those that no server runs."""
         thread.join(patience)
         if not thread.is_alive():
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who works in a group of `labkit.umcg`, so that nobody is left behind in one."""
+"""The threads that work in a group of `labkit.umcg`, so that none is left behind in one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Members:
             return sum(not member.done for member in self._python)
 
     @property
-    def anybody(self) -> bool:
+    def any(self) -> bool:
         """Is there a worker of either kind?"""
         return bool(self._python or self._native)
 
@@ -112,6 +112,6 @@ class Members:
             member.stop()
 
     def wait_gone(self) -> None:
-        """Wait until there is nobody."""
+        """Wait until there is none."""
         with self._changed:
-            self._changed.wait_for(lambda: not self.anybody)
+            self._changed.wait_for(lambda: not self.any)

@@ -3,7 +3,7 @@
 
 Tables, the course's sentences, panels, pages and the benchmark all ask here. A difference is one
 when the whole 95 % interval is clear of 1 by a margin; there is none to speak of when the whole
-interval lies within half that margin. All else is undecided: more repetitions or a quieter machine
+interval is within half that margin. All else is undecided: more repetitions or a quieter machine
 may tell.
 """
 

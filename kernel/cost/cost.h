@@ -20,7 +20,7 @@ extern const size_t row_count;
 
 /* Once a round trip, from one thread; ends the process after the last. */
 void lap(void);
-/* What lies between these is not counted; the thread that calls lap() may. */
+/* What is between these is not counted; the thread that calls lap() may. */
 void pause_laps(void);
 void resume_laps(void);
 

@@ -72,7 +72,7 @@ int main(void)
 			sched_yield();
 		start = now();
 		set_state(&worker, UMCG_TASK_RUNNING, UMCG_TASK_RUNNING | UMCG_TF_PREEMPTED);
-		/* The timer may have been faster: then there is nobody to kick. */
+		/* The timer may have been faster: then there is no task to kick. */
 		umcg_kick(0, worker.tid);
 		while (!atomic_load(&returned_at))
 			sched_yield();

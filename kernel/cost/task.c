@@ -92,7 +92,7 @@ struct task *next_worker(struct task *server)
 {
 	while (!taken && !(taken = __atomic_exchange_n(&idle_workers, 0, __ATOMIC_SEQ_CST))) {
 		/*
-		 * Nobody to run. The slot is offered before the list is looked
+		 * No task to run. The slot is offered before the list is looked
 		 * at again, so that a worker that misses the one is seen in the
 		 * other; who takes the slot changes our state and wakes us.
 		 */

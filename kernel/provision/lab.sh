@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Read by the scripts beside it: whose lab it is and where it lies.
+# Read by the scripts beside it: whose lab it is and where it is.
 . "$(dirname "$0")/lib.sh"
 
 user=${UMCG_LAB_USER:-${SUDO_USER:-}}

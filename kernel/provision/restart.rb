@@ -2,7 +2,7 @@
 # A Vagrant provisioner: restart the machine if one before it has asked for that (/run/reboot-required).
 #
 # Not the shell provisioner's `reboot: true`: that restarts at every `vagrant provision`, needed or not, and
-# leaves the guest behind Vagrant's back, so that with libvirt the forwarded port stays dead.
+# leaves the guest without Vagrant's knowledge, so that with libvirt the forwarded port does not work any more.
 module UmcgLab
   class Restart < Vagrant.plugin("2", :provisioner)
     def provision

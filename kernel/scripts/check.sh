@@ -30,7 +30,7 @@ mkdir -p "$out"
 	make -s -C "$kernel/sched" tests O="$sched" LIBUMCG="$lib" HEADERS="$headers" ${san:+SAN=$san} >&2
 )
 
-# Only what the sources of today make; an old program may still lie there.
+# Only what today's sources make; an old program may still be there.
 set --
 for source in "$kernel"/selftests/umcg_*.c "$kernel"/libumcg/tests/lib_*.c* "$kernel"/libumcg/examples/*.c \
 	"$kernel"/sched/tests/sched_*.c "$kernel"/sched/examples/*.c; do

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Block transitions whose page is absent: a crowd that nobody serves, and a bystander. */
+/* Block transitions whose page is absent: a crowd that no task serves, and a bystander. */
 #include <dirent.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -8,7 +8,7 @@
 
 #define PAGE	4096
 
-/* A pipe that nobody writes to but the bystander's server, and one that lets members on. */
+/* A pipe that no task writes to but the bystander's server, and one that lets members on. */
 static int fds[2], gate[2];
 static volatile long ready;		/* members that have come to the gate */
 

@@ -7,14 +7,14 @@
 #include "libraw.h"
 
 /*
- * Processes whose block transitions meet pages that nobody serves. Each member of a
+ * Processes whose block transitions meet pages that no task serves. Each member of a
  * crowd is a server and a worker, whose record has a page of its own; the worker
  * drops that page and blocks, so that its server cannot be told.
  */
 struct crowd {
 	char	*pages;			/* present and writable, one a member */
 	long	size;
-	void	(*mute)(void);		/* from now on nobody serves the pages, or NULL */
+	void	(*mute)(void);		/* from now on no task serves the pages, or NULL */
 	size_t	ballast;		/* bytes of memory that the process also has */
 	volatile int *blocked;		/* shared: how many workers have come that far */
 };

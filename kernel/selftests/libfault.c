@@ -109,7 +109,7 @@ void slow_page_resolve(struct slow_page *p)
 			.range = { .start = (uint64_t)p->page, .len = PAGE },
 		};
 
-		/* EEXIST: somebody else's fault has been answered already. */
+		/* EEXIST: another task's fault has been answered already. */
 		CHECK(ioctl(p->fd, UFFDIO_CONTINUE, &c) == 0 || errno == EEXIST);
 	} else {
 		struct uffdio_copy c = {

@@ -18,14 +18,14 @@ void slow_page(struct slow_page *p);		/* missing until resolved; then "page" */
 void slow_shared_page(struct slow_page *p);
 /*
  * Two pages, present and zero. After slow_page_protect() the next write to the second
- * one, and no read, has to wait; slow_page_open() lets everybody write who comes later,
+ * one, and no read, has to wait; slow_page_open() lets all write that come later,
  * slow_page_resume() also the one that waits.
  */
 void slow_written_page(struct slow_page *p);
 void slow_page_protect(struct slow_page *p);
 void slow_page_open(struct slow_page *p);
 void slow_page_resume(struct slow_page *p);
-void slow_page_wait(struct slow_page *p);	/* until somebody has faulted */
+void slow_page_wait(struct slow_page *p);	/* until a task has faulted */
 void slow_page_resolve(struct slow_page *p);
 void slow_page_free(struct slow_page *p);
 

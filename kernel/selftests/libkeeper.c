@@ -55,7 +55,7 @@ static void run(struct server *s, struct worker *w)
 	__atomic_add_fetch(&k->runs, 1, __ATOMIC_RELAXED);
 }
 
-/* Nobody wakes it, as it has told nobody. */
+/* No task wakes it, as it has told no task. */
 static void wait_for_nothing(struct server *s, uint32_t *seed)
 {
 	uint64_t until = now_ns(CLOCK_MONOTONIC) + raw_random(seed) % (2 * NS_PER_MS);
@@ -65,7 +65,7 @@ static void wait_for_nothing(struct server *s, uint32_t *seed)
 	while ((r = sys_wait(MONOTONIC, until)) == -EINTR)
 		;
 	if (r != -ETIMEDOUT)
-		FAIL("a server's wait returned %d, though nobody has woken it", r);
+		FAIL("a server's wait returned %d, though no task has woken it", r);
 	state_set(&s->rec, IDLE, RUNNING);
 	__atomic_add_fetch(&k->waits, 1, __ATOMIC_RELAXED);
 }
@@ -96,7 +96,7 @@ static void interrupt(struct server *s)
 }
 
 /*
- * Whoever writes to a server's record just now has to wait, while others who come
+ * The task that writes to a server's record just now has to wait, while others who come
  * later need not: a transition that is held up between two of its steps. Meanwhile
  * the servers get up by themselves and go on.
  */

@@ -8,7 +8,7 @@
  * A process that keeps the contract, beside others that do not: servers that wait for
  * work, run workers and wait for each other, interrupted by signals, their records
  * copied on write and late, user space's own bits changing. It ends with 1, or dies,
- * when the kernel does what nobody has asked for.
+ * when the kernel does what no task has asked for.
  */
 struct keeper {
 	volatile long	runs;		/* of workers, so far */

@@ -66,7 +66,7 @@ void seat_lie_down(struct seat *s)
 	state_set(&s->rec, RUNNING, IDLE | FREE | p->permission);
 	__atomic_store_n(&p->slots[s->nr], s->tid, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&p->head, __ATOMIC_SEQ_CST) || p->stop) {
-		/* It is ours, unless somebody has given our place away. */
+		/* It is ours, unless a task has given our place away. */
 		do {
 			word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
 		} while ((word & FREE) && !word_cas(&s->rec, word, RUNNING));
@@ -150,7 +150,7 @@ void guest_yield(struct guest *g, struct seat *seats)
 	struct seat *s;
 	int nr = 0;
 
-	/* LOCKED: nobody moves us to another place meanwhile. */
+	/* LOCKED: no task moves us to another place meanwhile. */
 	do {
 		word = __atomic_load_n(&g->rec.state_ts, __ATOMIC_SEQ_CST);
 	} while (!word_cas(&g->rec, word, IDLE | LOCKED));

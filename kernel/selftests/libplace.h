@@ -11,7 +11,7 @@
 
 #define ADOPT	UMCG_TF_ADOPT
 #define LENDS	(IDLE | ADOPT)		/* its place, and it may pass on */
-#define OFFERS	(IDLE | ADOPT | FREE)	/* nobody has its place */
+#define OFFERS	(IDLE | ADOPT | FREE)	/* no task has its place */
 
 struct places {
 	uint64_t head __attribute__((aligned(64)));
@@ -52,7 +52,7 @@ void seat_run(struct seat *s, struct guest *g);
 void seat_serve(struct seat *s);
 
 void guest_start(struct guest *g, struct places *p, void (*fn)(struct guest *g));
-/* Gives the place back to whoever it is of, and comes on the list. */
+/* Gives the place back to the server it is of, and comes on the list. */
 void guest_yield(struct guest *g, struct seat *seats);
 /* Marks a RUNNING worker PREEMPTED and kicks it. */
 bool guest_preempt(struct guest *g);

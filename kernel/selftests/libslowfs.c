@@ -31,7 +31,7 @@ static void reply(uint64_t unique, int error, const void *data, size_t len)
 	h->error = error;
 	h->unique = unique;
 	memcpy(h + 1, data, len);
-	/* ENOENT: whoever asked has been killed meanwhile. */
+	/* ENOENT: the task that asked has been killed meanwhile. */
 	CHECK(write(device, buf, h->len) == (ssize_t)h->len || errno == ENOENT);
 }
 
@@ -145,7 +145,7 @@ char *slow_files_map(long pages)
 	p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
 	CHECK(p != MAP_FAILED);
 	/*
-	 * Pages are read ahead, so that who waits for one waits for its lock, and can be killed. A
+	 * Pages are read ahead, so that a reader of one waits for its lock, and can be killed. A
 	 * read of one page that FUSE has sent cannot be interrupted by anything, in any process.
 	 */
 	CHECK_EQ(madvise(p, pages * PAGE, MADV_SEQUENTIAL), 0);

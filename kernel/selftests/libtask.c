@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The user-space half of the contract. Whoever starts a transition changes the
+ * The user-space half of the contract. The task that starts a transition changes the
  * state with one compare-and-swap, then makes the system call that ends it.
  */
 #include <stddef.h>
@@ -355,7 +355,7 @@ bool server_step(struct server *s)
 			s->preempts++;
 		else
 			s->yields++;
-		/* A worker marked PARKED waits for somebody else. */
+		/* A worker marked PARKED waits for another task. */
 		if (!(st & PARKED))
 			server_push(s, w);
 	}
@@ -366,7 +366,7 @@ void server_loop(struct server *s)
 {
 	while (server_step(s))
 		;
-	/* Nobody will push again: let the server in the slot see that. */
+	/* No task will push again: let the server in the slot see that. */
 	for (int i = 0; i < 8; i++) {
 		struct server *o = s->pool->servers[i];
 
@@ -425,7 +425,7 @@ static void give_up(struct worker *w)
 
 /*
  * Sleep, and be seen to. On a busy host a short sleep is over before it begins:
- * then nobody has noticed, and the word is the same.
+ * then no task has noticed, and the word is the same.
  */
 void worker_nap(struct worker *w)
 {
@@ -438,7 +438,7 @@ void worker_nap(struct worker *w)
 void worker_yield(struct worker *w)
 {
 	give_up(w);
-	/* IDLE|LOCKED: nobody runs us, so the server cannot change any more. */
+	/* IDLE|LOCKED: no task runs us, so the server cannot change any more. */
 	set_next(&w->rec, w->server->tid);
 	state_set(&w->server->rec, IDLE, RUNNING);
 	CHECK_EQ(sys_wait(0, 0), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Bad pointers in a worker's record, and records that go away: the process
- * dies of SIGSEGV, which no handler catches; nobody else notices.
+ * dies of SIGSEGV, which no handler catches; no other task notices.
  */
 #include <signal.h>
 #include <sys/mman.h>
@@ -109,7 +109,7 @@ static void record_lost(enum moment when, int prot)
 		CHECK_EQ(mprotect(w, 4096, prot), 0);
 	else
 		CHECK_EQ(munmap(w, 4096), 0);
-	/* It notices as soon as somebody wakes it. */
+	/* It notices as soon as a task wakes it. */
 	if (when == WHILE_BLOCKED) {
 		CHECK_EQ(write(fds[1], "x", 1), 1);
 	} else {

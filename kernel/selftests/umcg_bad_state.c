@@ -111,7 +111,7 @@ static void blocked_becomes_none(void *arg) { (void)arg; meddles(NONE); }
 static void blocked_becomes_unknown(void *arg) { (void)arg; meddles(7); }
 
 /*
- * A blocked worker is made RUNNING although nobody may yet: it dies, or goes
+ * A blocked worker is made RUNNING although no task may yet: it dies, or goes
  * to the list as one that has no server. It must not run.
  */
 static void blocked_becomes_running(void *arg)

@@ -20,7 +20,7 @@ static uint32_t word;
 static pid_t child;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-/* One way to block, and how somebody else ends it. */
+/* One way to block, and how another task ends it. */
 struct way {
 	const char *name;
 	void (*prepare)(void);
@@ -137,7 +137,7 @@ static void do_way(struct worker *self)
 
 	state_set(&self->rec, RUNNING, RUNNING | USER_BITS);
 	way->block();
-	/* Whoever ran us has cleared the bits; that is user space's affair. */
+	/* The task that ran us has cleared the bits; that is user space's affair. */
 	CHECK_STATE(&self->rec, RUNNING);
 	self->count = 1;
 }
@@ -248,7 +248,7 @@ static void hooks_keep_out(void)
 	pool.live--;
 }
 
-/* Many workers in one pipe: every token is passed on, nobody is forgotten. */
+/* Many workers in one pipe: every token is passed on, no task is forgotten. */
 static void pass(struct worker *self)
 {
 	for (self->count = 0; self->count < 50; self->count++) {

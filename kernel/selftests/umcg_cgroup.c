@@ -10,7 +10,7 @@
 #include "libbusy.h"
 
 /*
- * Nobody is in the third one, which has a quota all the time: the kernel patches its
+ * No task is in the third one, which has a quota all the time: the kernel patches its
  * code when the first group gets one and when the last one loses it, and an emulated
  * CPU (QEMU 7.2) that runs just there can go on with the code of in between for good.
  */

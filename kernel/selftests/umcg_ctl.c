@@ -241,7 +241,7 @@ static void bad_worker(void)
 	CHECK_EQ(worker_with(l, (uint64_t)page), -EFAULT);
 	CHECK_EQ(worker_with(0xffff888000000000, s), -EFAULT);
 	CHECK_EQ(worker_with(l, 0xffff888000000000), -EFAULT);
-	/* Nothing was pushed, nobody is registered. */
+	/* Nothing was pushed, no task is registered. */
 	CHECK_EQ(head, 0);
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
 }
@@ -266,7 +266,7 @@ static void worker_end(struct worker *w)
 	}		/* ... or after: here the main thread's timeout does */
 	CHECK_EQ(memcmp(&before, &w->rec, sizeof(before)), 0);
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), -EINVAL);
-	/* An ordinary thread: it may sleep without anybody being told. */
+	/* An ordinary thread: it may sleep without any task being told. */
 	nap(NS_PER_MS);
 	CHECK_STATE(&w->rec, RUNNING | LOCKED);
 	/* And it may become a server, or a basic task. */

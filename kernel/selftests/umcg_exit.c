@@ -60,7 +60,7 @@ static void record_is_forgotten(void)
 	}
 }
 
-/* Exit with user space's LOCKED set: nobody's server is touched. */
+/* Exit with user space's LOCKED set: no task's server is touched. */
 static void locked_exit(struct worker *w)
 {
 	state_set(&w->rec, RUNNING, NONE | LOCKED);

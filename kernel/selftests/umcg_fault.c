@@ -143,7 +143,7 @@ static void in_the_records(void)
 
 static volatile int *phase;
 
-/* Nobody answers: the worker blocks and the kernel waits for the record. */
+/* No task answers: the worker blocks and the kernel waits for the record. */
 static void never_answered(void *arg)
 {
 	pthread_t t;

@@ -75,7 +75,7 @@ static void plain_wait(void)
 }
 
 /*
- * Runs a worker; the wait for it ends early, and somebody sets a bit of user
+ * Runs a worker; the wait for it ends early, and a task sets a bit of user
  * space's own in the word before S waits on.
  */
 static void lend(void)
@@ -103,7 +103,7 @@ static void lend(void)
 		r = sys_wait(0, 0);
 		CHECK(r == 0 || r == -EINTR);
 	}
-	/* Nobody but its worker has ended this. */
+	/* No task but its worker has ended this. */
 	CHECK(go);
 	state_set(&s->rec, RUNNING | (1U << 17), RUNNING);
 	server_expect(s, &w);
@@ -118,7 +118,7 @@ static void *serve(void *again)
 	worker_start(&early, &pool, reads, NULL);
 	server_expect(s, &early);
 	server_run(s, &early);
-	server_expect(s, &early);	/* lies in the slot until it is woken by name */
+	server_expect(s, &early);	/* stays in the slot until it is woken by name */
 	((void (*)(void))again)();
 	CHECK_EQ(server_run_through(s, &early), NONE);
 	worker_join(&early);

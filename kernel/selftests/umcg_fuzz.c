@@ -5,7 +5,7 @@
  * second): records registered twice, in pages that a userfaultfd or a FUSE file
  * system serves late or never, by processes that share their memory, in pid and
  * time namespaces, under signals and debuggers. The children may die of SIGSEGV or
- * hang in a wait of their own making; they must always be killable, take nobody's
+ * hang in a wait of their own making; they must always be killable, take no task's
  * CPU, and groups that keep the contract must never notice.
  */
 #include <fcntl.h>
@@ -281,7 +281,7 @@ static void any_signal(uint32_t *seed)
 		pthread_sigmask(SIG_SETMASK, &set, NULL);
 		break;
 	case 2:
-		/* Whoever stops the process also lets it go on. */
+		/* The task that stops the process also lets it go on. */
 		if (!syscall(SYS_fork)) {
 			kill(getppid(), SIGSTOP);
 			nap(raw_random(seed) % NS_PER_MS);
@@ -320,7 +320,7 @@ static void disturb(uint32_t *seed)
 	}
 }
 
-/* Mostly a record that nobody else uses. */
+/* Mostly a record that no other task uses. */
 static struct umcg_task *my_record(uint32_t *seed, struct arena *a)
 {
 	return &a->rec[(raw_random(seed) % 8 ? (uint32_t)gettid() : raw_random(seed)) % RECORDS];
@@ -712,7 +712,7 @@ static void fuzz_child(void *arg)
 	if (seed % 4 == 2)
 		spawn(registers_twice, (void *)(uintptr_t)seed);
 	ready[child_nr] = true;
-	/* Workers that nobody runs wait for good, so new threads come all the time. */
+	/* Workers that no task runs wait for good, so new threads come all the time. */
 	for (uint32_t i = 0;; i++) {
 		if (i < MAX_THREADS)
 			spawn(fuzz_thread, (void *)(uintptr_t)(seed * MAX_THREADS + i));
@@ -780,7 +780,7 @@ static bool cpu_taken(void)
 	cpu = tickers_stuck();
 	looks = cpu < 0 ? 0 : looks + 1;
 	if (looks > STUCK_LOOKS)
-		FAIL("nobody else has run on CPU %d for %d looks", cpu, looks);
+		FAIL("no other task has run on CPU %d for %d looks", cpu, looks);
 	return looks > 2;
 }
 

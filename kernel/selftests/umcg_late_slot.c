@@ -47,7 +47,7 @@ static void counts(struct worker *self)
 	self->count++;
 }
 
-/* How the server's last wait before it lies down for the second time ends. */
+/* How the server's last wait before it sleeps for the second time ends. */
 enum before { WOKEN, TIMED_OUT, INTERRUPTED };
 
 static volatile bool go, interrupted;

@@ -117,7 +117,7 @@ static void no_permission(void)
 	end();
 }
 
-/* One block, one adoption: words, tenant, count, slot, and nobody is woken. */
+/* One block, one adoption: words, tenant, count, slot, and no task is woken. */
 static void block_and_adopt(void)
 {
 	begin(1, ADOPT);
@@ -356,7 +356,7 @@ static void on_usr1(int sig)
 	handled++;
 }
 
-/* Handlers of a server that is free, or whose place somebody has, change neither. */
+/* Handlers of a server that is free, or whose place a task has, change neither. */
 static void server_handles(void)
 {
 	struct sigaction sa = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A place that passes on while a record's page cannot be written (userfaultfd): nobody
- * waits for the page with a place in his hands, and the server is told instead.
+ * A place that passes on while a record's page cannot be written (userfaultfd): no task
+ * waits for the page while it has a place, and the server is told instead.
  */
 #include <stddef.h>
 

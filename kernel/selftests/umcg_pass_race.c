@@ -70,7 +70,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-/* Preempts workers, takes permissions away, sends signals to whoever. */
+/* Preempts workers, takes permissions away, sends signals to any task. */
 static void *meddle(void *arg)
 {
 	struct guest *g;

@@ -184,7 +184,7 @@ static void not_running(void)
 
 static void kick_self(struct worker *self)
 {
-	/* RUNNING, but nobody asked: no. */
+	/* RUNNING, but no task asked: no. */
 	CHECK_EQ(sys_kick(0, self->tid), -EAGAIN);
 	CHECK_STATE(&self->rec, RUNNING);
 	CHECK(worker_mark(self));

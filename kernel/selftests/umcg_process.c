@@ -243,7 +243,7 @@ static void inner_group(void *arg)
 		CHECK_EQ(w[i].count, 20);
 		worker_join(&w[i]);
 	}
-	/* Nobody of the processes around has a name in here. */
+	/* No task of the processes around has a name in here. */
 	server.rec.next_tid = sh->side[0].tid;
 	CHECK_EQ(sys_wait(WAKE_ONLY, 0), -ESRCH);
 	server_unregister(&server);

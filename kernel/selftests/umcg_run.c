@@ -163,7 +163,7 @@ static void user_bits(void)
 }
 
 /*
- * A wake of a worker made RUNNING by somebody who is no server: it must go to
+ * A wake of a worker made RUNNING by a task that is no server: it must go to
  * the list and wait for one.
  */
 static void wake_without_server(void)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Several servers share one list and one idle-server slot; servers leave and
- * others join while the work goes on. Nobody may be stranded.
+ * others join while the work goes on. No task may be stranded.
  */
 #include "libraw.h"
 

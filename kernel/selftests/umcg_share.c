@@ -2,7 +2,7 @@
 /*
  * Who hands over its CPU gets no more of it than who wakes a task and sleeps, with
  * UMCG or by futexes without it. A task that has slept comes before a hog, as it is behind; may what it hands over
- * to do so as well, though that is ahead? Then nobody is charged, and the hog of
+ * to do so as well, though that is ahead? Then no task is charged, and the hog of
  * another user gets what is left. One that a wake-up catches has to wait for what
  * it has had too much, so there is a pool of them.
  *

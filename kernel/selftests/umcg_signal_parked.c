@@ -277,7 +277,7 @@ static void siginfo(int sig, siginfo_t *info, void *context)
 	handled++;
 }
 
-/* Nobody else will take it, so it is the worker's. */
+/* No other task will take it, so it is the worker's. */
 static void process_signals(void)
 {
 	struct sigaction sa = { .sa_sigaction = siginfo, .sa_flags = SA_SIGINFO };
@@ -473,7 +473,7 @@ static void swapped_to(void)
 	leave_handler();
 }
 
-/* User space has run it, but nobody has switched to it yet, when it comes back. */
+/* User space has run it, but no task has switched to it yet, when it comes back. */
 static void run_half(void)
 {
 	hold_in_handler(naps_in_handler);
@@ -644,7 +644,7 @@ static void waits_for_a_jump(struct worker *self)
 		worker_yield(self);
 		FAIL("the wait has ended");
 	}
-	/* Nobody has run us. */
+	/* No task has run us. */
 	CHECK_STATE(&self->rec, IDLE);
 	CHECK_EQ(sys_wait(0, 0), 0);
 	CHECK_STATE(&self->rec, RUNNING);

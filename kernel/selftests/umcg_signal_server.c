@@ -264,7 +264,7 @@ static void unregisters(struct worker *self)
 	WAIT_FOR(end_worker);
 }
 
-/* Its worker has unregistered and nobody has woken it yet. */
+/* Its worker has unregistered and no task has woken it yet. */
 static void *serve_one_that_leaves(void *arg)
 {
 	int r;

@@ -245,7 +245,7 @@ static void on_process_signal(int sig)
 
 /*
  * A signal to the process: any thread may take it, only an idle worker may not.
- * If nobody else will it waits for the worker, and is not lost.
+ * If no other task will it waits for the worker, and is not lost.
  */
 static void to_the_process(void)
 {

@@ -2,7 +2,7 @@
 /*
  * Work that the kernel gives to a task that sleeps (TIF_NOTIFY_SIGNAL), here by
  * io_uring: a read that was submitted before completes while its thread sleeps in
- * UMCG. The work is done at once, the state stays, and nobody spins.
+ * UMCG. The work is done at once, the state stays, and no task spins.
  */
 #include <linux/io_uring.h>
 #include <sys/mman.h>
@@ -60,7 +60,7 @@ static void open_ring(void)
 	if (ring.fd < 0)
 		raw_skip("needs io_uring: %s", strerror(errno));
 	CHECK(ring.p.features & IORING_FEAT_SINGLE_MMAP);
-	/* Both rings lie behind one another; a page each is enough for these few. */
+	/* The rings follow one another; a page each is enough for these few. */
 	ring.rings = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd,
 			  IORING_OFF_SQ_RING);
 	ring.sqes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd,

@@ -13,7 +13,7 @@ static struct worker w;
 static int fds[2];
 static volatile uint64_t before;	/* a time before the change to come */
 
-/* The stamp lies between @from and now; it is rounded down to 16 ns. */
+/* The stamp is between @from and now; it is rounded down to 16 ns. */
 static void check_stamp(const char *what, const struct umcg_task *t, uint64_t from)
 {
 	uint64_t word = __atomic_load_n(&t->state_ts, __ATOMIC_SEQ_CST);
@@ -164,7 +164,7 @@ static void busy(struct worker *self)
 	}
 }
 
-/* Monotone and always different, whoever makes the change. */
+/* Monotone and always different, whatever makes the change. */
 static void successive(void)
 {
 	pthread_t t;

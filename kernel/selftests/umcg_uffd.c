@@ -30,7 +30,7 @@ static int open_uffd(void)
 	return fd;
 }
 
-/* The faults of the pages go to a file descriptor that nobody reads. */
+/* The faults of the pages go to a file descriptor that no task reads. */
 static void unserved(void *arg)
 {
 	struct crowd *c = arg;

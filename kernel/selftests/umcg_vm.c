@@ -85,7 +85,7 @@ static void foreign_worker(void)
 	pool.head = 0;
 }
 
-/* Its worker finds a server that is none of its own in the slot: nobody to wake. */
+/* Its worker finds a server that is none of its own in the slot: no task to wake. */
 static void foreign_slot(void)
 {
 	pid_t pid;

@@ -160,7 +160,7 @@ static void switches(void)
 	}
 }
 
-/* A wake with nobody asleep is no error, and is not remembered. */
+/* A wake with no task asleep is no error, and is not remembered. */
 static void wake_running(void)
 {
 	pthread_t t;

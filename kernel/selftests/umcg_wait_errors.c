@@ -29,7 +29,7 @@ static void arguments(void)
 			state_set(&rec, RUNNING, IDLE);
 		for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 			CHECK_EQ(sys_wait(bad[i], 0), -EINVAL);
-		/* WAKE_ONLY: nobody to wake, or a timeout. */
+		/* WAKE_ONLY: no task to wake, or a timeout. */
 		CHECK_EQ(sys_wait(WAKE_ONLY, 0), -EINVAL);
 		CHECK_EQ(sys_wait(WAKE_ONLY | WF_CURRENT_CPU, 0), -EINVAL);
 		rec.next_tid = 1;

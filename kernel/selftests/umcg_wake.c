@@ -62,7 +62,7 @@ static void slot_is_taken(void)
 	end(&w[0]);
 }
 
-/* Empty slot: the list, and nobody is woken. */
+/* Empty slot: the list, and no task is woken. */
 static void empty_slot(void)
 {
 	uint64_t at;

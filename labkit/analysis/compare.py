@@ -16,7 +16,7 @@ from labkit.record import LOSS_KINDS, Record
 from labkit.trace.loss import incomplete
 from labkit.verdict import FEWEST, Values, margin, ratio_of, verdict
 
-#: Of the keys below those that files of old do not have; it makes no difference that they do not.
+#: Of the keys below those that older files do not have; it makes no difference that they do not.
 LATE_KEYS = ("governor", "turbo", "smt", "aslr")
 
 #: Environment keys that must agree before two runs may be compared.
@@ -239,7 +239,7 @@ def _doubts(rows: pl.DataFrame, summary: dict[str, Any]) -> list[tuple[str, str]
     if summary["spread"] is not None and summary["spread"] > 0.1:
         found.append(
             (
-                "unstable, the quartiles lie more than 10 % of the median apart, repeat on a quiet "
+                "unstable, the quartiles are more than 10 % of the median apart, repeat on a quiet "
                 "machine",
                 f"{summary['spread']:.0%}",
             )

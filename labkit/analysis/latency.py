@@ -143,7 +143,7 @@ def _until_running(events: pl.DataFrame, begins: pl.DataFrame, whose: str) -> pl
     # In user mode: the kernel's own rows tell when the word changed, not when the task ran.
     runs = pl.col("kind").is_in(STATE_KINDS) & (pl.col("new") == "running")
     runs &= pl.col("old") == "idle"
-    # Who is lost from sight may have run long before it is seen to.
+    # A task whose events were lost may have run long before it is seen to.
     seen = events.filter(runs | (pl.col("kind") == "lost")).select(
         pl.col("tid").alias("who"), "t", ran=pl.when(pl.col("kind") != "lost").then("t")
     )

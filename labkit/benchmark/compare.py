@@ -94,7 +94,7 @@ def check(a: Results, b: Results) -> list[str]:
         f"{key}: {a.environment.get(key)!r} and {b.environment.get(key)!r}"
         for key in keys
         if a.environment.get(key) != b.environment.get(key)
-        # What files of old do not tell makes no difference.
+        # What older files do not tell makes no difference.
         and (key not in LATE_KEYS or key in a.environment.keys() & b.environment.keys())
     ]
     if unlike:

@@ -226,7 +226,7 @@ class Bench:
     def rounds(
         self, series: Sequence[str], slices: int = 1, repetitions: int | None = None
     ) -> Iterator[tuple[int, str]]:
-        """Who is to be measured next: every series in every round, in alternating direction.
+        """What is to be measured next: every series in every round, in alternating direction.
 
         A repetition has `slices` rounds; each series' value is the median of its slices. The very
         first round is numbered -1: it warms up, and what it measures is dropped.

@@ -106,7 +106,7 @@ def errors() -> Iterator[None]:
                 print(f"  guest: {line}", file=sys.stderr)
             fail(code, str(error))
         if not isinstance(error, OSError) or error.errno == errno.EPIPE:
-            # Nobody reads the output: no fault of anybody, and Typer ends quietly.
+            # The output is not read any more: no error, and Typer ends quietly.
             raise
         if isinstance(error, FileNotFoundError):
             fail(FILE, f"{error.filename}: no such file")

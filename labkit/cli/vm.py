@@ -39,7 +39,7 @@ Frozen = Annotated[
         "--frozen",
         exists=True,
         file_okay=False,
-        help="A folder that nobody changes meanwhile: read once, and not to be written in the "
+        help="A folder that does not change meanwhile: read once, and not to be written in the "
         "guest; Python starts in half the time from one.",
     ),
 ]

@@ -49,14 +49,16 @@ def storm(run: Run, series: str) -> Timeline:
         series: which.
 
     Raises:
-        MissingEvents: nobody was woken in this series.
+        MissingEvents: no thread was woken in this series.
     """
     tasks = run.tasks.filter(pl.col("series") == series)["tid"].implode()
     events = run.events.filter(pl.col("tid").is_in(tasks))
     # An operation ends when its worker runs, and its latency counts from the call that woke it.
     woken = events.filter(pl.col("kind") == "op").with_columns(called=pl.col("t") - pl.col("arg"))
     if woken.is_empty():
-        raise MissingEvents(f"nobody was woken in series {series!r} of the run {run.experiment!r}")
+        raise MissingEvents(
+            f"no thread was woken in series {series!r} of the run {run.experiment!r}"
+        )
     calls = woken.group_by("called").agg(pl.len(), last=pl.col("t").max()).sort("called")
     # One that was not asleep yet has a call of its own.
     whole = calls.filter(pl.col("len") == pl.col("len").max())

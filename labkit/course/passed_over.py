@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a policy chose, and whom it passed over: properties of a schedule that no clock changes."""
+"""What a policy chose, and what it passed over: properties of a schedule that no clock changes."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def running_at_once(run: Record, series: str, role: str | None = None) -> pl.Dat
     events = run.events.filter(pl.col("tid").is_in(tasks))
     spans = state_intervals(events, chosen)
     if lost := incomplete(run).filter(pl.col("series") == series)["since"].to_list():
-        # Who is RUNNING beside a task that was lost from sight is no longer the question.
+        # What is RUNNING beside a task whose events were lost is no longer the question.
         spans = spans.filter(pl.col("t0") < lost[0]).with_columns(pl.col("t1").clip(0, lost[0]))
     running = spans.filter(pl.col("state") == "running")
     steps = pl.concat(
@@ -100,7 +100,7 @@ def meanwhile(run: Record) -> pl.DataFrame:
 
     Returns:
         Rows `series`, `blocks` (after which the worker ran again), `others_ran` (of these, while
-        how many its server ran somebody else), `turns` (of others, median of all blocks).
+        how many its server ran another), `turns` (of others, median of all blocks).
     """
     rows = with_servers(run.events, run.tasks).join(run.tasks.select("tid", "series"), on="tid")
     starts = rows.filter((pl.col("old") == "idle") & (pl.col("new") == "running"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a full ring of the engine leaves unknown, and of whom.
+"""What a full ring of the engine leaves unknown, and of which tasks.
 
 The first server's ring has the state changes of all workers and servers, as the scheduler decided
 them: when it is full, the states of all are unknown from then on. A thread's own ring is about

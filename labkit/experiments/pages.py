@@ -15,7 +15,7 @@ from labkit.trace.errors import WriteFailed
 
 _PAGE = 4096
 #: Pages of the file for each worker; at the most so many for all of them. A worker forgets its own
-#: when it has touched all, which is dear: with one page it would be most of what is measured.
+#: when it has touched all, which is expensive: with one page it would be most of what is measured.
 _OWN_PAGES, _MOST_PAGES = 64, 4096
 
 
@@ -24,7 +24,7 @@ class NothingFaults(SpecError):
 
 
 def folders() -> list[Path]:
-    """Where the file may lie, best first: $TMPDIR alone if it is set, else places on a disk."""
+    """Where the file may be, best first: $TMPDIR alone if it is set, else places on a disk."""
     if wish := os.environ.get("TMPDIR"):
         return [Path(wish)]
     # /tmp is in memory on many a Linux.
@@ -78,7 +78,7 @@ def _faults(file: int) -> bool:
 
 
 def _file_system(folder: Path) -> str:
-    """The type of the file system that a folder lies on, as the kernel calls it."""
+    """The type of the file system that a folder is on, as the kernel calls it."""
     lies_on = ""
     kind = "unknown file system"
     for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines():

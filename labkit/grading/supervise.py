@@ -98,7 +98,7 @@ def _feed(child: subprocess.Popen[bytes], cells: Sequence[tuple[str, str]]) -> N
     try:
         child.stdin.write(json.dumps(list(cells)).encode())
         child.stdin.close()
-    except BrokenPipeError:  # it has died already; `_watch` sees that
+    except BrokenPipeError:  # it has ended already; `_watch` sees that
         pass
 
 
@@ -157,9 +157,9 @@ def _death(code: int | None) -> str:
 
 @contextmanager
 def _adopting_orphans() -> Iterator[None]:
-    """In here who loses its parent becomes our child, so that nobody is left.
+    """In here a process that loses its parent becomes our child, so that none is left.
 
-    Not longer: what others of this process start would come to us, and nobody would wait for it.
+    Not longer: what others of this process start would come to us, and would not be waited for.
     """
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     before = ctypes.c_int()
@@ -182,10 +182,10 @@ def _children() -> set[int]:
 
 
 def _end(child: subprocess.Popen[bytes], before: set[int]) -> None:
-    """End the process and everybody that it has started, also those that have left its group."""
+    """End the process and all that it has started, also those that have left its group."""
     _kill(child.pid, group=True)
     child.wait()
-    # Each that dies may leave children, which become ours.
+    # Each that ends may leave children, which become ours.
     while left := _children() - before - {child.pid}:
         for pid in left:
             _kill(pid)

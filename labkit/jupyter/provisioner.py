@@ -75,8 +75,8 @@ class VmProvisioner(LocalProvisioner):
             if not self._restarts_itself:
                 await self.wait()
                 raise
-            # Jupyter's restarter gives up on a kernel that dies often, but goes on for ever with
-            # one whose start raises: leave it a dead one.
+            # Jupyter's restarter gives up on a kernel that ends often, but goes on for ever with
+            # one whose start raises: leave it one that has ended.
             while await self.poll() is None:  # killed, but not gone yet
                 await asyncio.sleep(0.01)
             return self.connection_info

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What Jupyter starts and watches as "the kernel": a process that boots a microVM for it.
 
-It ends when the kernel in the guest ends, and with its exit code; it hands on signals; it dies
+It ends when the kernel in the guest ends, and with its exit code; it passes signals on; it ends
 with the Jupyter server, and the guest with it. The guest has no address of its own on this
 machine: the kernel's five ports are on the loopback, as a local kernel's are.
 """
@@ -49,7 +49,7 @@ def guest_connection(connection: dict[str, object]) -> dict[str, object]:
 
 
 def _speaker() -> Callable[[str, str], None]:
-    """What tells our starter how far we are; nothing where nobody listens."""
+    """What tells our starter how far we are; nothing where it does not listen."""
     number = os.environ.pop(STATUS_FD, "")
     if not number:
         return lambda state, text: None
@@ -60,7 +60,7 @@ def _speaker() -> Callable[[str, str], None]:
         line = json.dumps({"state": state, "text": text}) + "\n"
         try:
             os.write(descriptor, line.encode())
-        except OSError:  # nobody listens any more
+        except OSError:  # it does not listen any more
             return
 
     return speak
@@ -77,7 +77,7 @@ def _run(connection_file: Path, options: VmOptions, speak: Callable[[str, str], 
 
     parent = os.environ.get("JPY_PARENT_PID")
     owner = os.pidfd_open(int(parent)) if parent else None
-    # In the guest the number means another process; 1 is for "nobody to watch".
+    # In the guest the number means another process; 1 stands for "no process to watch".
     environment = {**os.environ, "JPY_PARENT_PID": "1"}
 
     def say(text: str) -> None:

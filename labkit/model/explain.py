@@ -16,17 +16,17 @@ FAULTS = {
 
 #: The properties of `machine.violations`.
 BROKEN = {
-    "lost-wake-up": "Lost wake-up: a worker may run, every server sleeps, and nobody is on the way "
+    "lost-wake-up": "Lost wake-up: a worker may run, every server sleeps, and none is on the way "
     "to wake one. Nothing will ever happen again.",
     "server-and-worker-both-run": "A server and the worker that it lent its place to are both in "
     "user mode: two threads in one place.",
     "two-workers-on-a-server": "Two workers are in user mode in the place of one server.",
     "worker-without-server": "A worker is in user mode in a place that no registered server has.",
-    "worker-beside-free-place": "A worker is on the idle list beside a place that nobody has, and "
-    "nobody is on the way to see to that: it waits until somebody else wakes up.",
+    "worker-beside-free-place": "A worker is on the idle list beside a free place, and "
+    "no task is about to use it: it waits until another task wakes up.",
 }
 
-#: Who makes a step: what its name begins with says it; the rest are steps of the task itself.
+#: What makes a step: what its name begins with says it; the rest are steps of the task itself.
 _KERNEL = (
     "wake: ",
     "pass: ",
@@ -90,20 +90,20 @@ _ACTIONS = {
     ),
     "sleep": (
         "go to sleep: RUNNING → IDLE",
-        "{me} has nobody to run. Its own word becomes IDLE.",
+        "{me} has no worker to run. Its own word becomes IDLE.",
     ),
     "sleep: publish": (
         "write its tid into the slot",
-        "{me} writes its tid into the slot: whoever wakes up finds there whom to wake.",
+        "{me} writes its tid into the slot: what wakes up finds there which server to wake.",
     ),
     "sleep: look again": (
         "look at the idle list again",
-        "{me} looks at the list once more: somebody may have come before its tid was in the "
+        "{me} looks at the list once more: a worker may have come before its tid was in the "
         "slot. If so it takes its tid back and its word becomes RUNNING; if not, it sleeps.",
     ),
     "yield": (
         "yield: RUNNING → IDLE, LOCKED",
-        "{me} gives its place back. LOCKED, as it is still in user mode: nobody may run it yet.",
+        "{me} gives its place back. LOCKED, as it is still in user mode: no server may run it yet.",
     ),
     "swap": (
         "swap to {it}",
@@ -123,7 +123,7 @@ _ACTIONS = {
         "{me} sleeps in a system call or a page fault. The kernel makes its word BLOCKED.",
     ),
     "preempt": (
-        "somebody wants it off: PREEMPTED",
+        "it is to leave its server: PREEMPTED",
         "A watchdog sets PREEMPTED in the word of {me}.",
     ),
     "kick": (
@@ -170,7 +170,7 @@ _ACTIONS = {
     ),
     "pass: look": (
         "{it}: set FREE, if the list is empty",
-        "{me} is blocked. If nobody is on the idle list, the kernel sets FREE in the word of {it}, "
+        "{me} is blocked. If the idle list is empty, the kernel sets FREE in the word of {it}, "
         "which is not told: the place may pass on. Else {it} gets its place back.",
     ),
     "pass: offer": (
@@ -180,7 +180,7 @@ _ACTIONS = {
     ),
     "pass: look again": (
         "look at the idle list again",
-        "The kernel looks at the list once more: somebody may have come before {it} was in its "
+        "The kernel looks at the list once more: a worker may have come before {it} was in its "
         "slot. If so it takes the tid out again and wakes {it}.",
     ),
     "adopt: look": (
@@ -190,8 +190,8 @@ _ACTIONS = {
     ),
     "adopt: lend": (
         "{it}: clear FREE, if it is set",
-        "Compare-and-swap on the word of {it}: if nobody has the place, {me} has it now, and {it} "
-        "is not told.",
+        "Compare-and-swap on the word of {it}: if no worker has the place, {me} has it now, and "
+        "{it} is not told.",
     ),
     "revoke": (
         "no more passing on: clear ADOPT",

@@ -55,7 +55,7 @@ def _state_rows(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
 
 
 def times_ordered(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
-    """`times-ordered`: no event lies before the event above it, and no time is negative."""
+    """`times-ordered`: no event is earlier than the event above it, and no time is negative."""
     rows = events.with_row_index("row").with_columns(before=pl.col("t").shift(1, fill_value=0))
     bad = rows.filter(pl.col("t") < pl.col("before"))
     return _violations(
@@ -161,7 +161,7 @@ def one_worker_per_server(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataF
     gone = next(unseen, None)
     for row, tid, kind, old, new, peer, server in zip(*columns, strict=True):
         while gone is not None and gone[0] < row:
-            # Who was lost from sight holds no place that is known of.
+            # A worker whose events were lost holds no place that is known of.
             occupant = {s: w for s, w in occupant.items() if gone[1] not in (s, w)}
             gone = next(unseen, None)
         if new != "running":
@@ -243,8 +243,8 @@ class Verdict(NamedTuple):
     """What a check of a trace says.
 
     `result` is PASSED, FAILED, or UNDECIDED when events were lost: without a violation, as there
-    may be one among the lost; with one, where nobody knows when events were lost, so that it may be
-    a gap. `violations` has `VIOLATION_SCHEMA`; `checked` is the number of state-changing rows
+    may be one among the lost; with one, where it is not known when events were lost, so that
+    it may be a gap. `violations` has `VIOLATION_SCHEMA`; `checked` is the number of state-changing rows
     looked at.
     """
 
@@ -261,7 +261,7 @@ class Verdict(NamedTuple):
 def check(events: pl.DataFrame, tasks: pl.DataFrame, lost: int = 0) -> Verdict:
     """Check all invariants. `lost` is the number of events that the recording lost.
 
-    What lies within a loss (`labkit.trace.loss`) is passed over. An empty trace is UNDECIDED:
+    What is within a loss (`labkit.trace.loss`) is passed over. An empty trace is UNDECIDED:
     nothing was checked.
     """
     gaps = events.select((pl.col("kind") == "lost").any()).item()

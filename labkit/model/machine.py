@@ -278,7 +278,7 @@ def _start(m: _Maker, me: Task, step: Step) -> None:
             m.plan(tid, "unregister worker", me.next)
         case "resume":
             m.w = m.w.put(tid, mode="user")
-            # Who is up stands in no slot of its own.
+            # A server that does not sleep is in no slot of its own.
             if m.w.passing and me.role == "server":
                 m.empty(tid)
         case "kernel wakes":
@@ -297,7 +297,7 @@ def _start(m: _Maker, me: Task, step: Step) -> None:
             m.change(tid, "wait", "idle", ADOPT | FREE if m.w.passing else 0, 0, next=0)
             m.plan(tid, "sleep")
         case "dismiss":
-            # Somebody tells a sleeping server that nobody is left; without that it would sleep on.
+            # A sleeping server is told that no worker is left; without that it would sleep on.
             m.empty(tid)
             m.change(tid, "wake", "running", 0, 0)
         case "op":
@@ -383,8 +383,8 @@ def violations(w: World) -> list[str]:
     - `two-workers-on-a-server`: two workers in user mode on one server
     - `server-and-worker-both-run`: a server in user mode while its worker is
     - `lost-wake-up`: a worker could run, and every server sleeps without a worker and without
-      anybody on the way to wake it
-    - `worker-beside-free-place`: a worker is on the list beside a place that nobody has
+      any task on the way to wake it
+    - `worker-beside-free-place`: a worker is on the list beside a place that no worker has
     """
     found: list[str] = []
     active = [x for x in w.of("worker") if x.mode == "user" and x.state == "running" and not x.todo]

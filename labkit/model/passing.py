@@ -52,7 +52,7 @@ def free_server(w: World) -> int:
 
 
 def forgotten(w: World) -> bool:
-    """A worker is on the list beside a free place, and nobody is about to see to that."""
+    """A worker is on the list beside a free place, and no task is about to use it."""
     if not (w.passing and w.idle_list and any(offers(t) for t in w.of("server"))):
         return False
     return not any(t.todo for t in w.tasks) and all(t.state == "idle" for t in w.of("server"))
@@ -93,6 +93,6 @@ def step(m: Maker, me: Task, action: str, target: int) -> None:
 
 
 def claim(m: Maker, server: int, by: int) -> None:
-    """A server whose place nobody has is made RUNNING, whatever has happened to it since."""
+    """A server whose place no worker has is made RUNNING, whatever has happened to it since."""
     if offers(m.w[server]):
         m.change(server, "wake", "running", 0, by)

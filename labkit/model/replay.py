@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who lent its place to whom: the server of every worker's event, found by replaying the table."""
+"""Which server lent its place to which worker: found for every event by replaying the table."""
 
 from __future__ import annotations
 

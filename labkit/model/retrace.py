@@ -23,10 +23,10 @@ _BY = {
 
 
 class Retrace:
-    """The state changes of a trace, to be gone through to and fro; a `stage.Stage`.
+    """The state changes of a trace, to be gone through in both directions; a `stage.Stage`.
 
-    What is known is what the trace says: `next_tid` follows from who ran whom, the slot and what a
-    thread is about to do are not recorded.
+    What is known is what the trace says: `next_tid` follows from which server ran which worker;
+    the slot and what a thread is about to do are not recorded.
     """
 
     def __init__(self, events: pl.DataFrame, tasks: pl.DataFrame) -> None:
@@ -120,7 +120,7 @@ class Retrace:
         ]
 
     def idle_list(self) -> list[str]:
-        """Who has woken up and has not run since, last woken first."""
+        """What has woken up and has not run since, last woken first."""
         return [self._name(tid) for tid in self._list]
 
     def slot(self) -> None:

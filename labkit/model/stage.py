@@ -62,7 +62,7 @@ class Stage(Protocol):
         """Every task as it is now."""
 
     def idle_list(self) -> list[str]:
-        """Who waits on the idle list, last pushed first."""
+        """What waits on the idle list, last pushed first."""
 
     def slot(self) -> str | None:
         """The server in the slot, empty: none, None: a trace does not tell."""

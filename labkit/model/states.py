@@ -15,7 +15,7 @@ LOCKED = 0x40
 PREEMPTED = 0x80
 #: Bit 8, of an IDLE server: its place may pass on without it.
 ADOPT = 0x100
-#: Bit 9, of an IDLE server: it sleeps for work; with ADOPT: nobody has its place.
+#: Bit 9, of an IDLE server: it sleeps for work; with ADOPT: no worker has its place.
 FREE = 0x200
 #: Bit 16, the library's: the worker sleeps in `umcg_wait`, not on the idle list.
 IN_WAIT = 0x10000
@@ -103,7 +103,7 @@ def is_legal(role: str, kind: str, old: str, new: str) -> bool:
 
 
 def who(role: str, kind: str, old: str, new: str) -> str | None:
-    """Who makes this transition (`Transition.by`), or None when nobody may."""
+    """What makes this transition (`Transition.by`), or None when nothing may."""
     for t in TRANSITIONS:
         if t[:4] == (role, kind, old, new):
             return t.by

@@ -101,7 +101,7 @@ class Stepper:
         """To the next choice; the steps that were made.
 
         What has no alternative happens, and so does the rest of the operation that is under way:
-        its thread goes on, and nobody comes between.
+        its thread goes on, and no other task comes between.
         """
         made = 0
         while not self.broken():
@@ -117,7 +117,7 @@ class Stepper:
     def wander(self, count: int, seed: int) -> int:
         """Up to `count` steps that the dice choose; the steps made. The same seed, the same way.
 
-        It ends early where a property is broken, and where everybody has left. Tasks unregister
+        It ends early where a property is broken, and where all have left. Tasks unregister
         only now and then, so that a long walk stays long.
         """
         rng = random.Random(seed)
@@ -175,7 +175,7 @@ class Stepper:
         ]
 
     def idle_list(self) -> list[str]:
-        """Who waits on the idle list, last pushed first."""
+        """What waits on the idle list, last pushed first."""
         return [name_of(self.world, tid) for tid in self.world.idle_list]
 
     def slot(self) -> str:

@@ -43,7 +43,7 @@ struct lab_requests {
 	uint64_t preempts;		/* out */
 };
 
-/* Lay @requests's requests before its crew. 0, or -1 with errno. */
+/* Send @requests's requests to its crew. 0, or -1 with errno. */
 int lab_requests(struct lab_run *run, struct lab_requests *requests);
 
 struct lab_spawn {

@@ -20,7 +20,7 @@ from labkit.native._engine import ffi, lib
 
 @dataclass(frozen=True, kw_only=True)
 class Crew:
-    """Who answers requests, and beside what.
+    """The threads that answer requests, and what computes beside them.
 
     Attributes:
         umcg: workers over servers; else plain threads under the kernel's scheduler.
@@ -95,7 +95,7 @@ def requests(
     stop: threading.Event | None = None,
     watch: engine.Watcher | None = None,
 ) -> Answers:
-    """Lay requests before a crew at given times, whether earlier ones are answered or not.
+    """Send requests to a crew at given times, whether earlier ones are answered or not.
 
     Args:
         crew: who answers.

@@ -109,7 +109,7 @@ enum lab_said { LAB_SAID_NOTHING, LAB_SAID_CHOICE, LAB_SAID_FAULT };
 enum lab_said lab_said_what(struct lab_run *run);
 const char *lab_said(struct lab_run *run);
 
-/* Who schedules the workers of a run over servers. */
+/* What schedules the workers of a run over servers. */
 struct lab_policy {
 	const char *name;	/* as umcg_choose() reads it */
 	intptr_t own;		/* or a struct umcg_policy; 0 */

@@ -39,7 +39,7 @@ EVENT_DTYPE = np.dtype(
 _NO_LIMIT = 2**64 - 1
 _MOST_ROWS = 2**32 - 1
 
-#: Rows of a worker's turn, whose server waited for work before it: the wait (2), who runs whom (2),
+#: Rows of a worker's turn, whose server waited for work before it: the wait (2), the run (2),
 #: why it is back (2), and that the worker was woken.
 _TURN_ROWS = 7
 #: Rows of one server, at most.

@@ -82,7 +82,7 @@ void *lab_storm(void *arg)
 	if (load->spec->umcg && !registered)
 		lab_fail(load->run, "registration of the waker", errno);
 	while (busy(load)) {
-		/* After a stop: wake whoever still waits, without ceremony. */
+		/* After a stop: wake all that still wait. */
 		while (!lab_stopped(load->run) &&
 		       atomic_load(&load->arrived) < load->spec->workers)
 			nap(20000);

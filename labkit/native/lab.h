@@ -62,7 +62,7 @@ struct lab_run {
 	pthread_cond_t arrived;		/* one more thread waits */
 	pthread_cond_t moved;		/* the gate */
 	uint32_t waiting;
-	int gate;			/* 0 shut, 1 open, -1 nobody may pass */
+	int gate;			/* 0 shut, 1 open, -1 no thread may pass */
 	void *context;			/* of the measurement that runs */
 	enum lab_said said_what;
 	char said[32768];		/* a report or sentence of the scheduler's */
@@ -94,7 +94,7 @@ static inline void lab_count(struct lab_thread *thread)
 
 /*
  * There was no room for an event of time @t. A wake-up is noted with the time of
- * what woke, which may lie before that of an event lost already.
+ * what woke, which may be before that of an event lost already.
  */
 static inline void lab_lose(struct lab_thread *ring, int64_t t, enum lab_kind kind)
 {
@@ -149,11 +149,11 @@ void lab_say(struct lab_run *run, enum lab_said what, const char *text);
 struct lab_thread *lab_thread_new(struct lab_run *run, enum lab_role role,
 				  void *(*body)(void *), const int32_t *cpus,
 				  uint32_t nr_cpus);
-/* A thread that somebody else has made and that does not wait behind the gate; NULL with errno. */
+/* A thread that was made elsewhere and that does not wait behind the gate; NULL with errno. */
 struct lab_thread *lab_thread_add(struct lab_run *run, enum lab_role role);
 /* CPU time of the calling thread, ns. */
 int64_t lab_thread_cpu(void);
-/* First thing in a thread's body; false: go home. */
+/* First thing in a thread's body; false: return. */
 bool lab_thread_begin(struct lab_thread *self);
 void lab_thread_end(struct lab_thread *self);
 /* Open the gate when all that were made wait behind it; @open false: send home. */

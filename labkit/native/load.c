@@ -101,7 +101,7 @@ static int make_threads(struct load *load)
 
 		if (!made)
 			return -1;
-		/* Behind the gate: nobody reads it before it opens. */
+		/* Behind the gate: it is not read before that opens. */
 		made->urgent = i < spec->urgent;
 	}
 	return 0;

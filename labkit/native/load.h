@@ -36,7 +36,7 @@ void lab_work_teardown(struct load *load);
 
 /* Bodies of the helper threads. */
 void *lab_device(void *load);		/* answers pipe and socket requests */
-void *lab_storm(void *load);		/* wakes everybody, again and again */
+void *lab_storm(void *load);		/* wakes all, again and again */
 
 bool lab_work_needs_device(int work);
 bool lab_work_is_storm(int work);

@@ -253,7 +253,7 @@ static void *batch_body(void *arg)
 	return NULL;
 }
 
-/* Who has no CPU aside goes first on the one there is; where that is not allowed, it waits. */
+/* A client without a CPU of its own goes first on the one there is; where that is not allowed, it waits. */
 static void go_first(struct shop *shop)
 {
 	struct sched_param param = { .sched_priority = 50 };
@@ -333,7 +333,7 @@ static void *client_body(void *arg)
 	return NULL;
 }
 
-/* Batch is told by `urgent` 0; behind the gate nobody reads it before it opens. */
+/* Batch is told by `urgent` 0; behind the gate it is not read before that opens. */
 static int make_threads(struct shop *shop)
 {
 	struct lab_requests *spec = shop->spec;

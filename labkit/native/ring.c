@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Many threads in a ring, few tokens: whoever gets one wakes the next thread and
+ * Many threads in a ring, few tokens: a thread that gets one wakes the next and
  * waits again. Every hop is a wait and a wake-up, however many threads there are.
  */
 #define _GNU_SOURCE
@@ -13,7 +13,7 @@
 #include "crew.h"
 
 struct seat {
-	/* Who makes it nonzero wakes the thread, once; who waits takes them all. */
+	/* What makes it nonzero wakes the thread, once; the thread takes them all. */
 	_Alignas(64) _Atomic uint32_t tokens;
 };
 

@@ -43,7 +43,7 @@ static void put(struct writer *w, int64_t t, int32_t tid, enum lab_kind kind, en
 
 /*
  * The wait that the worker was in at time @t, when its server was back. One call
- * can block again and again, as a lock does that somebody else got first.
+ * can block again and again, as a lock does that another got first.
  */
 static const struct lab_wait *wait_at(struct lab_thread *worker, struct tale *tale, int64_t t)
 {
@@ -142,7 +142,7 @@ static void write_one(struct writer *w)
 	}
 }
 
-/* What found no room in the scheduler's own trace lies after all that did. */
+/* What found no room in the scheduler's own trace comes after all that did. */
 static void note_lost(struct writer *w, uint64_t lost)
 {
 	struct lab_thread *first = w->servers;

@@ -48,7 +48,7 @@ static int take_part(struct lab_service *service, umcg_tid self)
 }
 
 /*
- * Leave. Nobody wakes a server that is no longer on the list, but somebody may
+ * Leave. No task wakes a server that is no longer on the list, but one may
  * have before: that wake-up is consumed here, not by a later wait.
  */
 static void part(struct lab_service *service, umcg_tid self)
@@ -80,7 +80,7 @@ static bool all_left(struct lab_service *service)
 	return !lab_service_left(service);
 }
 
-/* umcg_wake() waits, maybe for ever, to queue a second wake-up behind one that is queued. */
+/* umcg_wake() waits, perhaps for ever, to queue a second wake-up behind one that is queued. */
 static void wake_once(umcg_tid task)
 {
 	if (!(umcg_get_task_state(task) & UMCG_UTF_WAKEUP_QUEUED))

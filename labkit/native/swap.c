@@ -454,7 +454,7 @@ static void *side_body(void *arg)
 		       pair->method->role[1] != LAB_WORKER)
 			sched_yield();
 	if (pair->run->error) {
-		/* One of the two could not register: nobody to hand a turn to. */
+		/* One of the two could not register: there is none to hand a turn to. */
 	} else if (self->role == LAB_SERVER) {
 		/* Its worker stands on the idle list: take it from there once. */
 		umcg_get_idle_worker(true);

@@ -135,7 +135,7 @@ static int work_lock(struct load *load, struct lab_thread *self)
 
 /*
  * Touch a page of a file that is no longer in memory. A worker forgets its pages
- * when it has touched all of them: that is dear, as it takes all CPUs to empty
+ * when it has touched all of them: that is expensive, as it takes all CPUs to empty
  * their lists of new pages.
  */
 static int work_fault(struct load *load, struct lab_thread *self)

@@ -279,7 +279,7 @@ def _limits(records: Sequence[Record]) -> str:
 def _environment(records: Sequence[Record]) -> str:
     parts = ['<section id="environment"><h2>Environment</h2>']
     first = records[0].environment
-    # Files of old do not tell their boot: what they tell is the same or not.
+    # Older files do not tell their boot: what they tell is the same or not.
     times = all(r.environment.get("boot_id") for r in records)
     if not any(analysis.differences(first, r.environment, times=times) for r in records[1:]):
         parts.append("<p>All runs were made in this environment.</p>" + webpage.definitions(first))

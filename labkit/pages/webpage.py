@@ -51,7 +51,7 @@ details summary { cursor:pointer; color:var(--accent) }
 @media print { body { background:#fff } section { break-inside:avoid } }
 """
 
-# Plotly lays a legend and its margins out for the width it has; on a phone these are half the
+# Plotly makes a legend and its margins for the width it has; on a phone these are half the
 # figure.
 _JS = """
 function fit() {

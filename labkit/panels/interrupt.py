@@ -21,7 +21,7 @@ from IPython.core.getipython import get_ipython
 
 _watchers: list[Interrupts] = []
 
-#: Where Python writes the numbers of signals; None: nobody listens. The main thread's.
+#: Where Python writes the numbers of signals; None: they are not read. The main thread's.
 _told: socket.socket | None = None
 
 
@@ -64,7 +64,7 @@ def _listen() -> None:
         heard, _told = socket.socketpair()
         _told.setblocking(False)
         before = signal.set_wakeup_fd(_told.fileno(), warn_on_full_buffer=False)
-        if before != -1:  # somebody listens already, and there can be only one
+        if before != -1:  # they are read already, and there can be only one reader
             signal.set_wakeup_fd(before)
         threading.Thread(target=_hear, args=(heard,), name="labkit-interrupts", daemon=True).start()
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -202,7 +202,7 @@ class Races(anywidget.AnyWidget):
         }
 
     def _on_message(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        """What the page asks. What goes wrong is told there: nobody sees a kernel's log."""
+        """What the page asks. What goes wrong is told there: a kernel's log is not seen."""
         with self._lock:
             self._note = ""
             try:

@@ -230,7 +230,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         if thread is None:
             return True
         try:
-            # Not `thread.join`: Python 3.11 takes a thread whose join was interrupted for dead.
+            # Not `thread.join`: Python 3.11 takes a thread whose join was interrupted for ended.
             while self._runs(thread):
                 left = end - time.monotonic()
                 if left <= 0:

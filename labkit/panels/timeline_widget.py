@@ -357,7 +357,7 @@ class Timeline(anywidget.AnyWidget):
         return {"columns": head, "rows": cells, "at": at - max(0, at - _AROUND)}
 
     def _on_message(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        """What the page asks. What goes wrong is told there: nobody sees a kernel's log."""
+        """What the page asks. What goes wrong is told there: a kernel's log is not seen."""
         with self._lock, self.hold_sync():
             if self._record is None:
                 return

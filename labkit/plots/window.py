@@ -35,7 +35,7 @@ MOST_SLICES = 600
 #: More lanes than this are not drawn.
 MOST_LANES = 48
 
-#: Who is on a CPU: a switch, or that nothing more is known of it.
+#: What is on a CPU: a switch, or that nothing more is known of it.
 _SWITCHES = (pl.col("kind") == "sched_switch") | ((pl.col("kind") == "lost") & (pl.col("tid") == 0))
 
 Ints = npt.NDArray[np.int64]
@@ -65,11 +65,11 @@ class Window:
         changes: state changes in the window.
         slices: `lane`, `t0`, `t1`, `place`, `flags`, `kind`, `cpu`, `peer`, `row` (in the event
             table; -1: the state began before the window).
-        arrows: `lane_from`, `lane_to`, `t`, `kind`: who made whom RUNNING.
+        arrows: `lane_from`, `lane_to`, `t`, `kind`: which task made which RUNNING.
         marks: `lane`, `t`, `kind` (op or mark), `arg`, `row`.
         on_cpu: `cpu`, `t0`, `t1`, `tid`.
         no_data: `lane`, `t0`, `t1`: where events of the task were lost; always filled.
-        dark: begin and end (ns) of where nobody knows who is on the CPUs; None: all is known.
+        dark: begin and end (ns) of where it is not known what is on the CPUs; None: all is known.
         edges: the bins' edges, ns, shape (bins + 1,).
         shares: share of each bin in each of `PLACES`, shape (lanes, bins, 6).
         busy: share of each bin that a CPU ran one of the tasks, shape (cpus, bins).
@@ -174,7 +174,7 @@ def timeline_window(
     hidden = max(0, lanes.height - MOST_LANES)
     lanes = lanes.head(MOST_LANES)
     events = fold(events)
-    # Nothing is known of anybody after the last event.
+    # Nothing is known of any task after the last event.
     ours = events.filter(pl.col("tid").is_in(tasks["tid"].implode()))
     until = min(t1, max(t0, last_known(ours) + 1))
     times = events["t"].to_numpy()
@@ -314,7 +314,7 @@ def _on_cpu(
     end: int,
     slices: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Who is on which CPU: by `sched_switch`, or where a task became RUNNING."""
+    """What is on which CPU: by `sched_switch`, or where a task became RUNNING."""
     switches = events.slice(begin, end - begin).filter(_SWITCHES)
     if switches.is_empty():
         running = slices.filter((pl.col("place") == "RUNNING") & (pl.col("cpu") >= 0))
@@ -357,7 +357,7 @@ def _aggregate(
         first = 0
         if i in before:
             first = int(_Rows(events, tids, before[i], before[i] + 1).place[0])
-        # After the last event of all nobody is there.
+        # After the last event of all there is none.
         at, what = np.append(t[part], until), np.append(place[part], np.int8(0))
         shares[i] = _shares(at, what, first, edges, range(len(PLACES)))
         if NO_DATA in (PLACES[code] for code in (first, *set(what.tolist()))):

@@ -2,7 +2,7 @@
 """Servers and clients from Debian's packages, unpacked into a folder of their own.
 
 They are not installed: nothing of this machine changes, no service is enabled or started, no user
-is made, nobody needs to be root. `python -m labkit.programs.install` is `make programs`.
+is made, root is not needed. `python -m labkit.programs.install` is `make programs`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ProgramsError(RuntimeError):
 
 
 def folder() -> Path:
-    """Where they lie: `programs` beside the built kernels, see `UMCG_CACHE`."""
+    """Where they are: `programs` beside the built kernels, see `UMCG_CACHE`."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("UMCG_CACHE") or Path(home) / "umcg-lab") / "programs"
 

@@ -14,7 +14,7 @@ THREADS, CONNECTIONS, EACH = 4, 8, 300
 
 
 class Memcached(Server):
-    """memcached on a TCP port of the loopback that nobody else has. See `Server`."""
+    """memcached on a TCP port of the loopback that no other program has. See `Server`."""
 
     name = "memcached"
     port = 0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Two threads hand a byte to and fro over pipes, beside COMPUTING threads that never
+ * Two threads hand a byte back and forth over pipes, beside COMPUTING threads that never
  * block, for SECONDS: pingpong COMPUTING SECONDS. Prints the round trips. Knows
  * nothing of UMCG.
  */

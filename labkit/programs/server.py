@@ -17,7 +17,7 @@ from typing import Self
 
 from labkit.programs.install import ProgramsError, environment, find
 
-#: Where data lie: in memory, so that no disk is measured and a microVM has sockets there.
+#: Where data are: in memory, so that no disk is measured and a microVM has sockets there.
 FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 #: What a client measured: name, value, unit, operations that the value is made of.

@@ -61,7 +61,7 @@ def compile_file(source: Path, target: Path) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as folder:
         made = Path(folder) / target.name
-        # The same text gives the same bytes, wherever it lies: a sweep tells policies by these.
+        # The same text gives the same bytes, wherever it is: a sweep tells policies by these.
         here = source.absolute().parent
         flags = [*FLAGS, f"-I{INCLUDE}", f"-ffile-prefix-map={here}=."]
         done = subprocess.run(

@@ -131,7 +131,7 @@ bool sim_guard(struct sim *sim, double seconds, int fd, int tell, int its_parent
 	guarded = sim;
 	report_fd = fd;
 	tell_fd = tell;
-	/* Asked of getppid() only now, it might be who adopted us: our parent may be dead already. */
+	/* Asked of getppid() only now, it might be the process that adopted us: our parent may have ended already. */
 	parent = its_parent;
 	limit = (uint64_t)(seconds * TICKS_A_SECOND) + 1;
 	if (sigaltstack(&own, NULL) || !handle(SIGALRM, tick, SA_RESTART | SA_NODEFER) ||

@@ -73,7 +73,7 @@ struct sim_server {
 	uint64_t pending, due;		/* order and time of its entry in the heap that counts */
 	uint64_t since;			/* computing of its thread is counted up to here */
 	uint64_t expires;
-	bool idled;			/* it sleeps, for next() has given nobody */
+	bool idled;			/* it sleeps, for next() has given none */
 	struct sim_thread *thread;
 	struct sim_server_result done;
 };

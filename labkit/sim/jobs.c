@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Where jobs come from, and what a thread does for one. A job draws its times from
- * a stream of its own, in the order of its steps, so that it is the same whoever
+ * a stream of its own, in the order of its steps, so that it is the same whatever
  * schedules it.
  */
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-/* How often servers may look in one instant: some for everybody that is there. */
+/* How often servers may look in one instant: some for each that is there. */
 #define LOOKS_IN_INSTANT	10000U
 #define LOOKS_FOR_EACH		1000U
 

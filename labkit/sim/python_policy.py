@@ -142,7 +142,7 @@ class PythonPolicy(Protocol):
         """`thread` is ready; the policy has it from now on."""
 
     def next(self, server: int) -> Thread | None:
-        """Whom does this server run? None: nobody."""
+        """Which thread does this server run? None: none."""
 
 
 class _Stuck(BaseException):

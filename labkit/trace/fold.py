@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One history for each task, out of what user space and the kernel saw of it.
 
-User space sees a registration, a block and a preemption late (when somebody is back in user mode),
+User space sees a registration, a block and a preemption late (when a thread is back in user mode),
 and a wake-up only by asking. That a worker takes a place which passes on it does not see at all.
 The kernel's tracepoints give each at its time; folding lets them stand in.
 """
@@ -31,7 +31,7 @@ def fold(events: pl.DataFrame) -> pl.DataFrame:
     and `umcg_run` of a worker that was blocked.
 
     User space's rows of the same transitions go for each task that the kernel recorded, and what
-    lies within a loss of events (`labkit.trace.loss`); everything else stays as it is.
+    is within a loss of events (`labkit.trace.loss`); everything else stays as it is.
     """
     events = known(events)
     stands_in = pl.col("kind").is_in([k for k in _FOLDED if k != "umcg_run"]) | _ADOPTS

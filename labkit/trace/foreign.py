@@ -222,14 +222,14 @@ def _folder(path: Path) -> Foreign:
 
 
 def _same_clock(path: Path, buffers: list[ringbuffer.Buffer]) -> None:
-    """Buffers of one recording lie in one stretch of time."""
+    """Buffers of one recording are from one stretch of time."""
     spans = [(b.first, b.last) for b in buffers if b.first is not None and b.last is not None]
     begin, end = spans[0] if spans else (0, 0)
     for first, last in spans[1:]:
         away = max(first - end, begin - last)
         if away > max(10 * 10**9, 10 * (end - begin)):
             raise ClockMismatch(
-                f"{path}: the CPUs' pages lie {away / 1e9:.0f} s apart, so they were not recorded "
+                f"{path}: the CPUs' pages are {away / 1e9:.0f} s apart, so they were not recorded "
                 "together or not on one clock; record with trace_clock mono"
             )
         begin, end = min(begin, first), max(end, last)

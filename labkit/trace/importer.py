@@ -57,7 +57,7 @@ def _with_losses(events: pl.DataFrame, gaps: list[tuple[int, int, int]]) -> pl.D
     if not gaps:
         return events
     tids = sorted(events.filter(pl.col("tid") > 0)["tid"].unique())
-    # What ended a gap is known: it lies a nanosecond behind.
+    # What ended a gap is known: it is a nanosecond later.
     gaps = [(cpu, begin, end - 1) for cpu, begin, end in gaps if end - 1 > begin]
     cpus = events.filter(pl.col("cpu") >= 0)["cpu"].unique().to_list()
     parts = [

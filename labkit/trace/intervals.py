@@ -49,7 +49,7 @@ def state_intervals(
 
 
 def cpu_intervals(events: pl.DataFrame, tasks: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Who was on each CPU, as far as that is known, and how.
+    """What was on each CPU, as far as that is known, and how.
 
     Returns:
         Rows `cpu`, `t0`, `t1` (ns), `tid`, sorted by (cpu, t0), and the source: `sched_switch`

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The kernel's tracepoints as rows of the event table: `umcg:*` and the scheduler's.
 
-A `KernelTracer` records into a tracing instance of its own, so whoever else traces is not
+A `KernelTracer` records into a tracing instance of its own, so another tracer is not
 disturbed. It sets the instance's clock to `mono`, which is the event table's, and reads the raw
 per-CPU buffers, because the text files round times to microseconds. What others have recorded is
 read by `labkit.trace.importer`.

@@ -3,7 +3,7 @@
 
 A full ring or buffer leaves a row of kind `lost` for each task whose state changes it took (or
 would have taken), and one of kind `lost_op` for each whose operations: from `t` until `arg` nothing
-is known of them. Whatever follows in the table before `arg` came from somebody whose ring had room;
+is known of them. Whatever follows in the table before `arg` came from a thread whose ring had room;
 it says where the task was for a moment, not for how long.
 """
 
@@ -24,7 +24,7 @@ def rows(losses: list[tuple[int, str, int, int]], cpu: int = -1) -> pl.DataFrame
 
 
 def known(events: pl.DataFrame) -> pl.DataFrame:
-    """The table without the state changes that lie within a loss of their task."""
+    """The table without the state changes that are within a loss of their task."""
     lost = events.filter(pl.col("kind") == "lost").select("tid", "t", until="arg").sort("t")
     if lost.is_empty():
         return events

@@ -2,9 +2,9 @@
 """Export to a Perfetto trace: open it at ui.perfetto.dev or query it with trace_processor.
 
 A process for the run, a track for each task with a slice for each state and an instant for each
-event, tracks for each CPU, and flow arrows from whoever ran, woke, blocked or gave back to whom
-it started. Times are the event table's, ns of CLOCK_MONOTONIC. Source: Perfetto's documentation,
-"Writing TrackEvent protos".
+event, tracks for each CPU, and flow arrows from the task that ran, woke, blocked or gave back to
+the one that it started. Times are the event table's, ns of CLOCK_MONOTONIC. Source: Perfetto's
+documentation, "Writing TrackEvent protos".
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def to_bytes(record: Record) -> bytes:
 
 
 def _cpu_lanes(record: Record) -> list[tuple[int, int, int, int, int]]:
-    """Who was on each CPU: (track, CPU, t0, t1, tid), on tracks where no two overlap.
+    """What was on each CPU: (track, CPU, t0, t1, tid), on tracks where no two overlap.
 
     Without `sched_switch` two tasks can be RUNNING on one CPU. Slices of one track that overlap
     would be taken for calls within calls, and ends for those of others.
@@ -187,7 +187,7 @@ class _Writer:
             self._out.write_packet(packet)
 
     def sources(self, starts: pl.DataFrame, tasks: pl.DataFrame) -> None:
-        """Where arrows start: an instant on the track of whoever made another task RUNNING."""
+        """Where arrows start: an instant on the track of the task that made another RUNNING."""
         names = dict(tasks.select("tid", "name").iter_rows())
         for row, t, tid, kind, peer in starts.iter_rows():
             packet = self._packet()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The one event table: how to make, check, merge and sort it.
 
-One row is one change of one task's state word (`tid` is the task that changed, whoever changed
+One row is one change of one task's state word (`tid` is the task that changed, whatever changed
 it), one finished operation (`op`), one remark (`mark`), or one kernel tracepoint. The columns and
 their types are `labkit.record.EVENT_SCHEMA`. Rows are sorted by `t`; rows with equal `t` keep the
 order in which their source gave them.

@@ -14,7 +14,7 @@ import polars as pl
 from labkit.record import EVENT_SCHEMA, KERNEL_KINDS, empty
 from labkit.trace.schema import conform, sort
 
-#: Bits of the state of a task that has ended: dead, zombie.
+#: Bits of the state of a task that has ended: the kernel's EXIT_DEAD, EXIT_ZOMBIE.
 _ENDED = 16 | 32
 
 #: Kernel kinds that `labkit.trace.fold` does not make state changes of, and what they are.
@@ -74,7 +74,7 @@ def _scheduled(events: pl.DataFrame) -> pl.DataFrame:
         .sort("tid", "row", maintain_order=True)
         .with_columns(old=pl.col("new").shift(1).over("tid"))
     )
-    # Who is woken while he could go on anyway only goes on.
+    # A task that is woken while it could go on anyway only goes on.
     needless = (pl.col("kind") == "wake") & pl.col("old").is_in(["running", "idle"])
     made = made.filter(~needless.fill_null(False)).with_columns(
         old=pl.coalesce(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the kernel's tracepoints become in the event table, whoever has recorded and kept them.
+"""What the kernel's tracepoints become in the event table, whatever has recorded and kept them.
 
 Tables of fields come in, one a tracepoint, as text or as numbers; rows of the event table go out.
 All of it works on whole columns: a trace has millions of rows and few different values.
@@ -44,7 +44,7 @@ class KernelTrace:
         missing: tracepoints that this kernel does not have.
         unknown: events that have no row in the table, by name.
         names: what tasks are called, by tid.
-        bad: pieces that are no event and that nobody understood: lines of a text.
+        bad: pieces that are no event and were not understood: lines of a text.
         first_bad: the first of them, with where it stands; empty when there is none.
         gaps: CPU, and from and until when (ns) events of it had been lost; CPU -1: of all of them.
         stretches: which recording of several each task is of, by tid; empty when there is one.

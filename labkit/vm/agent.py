@@ -9,7 +9,7 @@ Host to guest:
 
 - `S` start: JSON {argv, env, cwd, tty: [bool] * 3, rows, cols}; sent once
 - `I` input for the command's stdin, `E` its end; never more than `HIGH_WATER` bytes of it that the
-  guest has not acknowledged, so that what follows is never stuck behind what nobody reads
+  guest has not acknowledged, so that what follows is never stuck behind what is not read
 - `G` a signal number, decimal, for the command's process group
 - `W` window size, JSON [rows, cols]
 

@@ -32,7 +32,7 @@ class VmOptions:
         accelerator: `kvm`, `tcg`, or None to use KVM where a boot has proved that it works.
         image: the kernel, a bzImage; None: see `labkit.vm.image.find`.
         kernel_args: words appended to the kernel's command line.
-        frozen: folders that nobody changes while the guest runs: it sees them read-only and
+        frozen: folders that do not change while the guest runs: it sees them read-only and
             remembers what it has read, so that Python starts in half the time.
         ports: TCP ports of the guest that this machine's loopback reaches under the same numbers.
             The guest gets a network for them, with no way out of it.

@@ -301,7 +301,7 @@ def _value(path: Path) -> str:
 
 
 def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder: Path) -> list[str]:
-    # QEMU's parent is virtme-run: a small script between the two makes it die with it.
+    # QEMU's parent is virtme-run: a small script between the two makes it end with it.
     qemu = folder / QEMU
     real = shlex.quote(str(shutil.which(QEMU)))
     qemu.write_text(f'#!/bin/sh\nexec setpriv --pdeathsig KILL {real} "$@"\n', encoding="utf-8")

@@ -68,7 +68,7 @@ class Trace:
         for i, (before, time) in enumerate(itertools.pairwise(found), start=1):
             if time < before:
                 raise WorkloadError(
-                    f"arrival {i} at {time} ns lies before the one above it at {before} ns; sort"
+                    f"arrival {i} at {time} ns is before the one above it at {before} ns; sort"
                     " the times"
                 )
         object.__setattr__(self, "times", found)

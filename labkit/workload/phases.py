@@ -57,12 +57,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Yield:
-    """Give the CPU to whoever is next: `sched_yield`."""
+    """Give the CPU to the next: `sched_yield`."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """Hold the lock `name` through `phases`. Who waits gets it in the order of asking."""
+    """Hold the lock `name` through `phases`. Threads that wait get it in the order of asking."""
 
     name: str
     phases: tuple[Phase, ...]

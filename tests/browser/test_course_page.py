@@ -96,7 +96,7 @@ def test_a_reader_skips_the_prediction_and_runs_policies_in_python_and_c(lab, pa
     built.wait_for()
     expect(page.locator(HELD)).to_have_count(0)
     expect(page.locator(".jp-OutputArea .labkit-timeline svg").first).to_be_visible()
-    last = page.locator(".jp-OutputArea-output", has_text="nobody had an earlier deadline")
+    last = page.locator(".jp-OutputArea-output", has_text="none had an earlier deadline")
     expect(last).to_contain_text("✓")
     picture(page, "own-scheduler", built)
     assert page.strayed == [], "works offline"

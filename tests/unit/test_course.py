@@ -139,7 +139,7 @@ TASKS = schema.tasks(
         {"tid": SECOND, "role": "worker", "name": "worker 1", "series": "umcg/x"},
     ]
 )
-#: The first worker blocks, the second runs meanwhile; the second blocks, nobody does.
+#: The first worker blocks, the second runs meanwhile; the second blocks, no other runs.
 EVENTS = rows(
     (0, SERVER, "register", "none", "running", 0),
     (10, SERVER, "run", "running", "idle", FIRST),
@@ -364,7 +364,7 @@ def test_a_storm_is_shown_from_the_call_to_the_last_that_ran():
     begin = events["t"][0]
     t0, t1 = course.storm(run(events=events, tasks=TASKS), "umcg/x").window
     assert (t0, t1) == (1_000 - 4 - begin, 1_080 + 4 - begin)
-    with pytest.raises(MissingEvents, match="nobody was woken"):
+    with pytest.raises(MissingEvents, match="no thread was woken"):
         course.storm(run(events=EVENTS, tasks=TASKS), "umcg/x")
 
 

@@ -211,7 +211,7 @@ def test_a_saved_run_keeps_its_losses_and_an_old_one_is_read_with_care(tmp_path)
     run = _run()
     files.save(run, tmp_path / "new.parquet")
     assert files.load(tmp_path / "new.parquet").events.equals(run.events)
-    # A full ring of old ends without a farewell; worker 2's state is its server's to tell.
+    # A full ring in an older file ends without saying so; worker 2's state is its server's to tell.
     old = [row for row in ROWS if row[2] not in ("lost", "lost_op") and row[0] != 450]
     old += [(2900, 7, "unregister", "running", "none", 0, 0)]
     supposed = loss.supposed(_events(sorted(old)), TASKS)

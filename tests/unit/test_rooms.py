@@ -93,7 +93,7 @@ def test_a_room_imports_what_its_readme_says(room: str) -> None:
 
 
 def _circle(graph: dict[str, set[str]]) -> list[str]:
-    """What lies on or between circles; empty when there is none."""
+    """What is on or between circles; empty when there is none."""
     left = dict(graph)
     while True:
         above = set().union(*left.values())

@@ -186,7 +186,7 @@ def _class(**changes: Any) -> dict[str, Any]:
         ({"classes": [_class(deadline=0)]}, "class 'a': deadline is 0; every job would be late"),
         (
             {"classes": [_class(arrivals={"trace": ["2us", "1us"]})]},
-            "class 'a': trace: arrival 1 at 1000 ns lies before the one above it at 2000 ns",
+            "class 'a': trace: arrival 1 at 1000 ns is before the one above it at 2000 ns",
         ),
         (
             {"classes": [_class(arrivals={"closed": {"threads": 3}}, threads=2)]},

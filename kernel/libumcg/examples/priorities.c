@@ -27,7 +27,7 @@ static void check(int failed, const char *what)
 static void *request(void *arg)
 {
 	check(!umcg_register_worker(group, (intptr_t)arg), "umcg_register_worker");
-	/* Two pieces of work; in between the server may prefer somebody else. */
+	/* Two pieces of work; in between the server may prefer another task. */
 	for (int piece = 0; piece < 2; piece++) {
 		for (volatile int i = 0; i < 100000; i++)
 			;

@@ -43,7 +43,7 @@ static void *work(void *arg)
 	check(!umcg_register_worker(group, (intptr_t)arg), "umcg_register_worker");
 	for (int i = 0; i < NAPS; i++) {
 		compute();
-		usleep(10000);	/* blocks: the server runs somebody else */
+		usleep(10000);	/* blocks: the server runs another task */
 	}
 	check(umcg_unregister_task(), "umcg_unregister_task");
 	return NULL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * A server with a watchdog. Four workers compute without ever giving way; a
- * thread beside them preempts whoever has run for a time slice, and the server
+ * thread beside them preempts the task that has run for a time slice, and the server
  * goes round. All four get the same share, though none of them blocks.
  */
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 static umcg_t group;
 static atomic_bool over;
-static atomic_intptr_t running;		/* whom the server runs */
+static atomic_intptr_t running;		/* what the server runs */
 static atomic_ulong turn;		/* counts its decisions */
 static atomic_int left = WORKERS;
 static volatile unsigned long work_done[WORKERS];

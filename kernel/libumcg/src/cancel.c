@@ -32,7 +32,7 @@ static void end_switch(struct umcg_thread *self, uint64_t s)
 
 /*
  * The calling worker does not wait any more. Has a server just run it, it goes on
- * with that. Else it has none, and waits for none, as nobody may come who runs it: to
+ * with that. Else it has none, and waits for none, as no server may come that runs it: to
  * the kernel it is in a signal handler that it never leaves.
  */
 static void end_wait_worker(struct umcg_thread *self)
@@ -52,7 +52,7 @@ static void end_wait_worker(struct umcg_thread *self)
 		end_switch(self, s);
 }
 
-/* The calling server gets its place back: whoever has it is preempted. */
+/* The calling server gets its place back: the task that has it is preempted. */
 static void evict(struct umcg_thread *self)
 {
 	const uint64_t patience = 1000000;	/* ns; the worker may be LOCKED just now */

@@ -49,7 +49,7 @@ static inline int umcg_sleep_server(struct umcg_thread *self, pid_t next, uint64
 
 /*
  * The calling worker, IDLE|LOCKED, switches to @next and sleeps until some
- * server runs it. Returns 0 or -ETIMEDOUT. Whoever runs it has set its server.
+ * server runs it. Returns 0 or -ETIMEDOUT. The task that runs it has set its server.
  */
 static inline int umcg_sleep_worker(struct umcg_thread *self, pid_t next, uint64_t timeout)
 {

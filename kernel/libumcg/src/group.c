@@ -68,7 +68,7 @@ EXPORT int umcg_destroy_group(umcg_t group)
 
 	if (!g)
 		return umcg_fail_caller();
-	/* A handler that may have interrupted whoever holds the group's lock, which burying takes. */
+	/* A handler may have interrupted what holds the group's lock, which is needed below. */
 	if (self && (self->inside || (load(&self->kind) != KIND_NONE &&
 				      umcg_must_not_wait(self, load(&self->rec.state_ts)))))
 		return umcg_fail(EAGAIN);

@@ -6,11 +6,11 @@
  * and we with a compare-and-swap. Servers take it whole and, under the group's
  * lock, put it in the order of service. The kernel links a node after it has
  * pushed it; a server that meets such a node gives the lock back and tries again, and
- * whoever comes next goes on from there.
+ * the next task goes on from there.
  */
 #include "idle.h"
 
-/* All empty. Only while nobody can use the group. */
+/* All empty. Only while no task can use the group. */
 void umcg_idle_reset(struct umcg_group *g)
 {
 	store(&g->head, 0);
@@ -25,7 +25,7 @@ void umcg_idle_reset(struct umcg_group *g)
 }
 
 /*
- * Put @w on the list: IDLE, and whoever made it so calls this. With a
+ * Put @w on the list: IDLE, and the task that made it so calls this. With a
  * compare-and-swap the link is there before the node can be found.
  */
 void umcg_push_idle(struct umcg_group *g, struct umcg_thread *w)

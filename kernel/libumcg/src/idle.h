@@ -23,7 +23,7 @@ static inline void umcg_unlock_group(struct umcg_thread *self, struct umcg_group
 	umcg_step_ends(self);
 }
 
-/* Under lock. May there be workers that nobody has taken? */
+/* Under lock. May there be workers that no task has taken? */
 static inline bool umcg_has_work(struct umcg_group *g)
 {
 	return g->ready || g->chain || g->sorted ||

@@ -10,9 +10,9 @@
  *   worker	RUNNING			runs; @server has lent it its place
  *		BLOCKED			blocked in the kernel
  *		IDLE			on the idle list, or about to be put there by
- *					whoever (kernel, waker, itself) made it IDLE
- *		IDLE|HELD		taken off the list, in the hands of a server
- *		IDLE|PREEMPTED		as HELD: in the hands of the server that ran it
+ *					what made it IDLE (kernel, waker, itself)
+ *		IDLE|HELD		taken off the list, held by a server
+ *		IDLE|PREEMPTED		as HELD: by the server that ran it
  *		NONE			its thread has ended while it had no server; on
  *					the list (or HELD) until a server that runs it
  *					is told, see register.c
@@ -22,16 +22,16 @@
  *   server	RUNNING			runs
  *	(or basic) IDLE			sleeps; @mode says what for
  *		IDLE|FREE		sleeps for work
- *   any	...|LOCKED		in the hands of whoever has set the flag: the
- *					task itself, or the server that runs it (then
+ *   any	...|LOCKED		owned by the task that has set the flag: the task
+ *					itself, or the server that runs it (then
  *					RUNNING)
- *   any	...|QUEUED		a wake-up is pending; set by anybody, except on
+ *   any	...|QUEUED		a wake-up is pending; set by any task, except on
  *					IDLE|LOCKED; cleared by the task itself
  *
  * What must hold so that nothing hangs:
  *
  * - A worker can lose its server at any instruction, by a page fault or a
- *   preemption, and then stands still until some server runs it. So whatever
+ *   preemption, and then does not go on until some server runs it. So whatever
  *   others wait for (a task it has LOCKED, a list it is half way into) a worker
  *   only does while its own word is LOCKED, which keeps the hooks away.
  * - No task waits for another's LOCKED while its own word is LOCKED, and no
@@ -86,8 +86,8 @@ enum umcg_kind {
  * sleeps for work its word says: FREE.
  */
 enum umcg_mode {
-	MODE_WAIT,	/* umcg_wait(), umcg_swap(): anybody may wake it */
-	MODE_GET,	/* umcg_get_idle_worker(): anybody, and whoever brings work */
+	MODE_WAIT,	/* umcg_wait(), umcg_swap(): any task may wake it */
+	MODE_GET,	/* umcg_get_idle_worker(): any task, and what brings work */
 	MODE_RUN,	/* umcg_run_worker(): only its worker, or the kernel for it */
 };
 
@@ -110,7 +110,7 @@ struct umcg_thread {
 	uint8_t inside;		/* see umcg_must_not_wait(); own thread only */
 	struct umcg_group *group;
 	/*
-	 * Worker: the server whose place it has. Written by whoever has the worker
+	 * Worker: the server whose place it has. Written by the task that has the worker
 	 * LOCKED, as the next one.
 	 */
 	struct umcg_thread *server;
@@ -176,7 +176,7 @@ struct umcg_thread *umcg_thread_self(void);
 
 /* register.c */
 bool umcg_leave(struct umcg_thread *self);
-void umcg_bury(struct umcg_thread *self, struct umcg_group *g, struct umcg_thread *t);
+void umcg_free_ended(struct umcg_thread *self, struct umcg_group *g, struct umcg_thread *t);
 bool umcg_close_group(struct umcg_group *g);
 
 /* cancel.c; the sleeping itself: cancel.h */
@@ -330,7 +330,7 @@ static inline void umcg_step_ends(struct umcg_thread *self)
 
 /*
  * Is the caller, whose word is @own, a signal handler that has interrupted one of
- * our functions, or a worker that has no server? Then whoever it would wait for
+ * our functions, or a worker that has no server? Then the task that it would wait for
  * may be waiting for it: such calls fail with EAGAIN. So is a thread that is no
  * task, see umcg_refuse().
  */
@@ -359,7 +359,7 @@ static inline bool umcg_lock_self(struct umcg_thread *self)
 			if (umcg_mark(self, &s, (s & FLAGS) | LOCKED | OWN))
 				return true;
 		} else if ((s & (STATE | OWN)) == RUNNING) {
-			/* A server that is about to run us: it waits for nobody. */
+			/* A server that is about to run us: it waits for no task. */
 			umcg_relax(&spins);
 			s = load(&self->rec.state_ts);
 		} else {

@@ -4,7 +4,7 @@
 
 /*
  * Becoming plain IDLE the worker is ours to put on the list: others take it for
- * listed. Until it is pushed nobody finds it, and we do not sleep in between.
+ * listed. Until it is pushed no task finds it, and we do not sleep in between.
  */
 int umcg_give_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid)
 {
@@ -14,7 +14,7 @@ int umcg_give_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid uti
 	for (;; umcg_relax(&spins)) {
 		if (umcg_settled_word(self, w, utid, &spins, &s))
 			return EINVAL;
-		/* NONE: whoever takes it from the list is told that it has ended. */
+		/* NONE: the task that takes it from the list is told that it has ended. */
 		if (((s & STATE) != IDLE && (s & STATE) != NONE) || !(s & (HELD | PREEMPTED)))
 			return EBUSY;
 		if (umcg_mark(w, &s, s & (STATE | QUEUED))) {

@@ -22,7 +22,7 @@ static void part(struct umcg_group *g)
 	__atomic_fetch_sub(&g->members, 1, __ATOMIC_ACQ_REL);
 }
 
-/* From here on nobody finds the task any more. */
+/* From here on no task finds the task any more. */
 static void forget(struct umcg_thread *t)
 {
 	struct umcg_group *g = load(&t->group);
@@ -47,7 +47,7 @@ static void fill_record(struct umcg_thread *self, struct umcg_group *g, uint64_t
 	store(&self->waits_for, UMCG_NONE);
 	store(&self->group, g);
 	store(&self->tid, (pid_t)syscall(SYS_gettid));
-	/* Read by whoever finds the node on the list, where the kernel puts it. */
+	/* Read by the task that finds the node on the list, where the kernel puts it. */
 	store_release(&self->rec.idle_workers_ptr, (uint64_t)(uintptr_t)&g->head);
 	store_release(&self->rec.state_ts, umcg_word(s, state, umcg_get_time_ns()));
 }
@@ -124,7 +124,7 @@ static umcg_tid enter(struct umcg_group *g, umcg_t group, enum umcg_kind kind,
 		store_release(&self->kind, kind);
 		umcg_step_ends(self);
 	}
-	/* Pairs with whoever has made us RUNNING: what it did before, we see. */
+	/* Pairs with the task that has made us RUNNING: what it did before, we see. */
 	(void)load_acquire(&self->rec.state_ts);
 	if (ret) {
 		forget(self);
@@ -177,7 +177,7 @@ static void leave_server(struct umcg_thread *self, struct umcg_thread *server)
 }
 
 /*
- * LOCK the word of the calling worker, so that nobody runs or wakes it. One that is
+ * LOCK the word of the calling worker, so that no task runs or wakes it. One that is
  * BLOCKED (it was run while it was in a signal handler, or has not yet told
  * the kernel that it registers) becomes RUNNING first, without a server, and
  * registers as what it can be to make system calls: the kernel refuses that if it
@@ -201,7 +201,7 @@ static void lock_leaver(struct umcg_thread *self)
 /*
  * The calling worker ends, LOCKED with word @s, and has no server that could be
  * told. So its task stays, as NONE: on the list, where it puts itself if it is not
- * there, or in the hands of the server that has taken it from there. Whoever
+ * there, or in the hands of the server that has taken it from there. The task that
  * runs it is told that it has left, and takes it away.
  */
 static void leave_parked(struct umcg_thread *self, uint64_t s)
@@ -269,10 +269,10 @@ bool umcg_leave(struct umcg_thread *self)
  * The thread of @t has ended without a server to tell, or without leaving, by a
  * bare exit(2) for which the kernel has made its word NONE. (One that leaves
  * properly is no member any more when its word says that.) Several may notice:
- * whoever makes the word BLOCKED tidies up. Not for a worker that is on the idle
+ * the task that makes the word BLOCKED tidies up. Not for a worker that is on the idle
  * list, which is met there.
  */
-void umcg_bury(struct umcg_thread *self, struct umcg_group *g, struct umcg_thread *t)
+void umcg_free_ended(struct umcg_thread *self, struct umcg_group *g, struct umcg_thread *t)
 {
 	uint64_t s = load_acquire(&t->rec.state_ts);
 
@@ -288,8 +288,11 @@ void umcg_bury(struct umcg_thread *self, struct umcg_group *g, struct umcg_threa
 	umcg_thread_free(t);
 }
 
-/* Bury the dead of @g; those on the list only if @listed. How many of these there are. */
-static int32_t bury_all(struct umcg_thread *self, struct umcg_group *g, bool listed)
+/*
+ * Free workers of @g that have ended; those on the list only if @listed, else they
+ * are counted.
+ */
+static int32_t free_all_ended(struct umcg_thread *self, struct umcg_group *g, bool listed)
 {
 	struct umcg_thread *t;
 	int32_t n = 0;
@@ -301,7 +304,7 @@ static int32_t bury_all(struct umcg_thread *self, struct umcg_group *g, bool lis
 		if (load(&t->kind) == KIND_WORKER && umcg_is_listed(t) && !listed)
 			n += (load_acquire(&t->rec.state_ts) & STATE) == NONE;
 		else
-			umcg_bury(self, g, t);
+			umcg_free_ended(self, g, t);
 	}
 	return n;
 }
@@ -310,16 +313,16 @@ static int32_t bury_all(struct umcg_thread *self, struct umcg_group *g, bool lis
 bool umcg_close_group(struct umcg_group *g)
 {
 	struct umcg_thread *self = umcg_thread_self();
-	int32_t dead = 0;
+	int32_t ended = 0;
 
 	if (self && load(&g->members) > 0)
-		dead = bury_all(self, g, false);
-	if (!__atomic_compare_exchange_n(&g->members, &dead, -1, false,
+		ended = free_all_ended(self, g, false);
+	if (!__atomic_compare_exchange_n(&g->members, &ended, -1, false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return false;
-	/* Nobody is left who could use the list. */
-	if (dead) {
-		bury_all(self, g, true);
+	/* No task is left that could use the list. */
+	if (ended) {
+		free_all_ended(self, g, true);
 		store(&g->members, -1);
 	}
 	return true;

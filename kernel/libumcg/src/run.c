@@ -32,7 +32,7 @@ static int claim(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
 /*
  * Is @w in the hands of @self because it was preempted? The state alone does not
  * tell: a worker that has blocked here may have been run by another server since,
- * and be preempted there. Whoever runs it writes @server first, so what we see of it
+ * and be preempted there. The task that runs it writes @server first, so what we see of it
  * is at least as new as the state.
  */
 static bool preempted_here(struct umcg_thread *self, struct umcg_thread *w)
@@ -121,7 +121,7 @@ static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_t
 	 */
 	if ((load_acquire(&w->rec.state_ts) & (STATE | HELD)) == NONE &&
 	    load(&w->server) == self && !umcg_is_listed(w)) {
-		umcg_bury(self, g, w);
+		umcg_free_ended(self, g, w);
 		return false;
 	}
 	/* A group that does not ask to keep preempted workers has them on the list. */
@@ -188,7 +188,7 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 	}
 	if (unlikely(error)) {
 		if (error == HAS_ENDED) {
-			umcg_bury(self, self->group, w);
+			umcg_free_ended(self, self->group, w);
 			error = 0;
 		}
 		errno = error;

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Servers that find no work sleep, listed in sleepers. The tid of one of them is
- * in slot: whoever brings work (kernel or waker) takes it out and wakes that server.
+ * in slot: what brings work (kernel or waker) takes it out and wakes that server.
  * One server is woken for one piece of work, and what else there is to do is
- * passed on. What must hold, and who sees to it:
+ * passed on. What must hold, and what ensures it:
  *
  * 1. A server is in the slot only while it sleeps for work: IDLE|FREE. Only its own
  *    word says whether it does. A late look at the slot never wakes a server that
- *    meanwhile runs a worker; whoever has taken one out wakes it if it sleeps
- *    for work, however often it has got up meanwhile.	umcg_nudge(), the kernel
+ *    meanwhile runs a worker; what has taken one out wakes it if it sleeps
+ *    for work, however often it has run meanwhile.	umcg_nudge(), the kernel
  * 2. Work is published before the slot is read, and the slot filled before work
  *    is looked for, both sequentially consistent: one side sees the other.
  *						umcg_nudge(), sleep_for_work()
  * 3. While there is work and a sleeper, some server is awake that will take care of
  *    both. A server that was woken, or that leaves for any other reason, first
  *    puts the next sleeper into the slot, then looks for work. A server that takes
- *    a worker and sees that there are more, wakes whoever is in the slot.
+ *    a worker and sees that there are more, wakes the server that is in the slot.
  *						take(), umcg_relay()
  * 4. A server that does not sleep any more is neither in sleepers nor in the slot
  *    when it does anything else, so that its memory can be used again.
@@ -51,8 +51,8 @@ static void unlist_sleeper(struct umcg_thread *t)
 }
 
 /*
- * Under lock. If nobody is in the slot put a sleeper there; those that somebody
- * has woken but that have not run yet are no sleepers any more. Filled only here.
+ * Under lock. If the slot is empty put a sleeper there; those that have
+ * been woken but have not run yet are no sleepers any more. Filled only here.
  */
 static void fill_slot(struct umcg_group *g)
 {
@@ -73,7 +73,7 @@ static void fill_slot(struct umcg_group *g)
 /*
  * Take the server out of the slot. NULL if it is empty. While a tid stands there
  * @slot_server is whose it is. That a thread has ended without leaving the slot
- * should not be, but nobody shall wait here for ever if it has.
+ * should not be, but if it has, no task may wait here for ever.
  */
 static struct umcg_thread *take_from_slot(struct umcg_group *g)
 {
@@ -168,7 +168,7 @@ static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
 
 /*
  * Become IDLE and go into the list of sleepers. False: a wake-up was queued, which is
- * consumed. IDLE comes before the slot, as whoever finds us there wakes us only then.
+ * consumed. IDLE comes before the slot, as the task that finds us there wakes us only then.
  */
 static bool begin_sleep(struct umcg_thread *self, struct umcg_group *g)
 {
@@ -199,7 +199,7 @@ out:
 
 /*
  * Server @t, the caller or one whose thread has ended, is off the list and out of
- * the slot. The slot under lock: whoever fills it may have seen @t IDLE a moment ago,
+ * the slot. The slot under lock: the task that fills it may have seen @t IDLE a moment ago,
  * and a server that stays there is in the way of all the others.
  */
 void umcg_leave_sleepers(struct umcg_thread *self, struct umcg_group *g,

@@ -82,7 +82,7 @@ struct umcg_thread *umcg_thread_self(void)
 	if (likely(self))
 		return self;
 	pthread_once(&once, make_key);
-	/* After the last round nobody would take back what the thread gets now. */
+	/* After the last round no task would take back what the thread gets now. */
 	if (!key_made || rounds == PTHREAD_DESTRUCTOR_ITERATIONS)
 		return NULL;
 	self = umcg_thread_alloc();

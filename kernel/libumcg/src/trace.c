@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* The transition trace: written by each thread for itself, read by anybody. */
+/* The transition trace: written by each thread for itself, read by any task. */
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -9,7 +9,7 @@
 COLD int umcg_slept_server(struct umcg_thread *self, uint64_t s, long ret, uint64_t timeout)
 {
 	while ((s & STATE) != RUNNING) {
-		/* The thread to switch to has been woken. Or it has ended: nobody to wake. */
+		/* The thread to switch to has been woken. Or it has ended: no task to wake. */
 		if (ret == 0 || ret == -ESRCH || ret == -EPERM) {
 			store(&self->rec.next_tid, 0);
 			ret = umcg_wait_guarded(self, timeout);
@@ -27,7 +27,7 @@ COLD int umcg_slept_worker(struct umcg_thread *self, long ret, uint64_t timeout)
 	bool late = ret == -ETIMEDOUT;
 
 	while ((load_acquire(&self->rec.state_ts) & STATE) != RUNNING) {
-		/* The thread to switch to has ended. Somebody else will run us. */
+		/* The thread to switch to has ended. A task else will run us. */
 		store(&self->rec.next_tid, 0);
 		late |= umcg_wait_guarded(self, timeout) == -ETIMEDOUT;
 	}
@@ -93,7 +93,7 @@ EXPORT int umcg_wait(uint64_t abs_timeout)
 	} while (!umcg_change(self, &s, worker ? IDLE | LOCKED | IN_WAIT : IDLE, now));
 
 	if (worker) {
-		/* LOCKED, so nobody touches us and the server is still ours. */
+		/* LOCKED, so no task touches us and the server is still ours. */
 		server = load(&self->server);
 		tid = load(&server->tid);
 		umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE | IN_WAIT, tid, abs_timeout);

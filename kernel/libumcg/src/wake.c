@@ -104,7 +104,7 @@ static bool waits(struct umcg_thread *t, uint8_t kind, uint64_t s)
 /*
  * The caller waits until a wake-up is consumed that @self->waits_for has queued.
  * Does that task wait in the same way, and so on, until it is for the caller's
- * own? Nobody leaves such a ring, so whoever looks again and again finds it; a
+ * own? No task leaves such a ring, so the task that looks again and again finds it; a
  * ring that is just being left may be taken for one, too.
  */
 static bool in_a_ring(struct umcg_thread *self)

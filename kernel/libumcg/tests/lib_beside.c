@@ -3,7 +3,7 @@
  * No worker stays idle beside a server that sleeps. As many servers as workers,
  * and each piece of work is a meeting: a worker spins, without ever giving its
  * place back, until all the others run, too. One server that sleeps on, though
- * there is a worker for it, and nobody gets away any more.
+ * there is a worker for it, and no task gets away any more.
  *
  * The workers come out of the kernel one after the other, while servers are just
  * being disturbed: woken for nothing, or by a signal, upon which they leave and

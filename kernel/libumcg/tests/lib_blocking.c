@@ -99,7 +99,7 @@ static void run(const char *name, int servers, void *(*worker)(void *arg))
 	printf("%s, %d servers: %d blocks\n", name, servers, place.blocked);
 	/* Not each one: a time may be up before the worker gets to sleep. */
 	if (worker == sleeper)
-		CHECK(place.blocked > 0, "sleeps that nobody noticed");
+		CHECK(place.blocked > 0, "sleeps that no task noticed");
 }
 
 int main(int argc, char **argv)

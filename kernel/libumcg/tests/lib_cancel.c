@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * pthread_cancel(): each wait is a cancellation point, clean-up handlers run at
- * once, those of servers and basic tasks in a task that is RUNNING, and nobody else
+ * once, those of servers and basic tasks in a task that is RUNNING, and no other task
  * is disturbed.
  */
 #include <signal.h>
@@ -299,7 +299,7 @@ static void sleeps(long times)
 			test_state(self_utid, UMCG_TASK_IDLE);
 		CHECK(!pthread_cancel(serving), "pthread_cancel");
 		test_join(serving);
-		/* Nobody is in the way of a wake-up. */
+		/* No task is in the way of a wake-up. */
 		CHECK_CALL(umcg_wake(partner, false), 0);
 		while (rounds_done < i)
 			test_nap(MS / 10);
@@ -388,10 +388,10 @@ static void *never_run(void *arg)
 {
 	workers[(intptr_t)arg] = umcg_get_utid();
 	umcg_register_worker(place.group, 0);
-	FAIL("somebody has run it");
+	FAIL("a task has run it");
 }
 
-/* Nobody has ever run them, and nobody will: the group can be destroyed all the same. */
+/* No task has ever run them, and no task will: the group can be destroyed all the same. */
 static void workers_without_server(void)
 {
 	pthread_t threads[WAYS];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * One worker, taken and put back again and again by servers that nobody needs,
+ * One worker, taken and put back again and again by servers that no task needs,
  * while those that sleep wake up, go to sleep, are disturbed, and leave. When that
  * stops the worker is on the list and must be run: by one of the servers that are
  * left, which sleep. Those that have left stay away until then, and the churning
@@ -80,7 +80,7 @@ static void nothing(int sig)
 	(void)sig;
 }
 
-/* Wake somebody for nothing, or send a signal. */
+/* Wake a task for nothing, or send a signal. */
 static void disturb(uint64_t random)
 {
 	int who = (int)(random % SERVERS);

@@ -32,7 +32,7 @@ static void serve(int want)
 {
 	umcg_tid w = umcg_get_idle_worker(false);
 
-	CHECK(w, "nobody is idle, wanted %d", want);
+	CHECK(w, "no task is idle, wanted %d", want);
 	CHECK(w == utids[want], "got number %d, wanted %d", (int)umcg_get_task_tag(w), want);
 	if (umcg_run_worker(w))
 		CHECK(umcg_get_task_state(w) == WAITS, "state %lx",
@@ -47,7 +47,7 @@ static void order(bool newest_first)
 
 	group = umcg_create_group(newest_first ? UMCG_GROUP_NEWEST_FIRST : 0);
 	CHECK(umcg_register_server(group, 0), "register");
-	CHECK(!umcg_get_idle_worker(false) && !errno, "somebody is idle");
+	CHECK(!umcg_get_idle_worker(false) && !errno, "a task is idle");
 	for (intptr_t i = 0; i < WORKERS; i++) {
 		utids[i] = UMCG_NONE;
 		threads[i] = test_spawn(orderly, (void *)i);
@@ -58,7 +58,7 @@ static void order(bool newest_first)
 	/* The kernel has put them there; now half, and again, by umcg_wake(). */
 	for (int i = 0; i < WORKERS; i++)
 		serve(newest_first ? WORKERS - 1 - i : i);
-	CHECK(!umcg_get_idle_worker(false) && !errno, "somebody is idle");
+	CHECK(!umcg_get_idle_worker(false) && !errno, "a task is idle");
 	for (int i = 0; i < WORKERS / 2; i++)
 		CHECK_CALL(umcg_wake(utids[i], false), 0);
 	if (newest_first) {
@@ -78,7 +78,7 @@ static void order(bool newest_first)
 		for (int i = 1; i < WORKERS; i++)
 			serve(i);
 	}
-	CHECK(!umcg_get_idle_worker(false) && !errno, "somebody is idle");
+	CHECK(!umcg_get_idle_worker(false) && !errno, "a task is idle");
 	CHECK_CALL(umcg_unregister_task(), 0);
 	for (int i = 0; i < WORKERS; i++)
 		test_join(threads[i]);

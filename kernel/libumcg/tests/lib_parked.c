@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * Workers that have no server are threads like others to everybody else: signal
+ * Workers that have no server are threads like others to all else: signal
  * handlers run, setgid() and pthread_cancel() do not wait for them, the process
  * stops and goes on, a debugger attaches. Workers parked in every way; afterwards
  * each is where it was, and goes on when it is run.

@@ -7,7 +7,7 @@
 #include "util.h"
 
 static long rounds;
-static long count;		/* whoever's turn it is owns it */
+static long count;		/* the task whose turn it is owns it */
 static atomic_intptr_t player[2];
 static bool by_swap;
 static umcg_t group;

@@ -144,10 +144,10 @@ static void run(const char *name, uint32_t flags, void *(*worker)(void *arg))
 	printf("%s: %ld marked, %ld not running, %d preempted\n", name, took, lost,
 	       place.preempted);
 	if (worker == spinner)
-		CHECK(place.preempted > 0 && took >= place.preempted, "nobody was preempted");
+		CHECK(place.preempted > 0 && took >= place.preempted, "no task was preempted");
 }
 
-/* Nobody runs: nothing to preempt. */
+/* No task runs: nothing to preempt. */
 static void refused(void)
 {
 	umcg_t group = umcg_create_group(0);

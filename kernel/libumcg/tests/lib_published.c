@@ -199,7 +199,7 @@ static void run(const char *name, uint32_t flags, int servers, void *(*worker)(v
 	test_await(&laps_entered, WORKERS);
 	for (int i = 0; i < servers; i++)
 		serving[i] = test_spawn(serve, NULL);
-	/* The watchdog of such a program preempts whoever runs. */
+	/* The watchdog of such a program preempts the task that runs. */
 	for (int i = 0; left > 0; i = (i + 1) % WORKERS) {
 		utid = laps_utid[i];
 		if (flags && utid && (TEST_PREEMPTS_INSIDE || worker == spins) &&
@@ -228,7 +228,7 @@ static void run(const char *name, uint32_t flags, int servers, void *(*worker)(v
 	CHECK_CALL(umcg_destroy_group(group), 0);
 	printf("%s, %d servers: came back %ld times\n", name, servers, (long)came_back);
 	if (worker == spins)
-		CHECK(came_back > 0, "nobody was preempted");
+		CHECK(came_back > 0, "no task was preempted");
 }
 
 static void nothing(int sig)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Workers that a server puts back: they stand behind those that came before, a
- * server that sleeps comes for them, and a server that leaves strands nobody.
+ * server that sleeps comes for them, and a server that leaves strands no task.
  */
 #include "util.h"
 

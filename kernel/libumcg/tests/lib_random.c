@@ -2,7 +2,7 @@
 /*
  * Random operations against a model of what may happen.
  *
- * A task that somebody wants to wake has a permit, which the waker takes first,
+ * A task that another wants to wake has a permit, which the waker takes first,
  * so that there is never a second wake-up to wait for. The model: each wait
  * that ends with 0 has been allowed by exactly one permit taken, which it gives
  * back; a permit that is out can always be waited for. So no wake-up is lost,
@@ -60,7 +60,7 @@ static void legal(umcg_tid utid, bool worker)
 static void ended(int me, int ret)
 {
 	if (!ret) {
-		CHECK(!permit[me], "task %d: a wake-up that nobody has sent", me);
+		CHECK(!permit[me], "task %d: a wake-up that no task has sent", me);
 		permit[me] = true;
 		waits++;
 	} else {
@@ -136,7 +136,7 @@ static void play(int me, bool worker, atomic_int *left)
 	utids[me] = umcg_get_utid();
 	while (!over)
 		act(me, worker, &seed);
-	/* Nobody shall wake us any more; we wait for a waker that is about to. */
+	/* No task shall wake us any more; we wait for a waker that is about to. */
 	if (!atomic_compare_exchange_strong(&permit[me], &yes, false)) {
 		CHECK_CALL(umcg_wait(0), 0);
 		waits++;

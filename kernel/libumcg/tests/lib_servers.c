@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Servers that come and go: at random while there is work, and out of their
- * sleep while others go on sleeping. Nobody is stranded.
+ * sleep while others go on sleeping. No task is stranded.
  */
 #include <signal.h>
 

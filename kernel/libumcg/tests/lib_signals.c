@@ -82,7 +82,7 @@ static long rounds;
 static atomic_intptr_t player[2], listener;
 static atomic_int sent, heard;
 static atomic_bool over, last;
-static long turn;		/* whoever's turn it is owns it */
+static long turn;		/* the task whose turn it is owns it */
 static atomic_int playing;
 
 /* One wake-up at a time, so that none has to wait for another in here. */
@@ -190,7 +190,7 @@ static void handlers_wake(bool workers)
 	else
 		p.alive = 0;
 	printf("%s: %d wake-ups from handlers\n", workers ? "workers" : "basic tasks", heard);
-	CHECK(heard > 0, "no handler woke anybody");
+	CHECK(heard > 0, "no handler woke any task");
 	place_end(&p);
 }
 

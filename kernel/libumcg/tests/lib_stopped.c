@@ -2,7 +2,7 @@
 /*
  * What umcg_get_idle_worker(3) says about a server that was woken for a worker, but
  * whose thread is kept by the system: the worker waits for it, beside another server
- * that sleeps, until somebody wakes that one; which then takes the worker.
+ * that sleeps, until a task wakes that one; which then takes the worker.
  */
 #include <signal.h>
 

@@ -4,7 +4,7 @@
 
 static int size;
 static long rounds;
-static long count;		/* whoever's turn it is owns it */
+static long count;		/* the task whose turn it is owns it */
 static umcg_t group;
 static atomic_int ready;
 static atomic_intptr_t *ring;

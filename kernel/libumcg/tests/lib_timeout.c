@@ -11,7 +11,7 @@ static struct place place;
 static long rounds;
 static atomic_int entered, waits_left;
 
-/* A wait that nobody ends takes until its time. */
+/* A wait that no task ends takes until its time. */
 static void is_late(int (*wait)(uint64_t abs_timeout))
 {
 	uint64_t until = umcg_get_time_ns() + 5 * MS;

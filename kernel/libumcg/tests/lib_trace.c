@@ -128,7 +128,7 @@ static void story(void)
 	compare("server", server_tid, worker_tid, n, server_story, 8);
 }
 
-/* Twice as many as fit, and nobody reads: the first stay, the rest is counted. */
+/* Twice as many as fit, and no task reads: the first stay, the rest is counted. */
 static void overflow(void)
 {
 	umcg_tid self = umcg_register_basic_task(0);

@@ -74,7 +74,7 @@ static void order(void)
 		test_join(threads[i]);
 	CHECK_CALL(umcg_unregister_task(), 0);
 	CHECK_CALL(umcg_destroy_group(group), 0);
-	CHECK(yielded > 0, "nobody has yielded");
+	CHECK(yielded > 0, "no task has yielded");
 }
 
 static atomic_long yields;
@@ -100,7 +100,7 @@ static void *yields_and_naps(void *arg)
 	return NULL;
 }
 
-/* Workers that yield under several servers, preempted at random, lose nobody. */
+/* Workers that yield under several servers, preempted at random, lose no task. */
 static void many(int servers, uint32_t flags)
 {
 	pthread_t threads[WORKERS], serving[4];

@@ -180,7 +180,7 @@ static void park(int i, pthread_t thread)
 void parked_begin(uint32_t flags, pthread_t (*spawn)(void *(*run)(void *arg), void *arg),
 		  void *(*run)(void *arg))
 {
-	/* Those that stay on the list come last; nobody is run after PREEMPTED. */
+	/* Those that stay on the list come last; no task is run after PREEMPTED. */
 	static const int order[PARKED] = {
 		BLOCKED, WAITING, SWAPPED, TIMED, HELD, PREEMPTED, LISTED, BACK, FRESH
 	};

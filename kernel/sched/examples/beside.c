@@ -28,7 +28,7 @@ static void enter(int32_t priority)
 	}
 }
 
-/* Gives way again and again, or under fifo nobody else would ever run. */
+/* Gives way again and again, or under fifo no other thread would ever run. */
 static void *hog(void *arg)
 {
 	uint64_t turns = 0;

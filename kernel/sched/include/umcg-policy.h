@@ -142,7 +142,7 @@ struct umcg_policy {
 			uint64_t ran_ns);
 	/*
 	 * How long may @t, whose turn begins, run? In ns; 0: no end. When it is over
-	 * and nobody is ready the turn goes on for another slice. [slice]
+	 * and no thread is ready the turn goes on for another slice. [slice]
 	 */
 	uint64_t (*slice)(struct umcg_sched *s, struct umcg_sched_thread *t);
 	/*
@@ -176,7 +176,7 @@ struct umcg_sched {
 	const struct umcg_policy *policy;
 	void *policy_data;		/* its sched_size bytes */
 	char *server_data;		/* its server_size bytes for each server */
-	struct umcg_sched_thread **running;	/* by server: whom it runs, or NULL */
+	struct umcg_sched_thread **running;	/* by server: what it runs, or NULL */
 	uint64_t now_ns;
 	uint64_t random;		/* at first the seed */
 	uint32_t servers;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
- * A list and a heap for policies. Their nodes lie in the bytes that the policy
+ * A list and a heap for policies. Their nodes are in the bytes that the policy
  * has in each thread, so nothing is allocated; equal keys come out in the order
  * in which they went in, so the same calls always give the same order.
  *

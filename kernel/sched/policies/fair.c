@@ -3,12 +3,12 @@
  * fair: shares by weight. Each tenant has a virtual time that runs the slower the
  * more weight it has (tenant3=2048; 1024 if not given), each thread one within its
  * tenant, by its own weight; the tenant that is furthest behind goes first, of its
- * threads the one that is. The twin of CFS with one level of groups. Who was
- * asleep begins where the others are: it is not paid for what it did not want. It
- * takes the place of a thread that is ahead of it by slice_us.
+ * threads the one that is. The twin of CFS with one level of groups. A thread that
+ * slept begins where the others are: time in which it did not want to run is not
+ * made up for. It takes the place of a thread that is ahead of it by slice_us.
  *
- * Good for tenants that do not trust each other: nobody gets less than his share
- * while he wants it. Fails at latency: work that is short but comes seldom waits
+ * Good for tenants that do not trust each other: each gets at least its share
+ * while it wants it. Fails at latency: work that is short but comes seldom waits
  * for a slice like any other, and each slice costs a switch.
  */
 #include <umcg-policy.h>
@@ -154,7 +154,7 @@ static void fair_dump(struct umcg_sched *s)
 
 UMCG_POLICY(fair,
 	.summary = "shares by the weights of tenants and threads; "
-		   "nobody gets less than his share, but short work waits like any other",
+		   "each gets at least its share, but short work waits like any other",
 	.flags = UMCG_MAY_STARVE,
 	.sched_size = sizeof(struct fair),
 	.thread_size = sizeof(struct fair_thread),

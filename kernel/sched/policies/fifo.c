@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * fifo: first come, first served. Who is ready waits behind those that were ready
- * before; who runs, runs until it blocks.
+ * fifo: first come, first served. A thread that becomes ready waits behind those
+ * that were ready before; one that runs does so until it blocks.
  *
- * Good for work in small pieces of about the same size: nobody is preempted, so
+ * Good for work in small pieces of about the same size: no thread is preempted, so
  * nothing is cheaper. Fails where sizes differ: one that computes for a second
  * keeps all behind it waiting for a second (the convoy), and one that never
  * blocks keeps its server for ever.
@@ -24,7 +24,7 @@ static void fifo_ready(struct umcg_sched *s, struct umcg_sched_thread *t, enum u
 	struct fifo *fifo = umcg_sched_data(s);
 	struct fifo_thread *mine = umcg_thread_data(t);
 
-	/* Whom somebody else has preempted came before all that wait. */
+	/* A thread that another has preempted came before all that wait. */
 	if (why == UMCG_WHY_PREEMPTED)
 		umcg_list_put_first(&fifo->queue, &mine->link);
 	else

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * las: least attained service. Who has run least in its present request goes
- * first, so short requests pass long ones without anybody having said which is
- * short. With levels=N it is the multilevel feedback queue: a thread sinks a level
+ * las: least attained service. The thread that has run least in its present
+ * request goes first, so short requests pass long ones, and nothing has to say which
+ * is short. With levels=N it is the multilevel feedback queue: a thread sinks a level
  * when it has used up that level's share, which doubles from one to the next, and
  * with boost_ms=N all come back to the top again and again. With known=1, where
  * programs say how long a request will take, the shortest remainder goes first
@@ -10,12 +10,12 @@
  *
  * Good for servers with a few long requests among many short ones. Fails for long
  * requests that all are of about the same length: they share the server and all
- * end late. Long ones that wait for wait_ms go first, so nobody starves; but where
+ * end late. Long ones that wait for wait_ms go first, so none starves; but where
  * threads say nothing of requests, service counts from their beginning, and those
  * that live long get the place of a long request (wake=1: a wake-up begins one).
  *
  * With long_percent=N those that have had a turn's length already get, together, so
- * much of all service, who waits longest first, and a short one does not cut their
+ * much of all service, the longest waiting first, and a short one does not cut their
  * turns. So one of n waits for n turns * 100 / N, or less.
  */
 #include <umcg-policy.h>
@@ -26,7 +26,7 @@ struct las {
 	uint64_t boosts;		/* how often all have come back to the top */
 	int64_t owed_ns;		/* service that long requests have still to get */
 	struct umcg_heap queue;		/* by rank */
-	struct umcg_list waiting;	/* the same threads, who waits longest first */
+	struct umcg_list waiting;	/* the same threads, the longest waiting first */
 };
 
 struct las_thread {
@@ -45,13 +45,13 @@ struct las_thread {
 
 static const struct umcg_option las_options[] = {
 	LAS_OPTION(quantum_us, "turn, and by how much one must be ahead, in microseconds", 1000, 1, 1000000000),
-	LAS_OPTION(wait_ms, "who waits for so many milliseconds goes first; 0: no bound", 1000, 0, 1000000000),
+	LAS_OPTION(wait_ms, "a thread that waits for so many milliseconds goes first; 0: no bound", 1000, 0, 1000000000),
 	LAS_OPTION(levels, "queues of a multilevel feedback queue; 0: exact service", 0, 0, 32),
 	LAS_OPTION(boost_ms, "all begin anew every so many milliseconds; 0: never", 0, 0, 1000000000),
 	LAS_OPTION(long_percent, "of all service, what requests longer than a turn get at least", 0, 0, 100),
 	LAS_OPTION(wake, "1: a wake-up begins a request", 0, 0, 1),
 	LAS_OPTION(known, "1: expected service is known, shortest remainder first", 0, 0, 1),
-	LAS_OPTION(preempt, "0: who runs, runs until it blocks", 1, 0, 1),
+	LAS_OPTION(preempt, "0: a thread runs until it blocks", 1, 0, 1),
 	{ .name = NULL }
 };
 
@@ -115,7 +115,7 @@ static struct umcg_sched_thread *las_of_link(struct umcg_link *link)
 	return umcg_thread_of((char *)link - offsetof(struct las_thread, link));
 }
 
-/* Everybody who waits comes back to the top; who runs does when it is back. */
+/* All that wait come back to the top; those that run do when they are back. */
 static void las_boost(struct umcg_sched *s)
 {
 	struct las *las = umcg_sched_data(s);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * lifo: last come, first served. Who has just become ready goes first, as what it
- * needs is still in the caches; who runs, runs until it blocks.
+ * lifo: last come, first served. The thread that has just become ready goes first,
+ * as what it needs is still in the caches; one that runs does so until it blocks.
  *
  * Good for pools of equal workers that wait for requests: few of them do all the
- * work, the others' stacks stay cold. Fails for whoever is at the bottom: under
- * steady load it may wait for ever.
+ * work, the others' stacks stay cold. Fails for those at the bottom: under steady
+ * load they may wait for ever.
  */
 #include <umcg-policy.h>
 #include <umcg-queue.h>
@@ -23,7 +23,7 @@ static void lifo_ready(struct umcg_sched *s, struct umcg_sched_thread *t, enum u
 	struct lifo *lifo = umcg_sched_data(s);
 	struct lifo_thread *mine = umcg_thread_data(t);
 
-	/* Who gives way wants others to go first. */
+	/* A thread that yields wants others to go first. */
 	if (why == UMCG_WHY_YIELDED)
 		umcg_list_put(&lifo->stack, &mine->link);
 	else
@@ -50,7 +50,7 @@ static void lifo_dump(struct umcg_sched *s)
 
 UMCG_POLICY(lifo,
 	.summary = "last come, first served, warm caches for pools of equal workers; "
-		   "who is at the bottom may wait for ever",
+		   "those at the bottom may wait for ever",
 	.flags = UMCG_MAY_STARVE,
 	.sched_size = sizeof(struct lifo),
 	.thread_size = sizeof(struct lifo_thread),

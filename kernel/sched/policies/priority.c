@@ -2,8 +2,8 @@
 /*
  * priority: strict classes, as SCHED_FIFO and SCHED_RR have them. The highest
  * priority that is ready runs; within one it is first come, first served, in turns
- * of slice_us if that is given. Who becomes ready takes the place of a thread of
- * lower priority at once, and that one goes on before its equals.
+ * of slice_us if that is given. A thread that becomes ready takes the place of one
+ * of lower priority at once, and that one goes on before its equals.
  *
  * Good for urgent work beside work that can wait, if the urgent work is little:
  * its latency does not depend on the rest. Fails when there is much of it: what is

@@ -2,7 +2,7 @@
 /*
  * reserve: a tenant has so many CPUs for its urgent work (cpus0=2,cpus1=1; urgent
  * is a priority above 0). All else is best effort, first come, first served, in
- * turns of slice_us, on what is left and on reserved CPUs that nobody wants; it
+ * turns of slice_us, on what is left and on reserved CPUs that are not wanted; it
  * gives way at once when urgent work has a CPU to claim. With refuse=N best effort
  * is refused when so many wait already (umcg_drop()). This is the database of the
  * UMCG documentation.

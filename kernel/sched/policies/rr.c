@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * rr: round robin. As fifo, but nobody runs for longer than slice_us while others
- * wait; then he goes to the end of the queue. With fresh=1 who was blocked goes
- * before all whose slice is over: a thread that computes does not keep those
+ * rr: round robin. As fifo, but no thread runs for longer than slice_us while
+ * others wait: then it goes to the end of the queue. With fresh=1 a thread that was
+ * blocked goes before all whose slice is over: a thread that computes does not keep those
  * waiting that only need the server for a moment.
  *
- * Good where nothing is known and everybody is to get on: the wait is bounded by
+ * Good where nothing is known and all threads are to get on: the wait is bounded by
  * the number of threads times the slice. Fails at its ends: a short slice costs a
  * switch each time, a long one is fifo again. Threads of equal length all end late.
  */
@@ -32,7 +32,7 @@ static const struct umcg_option rr_options[] = {
 	},
 	{
 		.name = "fresh",
-		.help = "1: who was blocked goes before whose slice is over",
+		.help = "1: threads that were blocked go before those whose slice is over",
 		.max = 1,
 		.offset = offsetof(struct rr, fresh),
 	},
@@ -91,7 +91,7 @@ static void rr_dump(struct umcg_sched *s)
 }
 
 UMCG_POLICY(rr,
-	.summary = "round robin, a bounded wait for everybody; "
+	.summary = "round robin, a bounded wait for all; "
 		   "threads of equal length all end late, and each slice costs a switch",
 	.sched_size = sizeof(struct rr),
 	.thread_size = sizeof(struct rr_thread),

@@ -3,7 +3,7 @@
  * steal: a queue for each server. A thread goes back to the server that had it
  * last, a new one to the server with the fewest; a server without work takes the
  * newest of the longest queue. As P. Zijlstra proposed for UMCG, where each server
- * has its own lists of threads. With steal=0 nobody takes anything: then it is one
+ * has its own lists of threads. With steal=0 none takes anything: then it is one
  * scheduler for each server.
  *
  * Good for many servers: threads stay where their data is. Fails at fairness: two
@@ -126,7 +126,7 @@ static void steal_dump(struct umcg_sched *s)
 }
 
 UMCG_POLICY(steal,
-	.summary = "a queue for each server, who has none takes from the longest; "
+	.summary = "a queue for each server, an empty one takes from the longest; "
 		   "threads stay near their data, but shares are as uneven as the queues",
 	.sched_size = sizeof(struct steal),
 	.server_size = sizeof(struct steal_server),

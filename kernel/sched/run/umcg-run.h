@@ -33,7 +33,7 @@ _Noreturn void end_like(int status);
 void print_statistics(FILE *out, const struct run_shared *shared);
 void print_classes(FILE *out, const struct run_shared *shared, const char *file);
 
-/* trace.c: open, write what has come, write what is left and who they were (-1: failed, and said). */
+/* trace.c: open, write what has come, write what is left and the threads' names (-1: failed, and said). */
 void trace_open(const char *path);
 void trace_take(struct run_shared *shared);
 int trace_close(struct run_shared *shared);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * Calls of the policy. Whoever calls is marked as being inside, so that a signal
- * there is the policy's fault and not ours, and that the watchdog sees who does
- * not come back.
+ * Calls of the policy. The caller is marked as being inside, so that a signal
+ * there is the policy's fault and not ours, and that the watchdog sees which call
+ * does not come back.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ static inline void come_out(struct actor *self)
 	atomic_store_explicit(&self->inside, OUTSIDE, memory_order_relaxed);
 }
 
-/* What the policy has asked for meanwhile, and could not be done under its feet. */
+/* What the policy has asked for meanwhile, and could not be done while it ran. */
 static COLD void follow_up(struct runtime *rt, struct thread *t)
 {
 	rt->kicked = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* Schedulers: made, started, stopped, unmade. */
+/* Schedulers: made, started, stopped, destroyed. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,11 +220,11 @@ EXPORT struct umcg_sched *umcg_sched_create(const struct umcg_sched_config *conf
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct runtime *rt = calloc(1, sizeof(*rt));
-	char nobody[UMCG_SENTENCE];
+	char unread[UMCG_SENTENCE];
 	int error;
 
 	pthread_once(&once, watch_forks);
-	why = why ? why : nobody;
+	why = why ? why : unread;
 	if (!rt) {
 		refuse(why, ENOMEM, "no memory");
 		return NULL;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * The dispatcher: a server of libumcg that runs nobody. While the others lend
- * their places it sleeps for arrivals, hands each to the policy, and sees to it
- * that somebody comes for it. Only for policies with before(): others do not mind
+ * The dispatcher: a server of libumcg that runs no thread. While the others lend
+ * their places it sleeps for arrivals, hands each to the policy, and makes
+ * sure that a server takes it. Only for policies with before(): others do not mind
  * that an arrival waits until a server looks.
  */
 #include "internal.h"

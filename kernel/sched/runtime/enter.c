@@ -90,7 +90,7 @@ EXPORT int umcg_sched_yield(void)
 	}
 	/*
 	 * A preemption asked for by itself: wake-ups sent to it meanwhile stay queued.
-	 * umcg_yield() would put it on the idle list, where whoever finds it first
+	 * umcg_yield() would put it on the idle list, where the thread that finds it first
 	 * would take it for one that was woken.
 	 */
 	atomic_store_explicit(&t->yields, true, memory_order_relaxed);

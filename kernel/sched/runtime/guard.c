@@ -2,8 +2,8 @@
 /*
  * Signals while the policy is called. SIGSEGV and its like there are the policy's
  * fault: the call is left by a jump, the policy replaced (fault.c). The watchdog
- * sends SIGSEGV to whom it wants out of a policy that does not come back. Elsewhere
- * the signal goes to whoever handled it before.
+ * sends SIGSEGV to a thread to get it out of a policy that does not come back. Elsewhere
+ * the signal goes to the handler that was there before.
  */
 #include <signal.h>
 #include <stdlib.h>

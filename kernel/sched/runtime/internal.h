@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
- * The scheduler over libumcg, and what must hold so that no thread stands still.
+ * The scheduler over libumcg, and what must hold so that no thread is left waiting.
  *
- * Who is who. Servers serve (serve.c). A timer (timer.c) ends turns, and looks at
+ * Who does what. Servers serve (serve.c). A timer (timer.c) ends turns, and looks at
  * the idle list before it does. If the policy has before(), a dispatcher
- * (dispatch.c) sleeps for arrivals, as nobody tells a server that lends its place.
+ * (dispatch.c) sleeps for arrivals, as no thread tells a server that lends its place.
  * These are libumcg's servers. The watchdog (watch.c) is a plain thread.
  *
  * The lock. All state below is under @lock; only those four take it, and threads
  * that are about to enter. No worker ever does: it could be taken off its server
- * with the lock in its hands. Nothing that waits is done under it: a preemption is
+ * while it holds the lock. Nothing that waits is done under it: a preemption is
  * asked for under it (so that it hits the turn that was meant), wake-ups are sent
- * after it (so that who wakes up does not run into it).
+ * after it (so that what wakes up does not wait for it).
  *
  * A thread's state and where it is:
  *
  *   READY	libumcg holds it for us (off the idle list, HELD or PREEMPTED), the
  *		policy has it
  *   RUNNING	next() returned it; running[server] names it. Its turn ends once,
- *		by whoever sees first that it is over: its server, or who finds it
- *		on the idle list again. @turn tells turns apart.
+ *		by the first that sees that it is over: its server, or the one
+ *		that finds it on the idle list again. @turn tells turns apart.
  *   BLOCKED	blocked, waiting, or on the idle list and not yet seen by us
  *
- * A server's sleep, so that nobody is READY beside one that sleeps:
+ * A server's sleep, so that no thread is READY beside a server that sleeps:
  *
  *   AWAKE	it looks, or runs a thread. No wake-up is owed to it.
  *   SLEEPING	next() has returned NULL to it, and it is in umcg_get_idle_worker()
  *		or about to be. Set under the lock that next() was called under.
- *   WOKEN	somebody has promised one umcg_wake(), under the lock, and sends it
+ *   WOKEN	one umcg_wake() has been promised to it under the lock, and is sent
  *		after. It ends the server's present sleep, or the next one if a
- *		worker came first. Until it has, nobody promises another.
+ *		worker came first. Until it has, no other is promised.
  *
  * - @version moves with each ready() and each kick to look: a server whose @looked
  *   is another has something to look at.
- * - Whoever changes @version, and whoever takes a thread while others stay ready,
+ * - Each change of @version, and each taking of a thread while others stay ready,
  *   wakes one SLEEPING server with something to look at, if the servers that are
  *   awake without a thread are not enough. That server does the same in turn.
- * - Arrivals are not in the policy's hands before somebody looks at the idle list.
+ * - Arrivals are not in the policy's hands before a server looks at the idle list.
  *   A SLEEPING server is woken for them by libumcg. While none sleeps they wait
- *   for the next server that looks, for the end of a slice, or, if it matters who
+ *   for the next server that looks, for the end of a slice, or, if it matters which
  *   they are, are taken by the dispatcher at once.
  *
  * A turn that is to end: @asked says why, under the lock. Between the lock and the
@@ -64,7 +64,7 @@
 #define unlikely(x)	__builtin_expect(!!(x), 0)
 #define load(p)		__atomic_load_n((p), __ATOMIC_RELAXED)
 #define store(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELAXED)
-/* A counter that one thread at a time moves and anybody reads. */
+/* A counter that one thread at a time moves and any thread reads. */
 #define count(p, n)	store((p), load(p) + (n))
 
 /* A preempted worker stays with the server that ran it: a policy decides, not a list. */
@@ -80,7 +80,7 @@
 
 enum umcg_sleep { AWAKE, SLEEPING, WOKEN };
 
-/* Where in the policy somebody is. */
+/* Where in the policy a thread is. */
 enum umcg_inside { OUTSIDE, IN_INIT, IN_READY, IN_NEXT, IN_STOPPED, IN_SLICE, IN_BEFORE, IN_DUMP };
 
 struct runtime;
@@ -165,7 +165,7 @@ struct runtime {
 	umcg_t group;
 	struct server *servers;
 	struct actor timer, dispatcher, watchdog;
-	uint32_t taken;			/* servers that somebody is, or is about to be */
+	uint32_t taken;			/* servers that threads are, or are about to be */
 	uint32_t attached;		/* servers that have been there */
 	uint32_t sleeping;		/* servers SLEEPING */
 	uint32_t seated;		/* servers that run a thread */
@@ -174,7 +174,7 @@ struct runtime {
 	char *error;			/* what umcg_error() said; NULL */
 	uint64_t version, turns;
 	struct server *wakes;		/* wake-ups to send after the lock, by @next_wake */
-	/* What has become ready since somebody last looked who has to give way. */
+	/* What has become ready since it was last decided which turn has to end. */
 	struct thread *arrived, **arrived_end;
 
 	char *slots;			/* threads, @stride bytes each */
@@ -186,7 +186,7 @@ struct runtime {
 	_Atomic uint32_t timer_word;
 	uint64_t timer_at;
 	uint64_t timer_busy;		/* when it last saw a thread run */
-	_Atomic uint32_t watch_word;	/* 1: it may go home */
+	_Atomic uint32_t watch_word;	/* 1: it is to end */
 	uint64_t patience_ns;		/* the watchdog's, a little less than was asked for */
 
 	struct umcg_sched_stats stats;
@@ -283,7 +283,7 @@ void take_arrivals(struct runtime *rt);
 void begin_turn(struct runtime *rt, struct server *server, struct thread *t);
 void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why);
 
-/* wake.c: who has to look. Under lock. */
+/* wake.c: which server has to look. Under lock. */
 void pass_on(struct runtime *rt);
 void wake_server(struct runtime *rt, struct server *server);
 void sleep_for_work(struct server *self);
@@ -295,7 +295,7 @@ void make_place(struct runtime *rt, struct thread *t);
 
 /* actor.c: threads of our own. */
 int actor_make(struct actor *actor, void *(*body)(void *actor), int cpu);
-int actor_begin(struct actor *self, bool server);	/* first thing in its body; -1: go home */
+int actor_begin(struct actor *self, bool server);	/* first thing in its body; -1: return */
 int actor_enlist(struct actor *self, bool server);	/* the calling thread, made or not */
 void actor_resign(struct actor *self);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * The report of a policy that is wrong: the thread, who had it last, all states,
+ * The report of a policy that is wrong: the thread, the server that had it last, all states,
  * the policy's own dump. Written without malloc and stdio.
  */
 #include <fcntl.h>
@@ -158,7 +158,7 @@ static void say_crash(struct runtime *rt, enum umcg_fault fault, const struct ac
 
 /*
  * Under lock, or without where a policy that does not come back has it. @t: the
- * thread it is about, or NULL; @where: who called the policy.
+ * thread it is about, or NULL; @where: the caller of the policy.
  */
 void report_policy(struct runtime *rt, enum umcg_fault fault, struct thread *t,
 		   const struct actor *where)

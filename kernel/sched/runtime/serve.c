@@ -12,7 +12,7 @@ static enum umcg_why why_asked(struct server *self)
 /* Why @t, which had a turn on the calling server, is off it; @back came back, or @error. */
 static enum umcg_why why_back(struct server *self, struct thread *t, umcg_tid back, int error)
 {
-	/* Not run at all: somebody has swapped to it meanwhile. It comes back by itself. */
+	/* Not run at all: a thread has swapped to it meanwhile. It comes back by itself. */
 	if (unlikely(back == UMCG_NONE && error))
 		return UMCG_WHY_WAITING;
 	/* It has left, or is about to (RUNNING); or it swapped to one that has, and waits. */

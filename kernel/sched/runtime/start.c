@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-/* The next server that nobody is yet. */
+/* The next server that no thread is yet. */
 static struct server *seat(struct runtime *rt)
 {
 	struct server *server = NULL;
@@ -57,7 +57,7 @@ static int await(struct runtime *rt)
 	return error ? -1 : 0;
 }
 
-/* Whoever is first makes those who help all servers. */
+/* The first makes the threads that help all servers. */
 static int make_helpers(struct runtime *rt)
 {
 	int failed = 0;

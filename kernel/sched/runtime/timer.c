@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * The timer: ends turns whose slice is over, if somebody is ready, and tries again
+ * The timer: ends turns whose slice is over, if a thread is ready, and tries again
  * to preempt where that came too early. It is one of libumcg's servers so that it
  * can look at the idle list; it never sleeps there.
  */
@@ -45,12 +45,12 @@ static void look_at(struct runtime *rt, struct server *server)
 		ask_end(rt, server, UMCG_WHY_EXPIRED);
 		return;
 	}
-	/* Nobody wants the place: another slice, as the policy now thinks. */
+	/* No thread wants the place: another slice, as the policy now thinks. */
 	server->slice_ns = policy_slice(rt, thread_of(rt->base.running[server->index]));
 	server->slice_end = server->slice_ns ? now + server->slice_ns : NEVER;
 }
 
-/* Under lock. Is a slice over? Then who waits on the idle list counts, too. */
+/* Under lock. Is a slice over? Then threads on the idle list count, too. */
 static void take_if_due(struct runtime *rt)
 {
 	for (uint32_t i = 0; i < rt->base.servers; i++)
@@ -102,7 +102,7 @@ static void sleep_until(struct runtime *rt, uint32_t word, uint64_t when)
 		when == NEVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
-/* Servers are told to leave by one who may wake them. */
+/* Servers are told to leave by a thread that may wake them. */
 static void dismiss(struct runtime *rt)
 {
 	for (uint32_t i = 0; i < rt->base.servers; i++)

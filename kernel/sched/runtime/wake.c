@@ -25,7 +25,7 @@ void umcg_sched_send_wakeups(struct server *list)
 	}
 }
 
-/* A server that sleeps and has something to look at: who had @t last, else the first. */
+/* A server that sleeps and has something to look at: the one that had @t last, else the first. */
 static struct server *find_sleeper(struct runtime *rt, const struct thread *t)
 {
 	uint32_t last = t ? t->pub.server : UMCG_NO_SERVER;

@@ -97,7 +97,7 @@ static void give_up(void)
 {
 	static const char text[] = "umcg-sched: it cannot be got out of there, so the process ends\n";
 
-	/* Whether anybody hears it or not. */
+	/* Whether it is seen or not. */
 	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
 	abort();
 }

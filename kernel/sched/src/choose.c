@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* A policy by what the user wrote: a name, or a shared object of his own. */
+/* A policy by what the user wrote: a name, or a shared object. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* Deadlines, shares, reservations, stealing: whom these policies choose. */
+/* Deadlines, shares, reservations, stealing: which threads these policies choose. */
 #include <string.h>
 
 #include "stage.h"
@@ -20,7 +20,7 @@ static void test_lifo(void)
 	stage_stop('B', UMCG_WHY_YIELDED);
 	CHECK(stage_next(0) == 'C', "C is back");
 	stage_stop('C', UMCG_WHY_ENDED);
-	wants("lifo: who yields goes below all", (char[]){ stage_next(0), '\0' }, "A");
+	wants("lifo: what yields goes below all", (char[]){ stage_next(0), '\0' }, "A");
 }
 
 static void test_rr(void)
@@ -98,7 +98,7 @@ static void test_fair(void)
 	stage_ready("AB", UMCG_WHY_NEW);
 	order = stage_turns(400, 1000);
 	CHECK(share(order, 'A') == 25 && share(order, 'B') == 75, "%.20s", order);
-	/* Who slept is not paid for it, and takes the place of one who is ahead. */
+	/* Sleep is not made up for; it takes the place of a thread that is ahead. */
 	stage_ready("C", UMCG_WHY_NEW);
 	order = stage_turns(500, 1000);
 	CHECK(share(order, 'A') == 20 && share(order, 'C') == 20, "%.20s", order);
@@ -136,7 +136,7 @@ static void test_reserve(void)
 		stage_thread(name)->priority = 1;
 	}
 	stage_ready("XY", UMCG_WHY_NEW);
-	CHECK(stage_next(0) == 'X' && stage_next(1) == 'Y', "best effort takes what nobody wants");
+	CHECK(stage_next(0) == 'X' && stage_next(1) == 'Y', "best effort takes what no thread wants");
 	stage_ready("A", UMCG_WHY_NEW);
 	CHECK(s->policy->before(s, stage_thread('A'), stage_thread('X')), "A has a CPU to claim");
 	stage_stop('X', UMCG_WHY_PREEMPTED);
@@ -181,7 +181,7 @@ static void test_steal(void)
 	stage_stop('E', UMCG_WHY_ENDED);
 	CHECK(stage_next(1) == 'A', "the newest of the first of the longest queues");
 	stage_stop('A', UMCG_WHY_EXPIRED);
-	CHECK(stage_next(1) == 'A', "who was stolen stays");
+	CHECK(stage_next(1) == 'A', "a stolen thread stays");
 
 	stage_open("steal:steal=0", 2);
 	stage_ready("AB", UMCG_WHY_NEW);

@@ -64,7 +64,7 @@ static void test_las(void)
 	CHECK(s->policy->before(s, stage_thread('C'), stage_thread('A')), "C is new");
 }
 
-/* Nobody waits for longer than wait_ms beside new threads without end. */
+/* No thread waits for longer than wait_ms beside new threads without end. */
 static void test_las_bound(void)
 {
 	uint64_t us = 0, served = 0;

@@ -104,7 +104,7 @@ static void *enter_and_wait(void *arg)
 static void test_misuse(void)
 {
 	struct umcg_sched_config config = { .size = sizeof(config), .threads = 1 };
-	struct umcg_sched_attr heavy = { .weight = UMCG_WEIGHT_MAX + 1 }, stranger = { .tenant = 256 };
+	struct umcg_sched_attr heavy = { .weight = UMCG_WEIGHT_MAX + 1 }, foreign = { .tenant = 256 };
 	struct umcg_sched_thread_stats one;
 	uint32_t id = 0;
 	pthread_t thread;
@@ -117,10 +117,10 @@ static void test_misuse(void)
 	CHECK(!umcg_sched_dropped(), "no thread of ours");
 	CHECK_CALL(umcg_sched_set_weight(12345, 1), ESRCH);
 	CHECK_CALL(umcg_sched_enter(s, &heavy, 0), EINVAL);
-	CHECK_CALL(umcg_sched_enter(s, &stranger, 0), EINVAL);
+	CHECK_CALL(umcg_sched_enter(s, &foreign, 0), EINVAL);
 	CHECK_CALL(umcg_sched_start(s), 0);
 	CHECK_CALL(umcg_sched_serve(s), EBUSY);
-	CHECK(!umcg_sched_get_thread(s, &id, &one), "nobody is there");
+	CHECK(!umcg_sched_get_thread(s, &id, &one), "no thread is there");
 	thread = test_spawn(enter_and_wait, NULL);
 	/* Read one by one while they move: its turn has ended when all of them say so. */
 	while (!umcg_sched_get_thread(s, &id, &one) || one.waited != 1 ||
@@ -337,7 +337,7 @@ static void *work_and_fork(void *arg)
 	pid = fork();
 	CHECK(pid >= 0, "fork");
 	if (!pid) {
-		/* Nobody is scheduled here, and there may be another scheduler. */
+		/* No thread is scheduled here, and there may be another scheduler. */
 		CHECK_CALL(umcg_sched_yield(), EINVAL);
 		CHECK_CALL(umcg_sched_destroy(s), 0);
 		s = sched_open("las", 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Policies that go wrong. Each must end in a report on stderr and through the
- * callback, within the watchdog's time, that names the thread, who had it last and
+ * callback, within the watchdog's time, that names the thread, its last server and
  * what the policy says; and the program's threads must go on and end.
  */
 #include <signal.h>
@@ -132,7 +132,7 @@ static void dump(struct umcg_sched *sched)
 	umcg_print(sched, "  the dump of %s, %u in the queue\n", sched->policy->name, queue.length);
 }
 
-/* Who may starve anybody cannot have passed one over. */
+/* A policy that may starve threads cannot have forgotten one. */
 static int init(struct umcg_sched *sched)
 {
 	if (how == LOSES)
@@ -161,7 +161,7 @@ static void *body(void *arg)
 	uint64_t me = (uint64_t)(intptr_t)arg;
 
 	CHECK_CALL(umcg_sched_enter(s, NULL, me), 0);
-	/* Until the fault is seen, and some rounds more: everybody goes on. */
+	/* Until the fault is seen, and some rounds more: all go on. */
 	for (int more = 0; more < 20; more += done) {
 		for (volatile int i = 0; i < 5000; i++)
 			;
@@ -237,7 +237,7 @@ static void run(enum how way, enum umcg_fault wanted, bool names_thread, const c
 	sched_close(s);
 }
 
-/* With nobody to catch it the process ends, and says why it is the policy. */
+/* With no handler to catch it the process ends, and says why it is the policy. */
 static void dies(enum how way, uint32_t flags, int wanted)
 {
 	int status;
@@ -299,7 +299,7 @@ int main(int argc, char **argv)
 	run(CRASHES_STOPPED, UMCG_FAULT_CRASHED, true, "in stopped()");
 	run(CRASHES_SLICE, UMCG_FAULT_CRASHED, true, "in slice()");
 	run(CRASHES_DUMP, UMCG_FAULT_CRASHED, false, "crashed in dump()");
-	/* ThreadSanitizer keeps signals back from who spins, and has a stack of its own. */
+	/* ThreadSanitizer keeps signals back from a thread that spins, and has a stack of its own. */
 	if (TEST_PREEMPTS_INSIDE) {
 		run(RECURSES, UMCG_FAULT_CRASHED, false, "in next()");
 		run(SPINS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");

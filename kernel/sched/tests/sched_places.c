@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
- * Who gets a place, on the kernel. Each case ends only if the policy's promise is
+ * Which thread gets a place, on the kernel. Each case ends only if the policy's promise is
  * kept: a thread that computes without end goes on until the one that must pass it
  * has run.
  */
@@ -54,7 +54,7 @@ static void finish_all(int me)
 	over = true;
 }
 
-/* What takes its time in the kernel, so that somebody else has the place meanwhile. */
+/* What takes its time in the kernel, so that another thread has the place meanwhile. */
 static void sleep_then_finish_all(int me)
 {
 	test_nap(20 * MS);
@@ -91,7 +91,7 @@ static void passes(const char *policy, uint32_t servers, int hogs, struct umcg_s
 	for (int i = 0; i < hogs; i++)
 		test_join(thread[i]);
 	umcg_sched_get_stats(s, &stats);
-	CHECK(stats.preempted + stats.expired >= 1, "somebody gave way");
+	CHECK(stats.preempted + stats.expired >= 1, "a thread gave way");
 	CHECK(!stats.faults, "%u faults", stats.faults);
 	sched_close(s);
 }
@@ -110,7 +110,7 @@ static void runs_in_order(const char *policy, const struct umcg_sched_attr *attr
 	for (int i = 0; i < count; i++) {
 		role[i] = (struct role){ .attr = attr[i], .work = finish, .me = i };
 		thread[i] = test_spawn(play, &role[i]);
-		/* Nobody serves yet: it stands on the idle list when it sleeps. */
+		/* No thread serves yet: it stands on the idle list when it sleeps. */
 		while (!role[i].utid)
 			test_nap(MS / 10);
 		test_asleep(role[i].utid, role[i].tid);
@@ -203,7 +203,7 @@ static void test_yield(const char *policy)
 	sched_close(s);
 }
 
-/* A slice that is over ends nothing while nobody is ready. */
+/* A slice that is over ends nothing while no thread is ready. */
 static void test_alone(void)
 {
 	struct role role = { .work = hog };

@@ -48,7 +48,7 @@ static void *body(void *arg)
 			CHECK_CALL(umcg_sched_begin_request(), 0);
 			break;
 		case 4:
-			/* A wait that times out, unless somebody else wakes. */
+			/* A wait that times out, unless another thread wakes. */
 			if (umcg_wait(umcg_get_time_ns() + 50000))
 				CHECK(errno == ETIMEDOUT, "umcg_wait");
 			break;

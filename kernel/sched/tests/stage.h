@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
  * A host whose events are the test's: it says what becomes ready and when, and
- * looks whom the policy chooses. Needs no kernel and no threads.
+ * looks what the policy chooses. Needs no kernel and no threads.
  */
 #ifndef STAGE_H
 #define STAGE_H
@@ -30,7 +30,7 @@ void stage_time(uint64_t us);
 
 /* These keep the thread's state and times as a host does. */
 void stage_ready(const char *names, enum umcg_why why);	/* one after the other */
-char stage_next(uint32_t server);			/* whom it runs now; '-': nobody */
+char stage_next(uint32_t server);			/* what it runs now; '-': nothing */
 void stage_stop(char name, enum umcg_why why);		/* with ready(), where it goes with it */
 /* @name has ended: its slot is another thread's now, with bytes of zero. */
 void stage_renew(char name);

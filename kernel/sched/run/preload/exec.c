@@ -2,7 +2,7 @@
 /*
  * Programs give the programs that they start an environment of their own making, and
  * write over the one they have. What umcg-run has put there is put there again, on the
- * stack, as who calls this may be a child of vfork().
+ * stack, as the caller may be a child of vfork().
  */
 #include <alloca.h>
 #include <dlfcn.h>
@@ -94,7 +94,7 @@ static char **amend(char *const *env, void *memory)
 
 /*
  * What the program would have called. Found early: a child of fork() may not wait for the
- * loader, whose locks a thread may have had that is not there.
+ * loader, whose locks may be held by a thread that the child does not have.
  */
 static struct {
 	__typeof__(execve) *execve;

@@ -53,7 +53,7 @@ PUBLIC void thrd_yield(void)
 	sched_yield();
 }
 
-/* The headers of today have no declaration, but another name for it. */
+/* Today's headers have no declaration, but another name for it. */
 PUBLIC int yield_by_another_name(void) __asm__("pthread_yield");
 
 int yield_by_another_name(void)

@@ -4,7 +4,7 @@
  * scheduled by libumcg-sched. What must hold:
  *
  * - A thread that is scheduled may be taken off its server whatever it is doing: in
- *   malloc(), in stdio, in the loader, with any lock of the program's in its hands.
+ *   malloc(), in stdio, in the loader, while it holds any lock of the program's.
  *   The scheduler's own threads wait for none of that. So they run code that is bound
  *   at start (-z now), has no TLS but the initial one, and takes memory from mmap().
  * - Nothing happens before the first thread: a program without threads, like a shell
@@ -69,7 +69,7 @@ extern struct settings {
 	uint32_t servers;
 	bool main_too, trace;
 	char policy[RUN_PATH];
-	char shared[RUN_PATH];	/* "": nobody reads along */
+	char shared[RUN_PATH];	/* "": not read */
 	struct rules rules;
 } settings;
 

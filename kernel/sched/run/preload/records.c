@@ -18,11 +18,11 @@ static struct run_shared *shared;
 static uint32_t process;		/* our index, if @counted */
 static bool counted;
 static _Atomic uint32_t hand;
-static struct run_process nobody;	/* there are more processes than there is room for */
+static struct run_process uncounted;	/* there are more processes than there is room for */
 
 static struct run_process *mine(void)
 {
-	return counted ? &shared->process[process] : &nobody;
+	return counted ? &shared->process[process] : &uncounted;
 }
 
 static struct run_shared *map(int fd)
@@ -108,7 +108,7 @@ static struct run_record *find_ended(void)
 	return NULL;
 }
 
-/* One that nobody reads, so that the thread is counted and scheduled all the same. */
+/* One that is not read, so that the thread is counted and scheduled all the same. */
 static struct run_record *loose_record(void)
 {
 	struct run_record *r = mmap(NULL, sizeof(*r), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -29,7 +29,7 @@ static bool make(void)
 	};
 	char why[UMCG_SENTENCE];
 
-	/* The parent's: here it has no threads, and nobody uses it. */
+	/* The parent's: here it has no threads, and is not used. */
 	if (inherited)
 		umcg_sched_destroy(inherited);
 	inherited = NULL;

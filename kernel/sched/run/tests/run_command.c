@@ -300,7 +300,7 @@ static int wait_for(pid_t pid)
 	return status;
 }
 
-/* Until nobody writes any more: the end of all processes. */
+/* Until no process writes any more: the end of all processes. */
 static void await_end(int out)
 {
 	char buffer[64];

@@ -233,7 +233,7 @@ static int count_of(const char *text, const char *what)
 	return n;
 }
 
-/* Each run of a thread ends, each request is there, and who they were; killed, what was before is there. */
+/* Each run of a thread ends, each request is there, and each name; killed, what was before is there. */
 static void trace(void)
 {
 	char path[] = "/tmp/umcg-trace-XXXXXX", option[64];

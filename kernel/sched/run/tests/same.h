@@ -38,7 +38,7 @@ struct same_result {
 
 /* Run @argv until it has ended, and all that hold its output. */
 void same_start(char *const argv[], struct same_result *result);
-/* umcg-run, which lies beside the test. */
+/* umcg-run, in the test's folder. */
 const char *same_umcg_run(void);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* A policy of one's own: it serves nobody, but has options. */
+/* A policy of one's own: it serves no thread, but has options. */
 #include <umcg-policy.h>
 
 struct mine {
@@ -27,5 +27,5 @@ static struct umcg_sched_thread *next(struct umcg_sched *s, uint32_t server)
 	return NULL;
 }
 
-UMCG_POLICY(mine, .summary = "nobody is served", .sched_size = sizeof(struct mine),
+UMCG_POLICY(mine, .summary = "no thread is served", .sched_size = sizeof(struct mine),
 	    .options = options, .ready = ready, .next = next);
