@@ -47,7 +47,7 @@ def run(
 
 def _seen(spec: Spec, stop: threading.Event | None) -> Run:
     """The run, with its progress shown."""
-    with progress.here(spec.experiment) as show:
+    with progress.here(spec.experiment, spec.seconds()) as show:
 
         def told(update: Update) -> None:
             show(update.done, update.total, update.what)

@@ -47,12 +47,14 @@ def bar(done: int, total: int, full: str = "#", width: int = BAR) -> str:
 class Clock:
     """Says how far something is that began when this was made.
 
-    The estimate takes what is left to go on as what is finished did, so there is none before the
-    first is finished.
+    The estimate takes what is left to go on as what is finished did; before the first is finished
+    it is what was `expected` of the whole, in seconds, if anything was.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(
+        self, now: Callable[[], float] = time.monotonic, expected: float | None = None
+    ) -> None:
+        self._now, self._expected = now, expected
         self._begun = self._then = now()
         self._done = 0
 
@@ -66,6 +68,8 @@ class Clock:
         now = self._now()
         if done != self._done:
             self._done, self._then = done, now
+        if not done and total and self._expected is not None:
+            return self._expected - self.seconds
         if not 0 < done < total:
             return None
         return (self._then - self._begun) * (total - done) / done - (now - self._then)
@@ -81,12 +85,15 @@ class Line:
     Args:
         title: what the line begins with.
         file: where to; stderr when not given.
+        expected: seconds that all of it may take, where that is known before.
     """
 
-    def __init__(self, title: str, file: TextIO | None = None) -> None:
+    def __init__(
+        self, title: str, file: TextIO | None = None, expected: float | None = None
+    ) -> None:
         self._title = title
         self._file = file or sys.stderr
-        self._clock = Clock()
+        self._clock = Clock(expected=expected)
         self.terminal = self._file.isatty()
 
     @property
@@ -129,14 +136,15 @@ class Cell:
 
     Args:
         title: what the line begins with.
+        expected: seconds that all of it may take, where that is known before.
     """
 
-    def __init__(self, title: str = "") -> None:
+    def __init__(self, title: str = "", expected: float | None = None) -> None:
         import IPython.display
 
         self._display: Any = IPython.display
         self._title = f"{title} " if title else ""
-        self._clock = Clock()
+        self._clock = Clock(expected=expected)
         self._text = ""
         self._handle: Any = None
 
@@ -165,12 +173,13 @@ def in_notebook() -> bool:
 
 
 @contextmanager
-def here(title: str) -> Iterator[Callable[[int, int, str], None]]:
+def here(title: str, expected: float | None = None) -> Iterator[Callable[[int, int, str], None]]:
     """Shows progress where there is somebody to see it: in the cell, or on the terminal.
 
-    What it gives is called with how many are done, of how many, and what is being done.
+    What it gives is called with how many are done, of how many, and what is being done. `expected`
+    are the seconds that all of it may take, where that is known before.
     """
-    place = Cell(title) if in_notebook() else Line(title)
+    place = Cell(title, expected) if in_notebook() else Line(title, expected=expected)
     try:
         yield place.show
     except BaseException:

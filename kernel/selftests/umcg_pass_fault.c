@@ -76,7 +76,23 @@ static void end(pthread_t t)
 	join(t);
 }
 
-/* The server's word cannot be changed by who blocks: the server does it, and is told. */
+/* The worker that adopts meets a page of a record that cannot be written. */
+static void adopt_slowly(void)
+{
+	go = true;
+	WAIT_FOR(blocked());
+	slow_page_protect(&slow);
+	CHECK_EQ(write(fds[1], "x", 1), 1);
+	slow_page_wait(&slow);
+}
+
+static void serve_page(void)
+{
+	slow_page_open(&slow);
+	slow_page_resume(&slow);
+}
+
+/* The worker that blocks cannot change the server's word: the server does it, and is told. */
 static void server_blocks(void *arg)
 {
 	pthread_t t = begin(true);
@@ -87,28 +103,22 @@ static void server_blocks(void *arg)
 	slow_page_wait(&slow);
 	WAIT_FOR(state_of(&g->rec) == BLOCKED);
 	CHECK_EQ(s->rec.passes, 0);
-	slow_page_open(&slow);
-	slow_page_resume(&slow);
+	serve_page();
 	WAIT_FOR(s->told == 1);
 	CHECK_EQ(write(fds[1], "x", 1), 1);
 	end(t);
 }
 
-/* ... nor by who adopts: it has taken the server out of its slot, and wakes it. */
+/* Nor can the one that adopts: it has taken the server out of its slot, and wakes it. */
 static void server_adopts(void *arg)
 {
 	pthread_t t = begin(true);
 
 	(void)arg;
-	go = true;
-	WAIT_FOR(blocked());
-	slow_page_protect(&slow);
-	CHECK_EQ(write(fds[1], "x", 1), 1);
-	slow_page_wait(&slow);
+	adopt_slowly();
 	CHECK_EQ(places.slots[0], 0);
 	CHECK_STATE(&s->rec, OFFERS);
-	slow_page_open(&slow);
-	slow_page_resume(&slow);
+	serve_page();
 	WAIT_FOR(s->told == 1);
 	end(t);
 }
@@ -119,15 +129,10 @@ static void worker_adopts(void *arg)
 	pthread_t t = begin(false);
 
 	(void)arg;
-	go = true;
-	WAIT_FOR(blocked());
-	slow_page_protect(&slow);
-	CHECK_EQ(write(fds[1], "x", 1), 1);
-	slow_page_wait(&slow);
+	adopt_slowly();
 	WAIT_FOR(state_of(&s->rec) == OFFERS && asleep(s->tid));
 	CHECK_STATE(&g->rec, BLOCKED);
-	slow_page_open(&slow);
-	slow_page_resume(&slow);
+	serve_page();
 	end(t);
 }
 

@@ -26,8 +26,9 @@ app = console.new_app(help="UMCG against pthreads: measure, report, compare.")
 
 DEFAULT = Path("out/bench.json")
 RIGOR_HELP = (
-    "quick (minutes); full; virtual: one CPU whose clock counts instructions, so that a busy "
-    "machine does not matter; smoke: no figures, does it run?"
+    "quick: a quarter of an hour under TCG, full: three to five times as long; virtual: one CPU "
+    "whose clock counts instructions, so that a busy machine does not matter; smoke: no figures, "
+    "does it run?"
 )
 
 #: The guest of `--rigor virtual`: slow, and slower on a busy machine.
@@ -39,9 +40,10 @@ VIRTUAL_GUEST = vm.VmOptions(
 @app.callback(invoke_without_command=True)
 def bench(
     context: typer.Context,
-    rigor: Annotated[str, typer.Option(help=RIGOR_HELP)] = ("quick"),
+    rigor: Annotated[str, typer.Option(metavar="|".join(RIGORS), help=RIGOR_HELP)] = ("quick"),
     only: Annotated[
-        list[str] | None, typer.Option("--suite", help="Only this suite; repeat for more.")
+        list[str] | None,
+        typer.Option("--suite", metavar="NAME", help="Only this suite; repeat for more."),
     ] = None,
     with_peers: Annotated[
         bool, typer.Option("--peers/--no-peers", help="perf bench, hackbench, cyclictest.")
@@ -315,13 +317,14 @@ def report_command(
 
 @app.command("compare")
 def compare_command(
-    a: Annotated[Path, typer.Argument(metavar="FILE", help="A results file (.json).")],
-    b: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Another, to be held against the first.")
-    ],
+    a: Annotated[Path, typer.Argument(metavar="A", help="A results file (.json).")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another, compared with it.")],
     as_json: Json = False,
 ) -> None:
-    """Say which ratios changed from A to B, and which verdicts; code 2 when they do not compare."""
+    """Say which ratios and verdicts changed from A to B.
+
+    Code 2 when the two cannot be compared.
+    """
     with console.errors():
         from labkit.benchmark import compare
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from typer.core import TyperArgument, TyperCommand
 
 from labkit.progress import BAR, Clock
 
@@ -23,9 +25,57 @@ if TYPE_CHECKING:
 FAILED, USAGE, UNAVAILABLE, FILE, VM, INTERRUPTED = 1, 2, 3, 4, 125, 130
 
 
+#: What stands for a value in the help, by the name of its type.
+_METAVARS = {"int": "N", "float": "NUMBER", "path": "FILE", "Path": "FILE", "str": "TEXT"}
+
+
+class Command(TyperCommand):
+    """A command whose help is as most tools have it: `FILE...`, `N`, and no types of Python."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Its parameters, each with what stands for its value."""
+        params: Any = super().get_params(ctx)
+        for param in params:
+            kind = re.search(r"(\w+)\W*$", param.display_type(ctx) or "")
+            if param.metavar is None and kind and kind[1] in _METAVARS:
+                param.metavar = _METAVARS[kind[1]]
+        return params
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line."""
+        arguments = (one for one in self.get_params(ctx) if isinstance(one, TyperArgument))
+        return ["[OPTIONS]", *map(_usage, arguments)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The lists of arguments and options."""
+        rows: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            if row := param.get_help_record(ctx):
+                argument = isinstance(param, TyperArgument)
+                name = _usage(param) if argument else row[0]
+                rows["Arguments" if argument else "Options"].append((name, row[1]))
+        for title, given in rows.items():
+            if given:
+                with formatter.section(title):
+                    formatter.write_dl(given)
+
+
+def _usage(param: Any) -> str:
+    """An argument as usage has it: `FILE`, `[FILE]`, `FILE...`."""
+    name = param.metavar or param.name.upper()
+    if param.nargs != 1 and not name.endswith("..."):
+        name += "..."
+    return name if param.required else f"[{name}]"
+
+
+class _App(typer.Typer):
+    def command(self, name: str | None = None, **given: Any) -> Any:
+        return super().command(name, **{"cls": Command, **given})
+
+
 def new_app(**given: Any) -> typer.Typer:
     """A part of the command line, plain as all of it: no boxes, no markup, no tracebacks."""
-    return typer.Typer(
+    return _App(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **given
     )
 
@@ -115,8 +165,15 @@ def errors() -> Iterator[None]:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[Update], None] | None]:
-    """A progress callback that draws a bar on stderr, or None when that is no terminal."""
+def progress(
+    title: str, expected: float | None = None
+) -> Iterator[Callable[[Update], None] | None]:
+    """A progress callback that draws a bar on stderr, or None when that is no terminal.
+
+    Args:
+        title: what the line begins with.
+        expected: seconds that all of it may take, where that is known before.
+    """
     if not err.is_terminal:
         yield None
         return
@@ -128,7 +185,7 @@ def progress(title: str) -> Iterator[Callable[[Update], None] | None]:
         console=err,
         transient=True,
     )
-    clock = Clock()
+    clock = Clock(expected=expected)
     with bar:
         task = bar.add_task(title, total=None, words="", what="")
 

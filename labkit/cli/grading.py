@@ -41,7 +41,7 @@ def release_command(
 @grade_app.command()
 def grade_command(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Notebooks that were handed in.")
+        list[Path], typer.Argument(metavar="FILE", help="Notebooks that were handed in.")
     ],
     notebook: Annotated[
         str | None,

@@ -39,7 +39,10 @@ def install_kernel(as_json: Json = False) -> None:
 
 @app.command("uninstall")
 def uninstall_kernel(as_json: Json = False) -> None:
-    """Take away what `install` has put there: the kernel, and JupyterLab's settings for it."""
+    """Take away what `install` has put there.
+
+    That is the kernel, and JupyterLab's settings for it.
+    """
     with console.errors():
         install = _install()
         gone = install.uninstall()

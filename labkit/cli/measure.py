@@ -29,7 +29,7 @@ def file(folder: Path, spec: Spec) -> Path:
 def measure(folder: Path) -> None:
     """Run the experiments here and save each in `folder`, with a bar each on a terminal."""
     for spec in SPECS:
-        line = Line(f"{spec.experiment:8}")
+        line = Line(f"{spec.experiment:8}", expected=spec.seconds())
 
         def show(update: Update, line: Line = line) -> None:
             line.show(update.done, update.total, update.what)

@@ -113,7 +113,10 @@ def build(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compile a policy into a shared object that every host takes: ./mine.so."""
+    """Compile a policy into a shared object.
+
+    Every host takes it: the scheduler, the simulator, `umcg-run -p ./mine.so`.
+    """
     with console.errors():
         if keep and output:
             raise ChoiceError("--keep and --output exclude each other")
@@ -159,10 +162,13 @@ def _object(text: str) -> Iterator[str]:
 def predict(
     workload: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files of workloads (.json, .toml); without: five of labkit's own."),
+        typer.Argument(
+            metavar="WORKLOAD", help="Files (.json, .toml); without: five of labkit's own."
+        ),
     ] = None,
     policy: Annotated[
-        list[str] | None, typer.Option("--policy", "-p", help="A policy; may be given again.")
+        list[str] | None,
+        typer.Option("--policy", "-p", metavar="POLICY", help="May be given again."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Save the run in this .parquet file.")
@@ -172,9 +178,9 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what the simulator predicts with what this kernel measures: medians and p99.
+    """Compare the simulator with this kernel.
 
-    On a machine without UMCG: `labkit vm exec -- labkit policy predict`.
+    Medians and 99th percentiles, predicted and measured. On a machine without UMCG: `labkit vm exec -- labkit policy predict`.
     """
     from labkit.plots.prediction import plot_prediction, table
     from labkit.predicted import POLICIES, prediction
@@ -205,11 +211,15 @@ def predict(
 @app.command()
 def check(
     policy: Annotated[
-        str, typer.Argument(help="A name with options, a shared object, or a C file.")
+        str,
+        typer.Argument(metavar="POLICY", help="A name with options, a shared object, or a C file."),
     ],
     watchdog: Annotated[
         float,
-        typer.Option(help="Seconds that a call may last, or a ready thread wait, 0.1 to 10000."),
+        typer.Option(
+            metavar="SECONDS",
+            help="Time that a call may last, or a ready thread wait, 0.1 to 10000.",
+        ),
     ] = 5.0,
     as_json: Json = False,
 ) -> None:

@@ -29,7 +29,10 @@ def command(
         bool, typer.Option("--plain", help="Plain threads, seen by the kernel's tracepoints.")
     ] = False,
     policy: Annotated[
-        str, typer.Option("--policy", "-p", help="NAME or FILE.so, with NAME:KEY=VALUE,...")
+        str,
+        typer.Option(
+            "--policy", "-p", metavar="POLICY", help="NAME or FILE.so, with NAME:KEY=VALUE,..."
+        ),
     ] = "las:long_percent=38",
     servers: Annotated[
         int, typer.Option("--servers", "-n", help="Servers; 0: as many as CPUs.")
@@ -37,8 +40,9 @@ def command(
     seconds: Annotated[
         float,
         typer.Option(
+            metavar="SECONDS",
             help="How long the client works where it can be told; your own program gets SIGTERM "
-            "after so many seconds. 0: two; until it ends."
+            "after so many seconds. 0: two; until it ends.",
         ),
     ] = 0.0,
     as_json: Annotated[

@@ -119,7 +119,7 @@ def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
                 check_output(output)
             interrupted = False
             try:
-                with console.progress(name) as show:
+                with console.progress(name, wanted.seconds()) as show:
                     run = run_experiment(wanted, show)
             except Interrupted as error:
                 run, interrupted = Run(**vars(error.run)), True

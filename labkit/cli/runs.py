@@ -127,7 +127,7 @@ def check(file: Saved, as_json: Json = False) -> None:
 
 @report_app.command()
 def report(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Saved runs (.parquet).")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Saved runs (.parquet).")],
     output: Annotated[
         Path,
         typer.Option(

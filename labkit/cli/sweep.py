@@ -32,7 +32,9 @@ app = console.new_app()
 
 @app.command()
 def command(
-    workloads: Annotated[list[Path], typer.Argument(help="Workloads (.json or .toml).")],
+    workloads: Annotated[
+        list[Path], typer.Argument(metavar="WORKLOAD", help="Files (.json or .toml).")
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -43,25 +45,35 @@ def command(
         ),
     ],
     policy: Annotated[
-        list[str], typer.Option("--policy", "-p", help="A policy with options; again for more.")
+        list[str],
+        typer.Option("--policy", "-p", metavar="POLICY", help="With its options; again for more."),
     ],
-    servers: Annotated[str, typer.Option(help="Numbers of servers, 2,4,8.")] = "2",
+    servers: Annotated[str, typer.Option(metavar="N,...", help="Numbers of servers.")] = "2",
     seeds: Annotated[int, typer.Option(help="How many seeds, from 1 on.")] = 1,
-    loads: Annotated[str, typer.Option(help="Factors on the arrivals of open loops.")] = "1",
+    loads: Annotated[
+        str, typer.Option(metavar="NUMBER,...", help="Factors on the arrivals of open loops.")
+    ] = "1",
     costs: Annotated[
-        str, typer.Option(help="Of switching: none, or counted (from instruction counts).")
+        str,
+        typer.Option(
+            metavar="none|counted", help="Of switching; counted: from instruction counts."
+        ),
     ] = "none",
     jobs: Annotated[
         int | None, typer.Option(help="Simulations at once; without: one for each CPU.")
     ] = None,
     dask: Annotated[
-        str | None, typer.Option(help="Simulate on this Dask cluster: tcp://HOST:8786.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Simulate on this Dask cluster: tcp://HOST:8786."),
     ] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the 99th percentile in this .html file, too.")
     ] = None,
     watchdog: Annotated[
-        float, typer.Option(help="Seconds that a call of a policy may last, 0.1 to 10000.")
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Time that a call of a policy may last, 0.1 to 10000."
+        ),
     ] = 5.0,
 ) -> None:
     """Simulate every combination. Interrupted, it goes on where it was when called again."""

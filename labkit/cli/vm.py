@@ -22,30 +22,38 @@ app = console.new_app(
 
 _DEFAULTS = VmOptions()  # allowed on any machine
 Cpus = Annotated[int, typer.Option(help="Virtual CPUs.")]
-Memory = Annotated[int, typer.Option(help="Memory of the guest in MiB.")]
+Memory = Annotated[int, typer.Option(metavar="MIB", help="Memory of the guest.")]
 Accel = Annotated[
-    str | None, typer.Option(help="kvm or tcg; without: KVM where a boot has proved it.")
+    str | None,
+    typer.Option(metavar="kvm|tcg", help="Without it: KVM where a boot has proved it."),
 ]
 Image = Annotated[
     Path | None,
     typer.Option(help="The kernel (bzImage); without: $LABKIT_KERNEL, then the project's."),
 ]
 KernelArg = Annotated[
-    list[str] | None, typer.Option("--append", help="A word for the kernel's command line.")
+    list[str] | None,
+    typer.Option("--append", metavar="WORD", help="A word for the kernel's command line."),
 ]
 Frozen = Annotated[
     list[Path] | None,
     typer.Option(
         "--frozen",
+        metavar="FOLDER",
         exists=True,
         file_okay=False,
         help="A folder that does not change meanwhile: read once, and not to be written in the "
         "guest; Python starts in half the time from one.",
     ),
 ]
-BootTimeout = Annotated[float, typer.Option(help="Seconds the guest may take to boot.")]
+BootTimeout = Annotated[
+    float, typer.Option(metavar="SECONDS", help="Time that the guest may take to boot.")
+]
 HangTimeout = Annotated[
-    float, typer.Option(help="Seconds without a sign of life until the guest counts as hung.")
+    float,
+    typer.Option(
+        metavar="SECONDS", help="Time without a sign of life until the guest counts as hung."
+    ),
 ]
 
 
@@ -79,7 +87,7 @@ def _execute(argv: list[str], **options: Any) -> None:
     "exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
 def vm_exec(
-    command: Annotated[list[str], typer.Argument(metavar="CMD", help="What to run, after `--`.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD [ARG]...", help="What to run.")],
     cpus: Cpus = _DEFAULTS.cpus,
     memory: Memory = _DEFAULTS.memory_mib,
     accelerator: Accel = None,

@@ -126,7 +126,7 @@ class Lab:
         """The experiment's panel of widgets; without UMCG it shows the recorded run.
 
         Args:
-            experiment: swap, wake, block or preempt.
+            experiment: its name, as in `labkit.panel`.
             name: tells several results of one notebook apart.
             anywhere: needs no UMCG, so nothing recorded is shown.
             fields: of the experiment's spec, where they differ from its defaults.
@@ -158,7 +158,7 @@ class Lab:
         """The experiment's run, measured now; without UMCG the recorded one.
 
         Args:
-            experiment: swap, wake, block or preempt.
+            experiment: its name, as in `labkit.panel`.
             name: tells several results of one notebook apart.
             anywhere: needs no UMCG, so measure in any case.
             fields: of the experiment's spec, where they differ from its defaults.

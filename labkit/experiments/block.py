@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -99,8 +98,7 @@ class BlockSpec(Spec):
         *,
         file: int,
         events: int = 0,
-        stop: threading.Event | None = None,
-        watch: engine.Watcher | None = None,
+        **hooks: Unpack[engine.Hooks],
     ) -> engine.Outcome:
         """One measurement of a series; `file`: see `pages`, `events`: room for a trace."""
         umcg, work = self.series()[name]
@@ -116,8 +114,7 @@ class BlockSpec(Spec):
             policy=policies.check("policy", self.policy),
             file=file,
             events=events,
-            stop=stop,
-            watch=watch,
+            **hooks,
         )
 
     def measure(self, collect: Collector) -> None:
@@ -136,7 +133,7 @@ class BlockSpec(Spec):
         for repetition in range(self.repetitions):
             for name, (umcg, work) in series.items():
                 collect.begin(name)
-                outcome = self.once(name, file=file, stop=collect.stop, watch=collect.watch)
+                outcome = self.once(name, file=file, **collect.hooks)
                 ops, ns = operations(outcome), outcome.values["elapsed_ns"]
                 used = cpu_ns(outcome)
                 collect.sample(name, repetition, ops * 1e9 / ns, "op/s", ops)
@@ -154,8 +151,7 @@ class BlockSpec(Spec):
                     name,
                     file=file,
                     events=self.events,
-                    stop=collect.stop,
-                    watch=collect.watch,
+                    **collect.hooks,
                 )
                 collect.trace(name, outcome, keep=repetition == 0)
                 rates[name][1].append(operations(outcome) * 1e9 / outcome.values["elapsed_ns"])

@@ -70,6 +70,11 @@ class Collector:
         self._tasks: list[tuple[int, str, str, str]] = []
         self._samples: list[tuple[str, int, float, str, int]] = []
 
+    @property
+    def hooks(self) -> engine.Hooks:
+        """What ends a measurement of the engine early, and what watches it."""
+        return {"stop": self.stop, "watch": self.watch}
+
     def begin(self, what: str) -> None:
         """The next measurement is of series `what`.
 

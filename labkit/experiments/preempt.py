@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -103,8 +102,7 @@ class PreemptSpec(Spec):
         name: str,
         *,
         events: int = 0,
-        stop: threading.Event | None = None,
-        watch: engine.Watcher | None = None,
+        **hooks: Unpack[engine.Hooks],
     ) -> engine.Outcome:
         """One measurement of a series; `events`: room for a trace."""
         umcg = self.series()[name]
@@ -121,8 +119,7 @@ class PreemptSpec(Spec):
             idle_us=self.urgent_every_us,
             policy=self.policy_text(),
             events=events,
-            stop=stop,
-            watch=watch,
+            **hooks,
         )
 
     def measure(self, collect: Collector) -> None:
@@ -132,9 +129,7 @@ class PreemptSpec(Spec):
         for repetition in range(self.repetitions):
             for name, umcg in series.items():
                 collect.begin(name)
-                outcome = self.once(
-                    name, events=self.events, stop=collect.stop, watch=collect.watch
-                )
+                outcome = self.once(name, events=self.events, **collect.hooks)
                 _samples(name, repetition, outcome, collect)
                 rates[name].append(_rate(outcome))
                 if umcg:
@@ -146,7 +141,7 @@ class PreemptSpec(Spec):
                 collect.end()
         for name in series:
             collect.begin(f"{name} (untraced)")
-            rate = _rate(self.once(name, stop=collect.stop, watch=collect.watch))
+            rate = _rate(self.once(name, **collect.hooks))
             collect.counters[f"{name}:probe_cost"] = rate / max(float(np.median(rates[name])), 1e-9)
             collect.end()
 

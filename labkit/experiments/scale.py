@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 from labkit.experiments import policy as policies
 from labkit.experiments.common import Collector, first_cpus
@@ -82,9 +81,7 @@ class ScaleSpec(Spec):
     def once(
         self,
         name: str,
-        *,
-        stop: threading.Event | None = None,
-        watch: engine.Watcher | None = None,
+        **hooks: Unpack[engine.Hooks],
     ) -> tuple[int, int]:
         """The hops of one value of a series, and the ns they took; 0: none in all that time."""
         umcg, workers, servers = self.series()[name]
@@ -97,8 +94,7 @@ class ScaleSpec(Spec):
                 cpus=first_cpus(servers),
                 duration_s=self.value_ms / 1e3 * times,
                 policy=policies.check("policy", self.policy),
-                stop=stop,
-                watch=watch,
+                **hooks,
             )
             if hops:
                 break
@@ -109,7 +105,7 @@ class ScaleSpec(Spec):
         for repetition in range(self.repetitions):
             for name in self.series():
                 collect.begin(name)
-                hops, ns = self.once(name, stop=collect.stop, watch=collect.watch)
+                hops, ns = self.once(name, **collect.hooks)
                 if hops:
                     collect.sample(name, repetition, ns / hops, "ns/hop", hops)
                 collect.end()

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 from labkit.experiments.common import Collector, first_cpus
 from labkit.experiments.spec import REPETITIONS, Spec, param
@@ -68,14 +67,11 @@ class SpawnSpec(Spec):
         name: str,
         *,
         crowds: int = 1,
-        stop: threading.Event | None = None,
-        watch: engine.Watcher | None = None,
+        **hooks: Unpack[engine.Hooks],
     ) -> int:
         """The ns that so many crowds of a series take, one after the other."""
         umcg, crowd, cpus = self.series()[name]
-        return native.spawn(
-            umcg=umcg, crowd=crowd, crowds=crowds, cpus=first_cpus(cpus), stop=stop, watch=watch
-        )
+        return native.spawn(umcg=umcg, crowd=crowd, crowds=crowds, cpus=first_cpus(cpus), **hooks)
 
     def measure(self, collect: Collector) -> None:
         """How many crowds take as long as asked for, and then the series in turn."""
@@ -88,14 +84,14 @@ class SpawnSpec(Spec):
             for name, what in self.series().items():
                 collect.begin(name)
                 threads = crowds[name] * what.crowd
-                took = self.once(name, crowds=crowds[name], stop=collect.stop, watch=collect.watch)
+                took = self.once(name, crowds=crowds[name], **collect.hooks)
                 collect.sample(name, repetition, took / threads, "ns/thread", threads)
                 collect.end()
 
     def _calibrated(self, name: str, collect: Collector) -> int:
         crowds, wanted = 1, self.value_ms * 1e6
         while True:
-            took = self.once(name, crowds=crowds, stop=collect.stop, watch=collect.watch)
+            took = self.once(name, crowds=crowds, **collect.hooks)
             if took >= wanted / 4:
                 return max(1, round(crowds * wanted / took))
             crowds *= 4

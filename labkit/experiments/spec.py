@@ -31,6 +31,9 @@ SPECS: dict[str, type[Spec]] = {}
 
 _UNITS = {"s": ("s", "seconds"), "ms": ("ms", "milliseconds"), "us": ("µs", "microseconds")}
 
+#: Making and ending the threads of a measurement, and taking in its events.
+_AROUND_S = 0.02
+
 #: Of fields that most experiments have.
 POLICY = "over servers: who runs next (`labkit policy list`)"
 REPETITIONS = "values for each series; the series alternate"
@@ -272,6 +275,15 @@ class Spec:
     def measure(self, collect: Collector) -> None:
         """Make them, and give `collect` what they give."""
         raise NotImplementedError
+
+    def seconds(self) -> float:
+        """How long `measure` takes, about: its measurements with what is around each of them."""
+        return self.measurements() * (self.measurement_s() + _AROUND_S)
+
+    def measurement_s(self) -> float:
+        """How long one of them takes, in seconds, on a machine that is not busy."""
+        fields = vars(self)
+        return float(fields.get("duration_s", fields.get("value_ms", 0.0) / 1e3))
 
     def room(self) -> engine.Room:
         """The largest room that one measurement of it needs."""

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from labkit import environment
 from labkit.experiments.common import Collector, first_cpus
@@ -95,8 +94,7 @@ class SwapSpec(Spec):
         *,
         rounds: int = 0,
         events: int = 0,
-        stop: threading.Event | None = None,
-        watch: engine.Watcher | None = None,
+        **hooks: Unpack[engine.Hooks],
     ) -> engine.Outcome:
         """One measurement of a series, of so many round trips; 0: as many as take `value_ms`."""
         method, placement = self.series()[name]
@@ -105,8 +103,7 @@ class SwapSpec(Spec):
             "cpu": None if placement == "unpinned" else cpus[0],
             "other_cpu": cpus[1] if placement == "apart" else None,
             "events": events,
-            "stop": stop,
-            "watch": watch,
+            **hooks,
         }
         if rounds:
             return engine.swap(method, rounds=rounds, warmup=max(20, rounds // 20), **common)
@@ -119,7 +116,7 @@ class SwapSpec(Spec):
         for repetition in range(self.repetitions):
             for name in series:
                 collect.begin(name)
-                values = self.once(name, stop=collect.stop, watch=collect.watch).values
+                values = self.once(name, **collect.hooks).values
                 switches = 2 * values["rounds"]
                 collect.sample(
                     name, repetition, values["elapsed_ns"] / switches, "ns/switch", switches
@@ -132,7 +129,7 @@ class SwapSpec(Spec):
                 break
             collect.begin(f"{name} (traced)")
             outcome = self.once(
-                name, rounds=self.traced_rounds, events=self.room().events, stop=collect.stop
+                name, rounds=self.traced_rounds, events=self.room().events, **collect.hooks
             )
             collect.trace(name, outcome)
             traced = outcome.values["elapsed_ns"] / (2 * outcome.values["rounds"])

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +78,10 @@ class WakeSpec(Spec):
         """Each series' repetitions, and one that is not traced."""
         return len(self.series()) * (self.repetitions + 1)
 
+    def measurement_s(self) -> float:
+        """The pauses between its storms."""
+        return self.storms * self.pause_us / 1e6
+
     def series(self) -> dict[str, _Series]:
         """What each series is, by its name."""
         series = {}
@@ -96,8 +99,7 @@ class WakeSpec(Spec):
         name: str,
         *,
         events: int = 0,
-        stop: threading.Event | None = None,
-        watch: engine.Watcher | None = None,
+        **hooks: Unpack[engine.Hooks],
     ) -> engine.Outcome:
         """The storms of one value of a series; `events`: room for a trace."""
         series = self.series()[name]
@@ -111,8 +113,7 @@ class WakeSpec(Spec):
             idle_us=self.pause_us,
             policy=policies.check("policy", self.policy),
             events=events,
-            stop=stop,
-            watch=watch,
+            **hooks,
         )
 
     def storms_of(self, outcome: engine.Outcome) -> npt.NDArray[np.int64]:
@@ -131,7 +132,7 @@ class WakeSpec(Spec):
         for repetition in range(self.repetitions):
             for name in series:
                 collect.begin(name)
-                outcome = self.once(name, events=room, stop=collect.stop, watch=collect.watch)
+                outcome = self.once(name, events=room, **collect.hooks)
                 late = self.storms_of(outcome)
                 if late.size:
                     last = float(np.median(late.max(axis=1)))
@@ -143,6 +144,6 @@ class WakeSpec(Spec):
                 collect.end()
         for name in series:
             collect.begin(f"{name} (untraced)")
-            outcome = self.once(name, stop=collect.stop, watch=collect.watch)
+            outcome = self.once(name, **collect.hooks)
             collect.counters[f"{name}:probe_cost"] /= outcome.values["elapsed_ns"]
             collect.end()

@@ -244,8 +244,8 @@ class Verdict(NamedTuple):
 
     `result` is PASSED, FAILED, or UNDECIDED when events were lost: without a violation, as there
     may be one among the lost; with one, where it is not known when events were lost, so that
-    it may be a gap. `violations` has `VIOLATION_SCHEMA`; `checked` is the number of state-changing rows
-    looked at.
+    it may be a gap. `violations` has `VIOLATION_SCHEMA`; `checked` is the number of state-changing
+    rows looked at.
     """
 
     result: str

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -155,6 +155,18 @@ class Outcome:
 
 
 Watcher = Callable[[Progress], None]
+
+
+class Hooks(TypedDict, total=False):
+    """What looks after a measurement while it runs.
+
+    Attributes:
+        stop: ends it when set.
+        watch: is called about twenty times a second with its progress.
+    """
+
+    stop: threading.Event | None
+    watch: Watcher | None
 
 
 class Running:

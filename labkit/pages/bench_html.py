@@ -13,26 +13,8 @@ from labkit.benchmark.judge import HOLDS, REFUTED, judge_all, judge_peers
 from labkit.benchmark.results import Results
 from labkit.benchmark.suite import Distribution, Suite
 from labkit.pages import bench_charts as charts
+from labkit.pages import bench_texts as texts
 from labkit.pages import webpage
-from labkit.pages.bench_texts import (
-    COUNTED,
-    NOTHING_WORSE,
-    PEERS,
-    REPEAT,
-    VIRTUAL,
-    claim_said,
-    claims,
-    counts_table,
-    doubts,
-    findings_table,
-    indifferent,
-    method,
-    peer_problems,
-    peers_table,
-    repeats,
-    summary,
-    unhelpful,
-)
 from labkit.pages.published import PUBLISHED
 from labkit.plots.style import TCG_WARNING
 from labkit.record import Record
@@ -69,7 +51,7 @@ def _list(items: Iterable[str]) -> str:
 
 def _tcg(results: Results) -> str:
     if results.environment.get("accelerator") == "tcg icount":
-        return f'<div class="warn"><p>{html.escape(VIRTUAL)}</p></div>'
+        return f'<div class="warn"><p>{html.escape(texts.VIRTUAL)}</p></div>'
     if results.environment.get("accelerator") != "tcg":
         return ""
     return (
@@ -79,13 +61,13 @@ def _tcg(results: Results) -> str:
 
 
 def _summary(results: Results, suites: Sequence[Suite]) -> str:
-    made = claims(results, suites)
-    items = "".join(f"<li>{_claim(f.claim)} {html.escape(claim_said(f))}</li>" for f in made)
+    made = texts.claims(results, suites)
+    items = "".join(f"<li>{_claim(f.claim)} {html.escape(texts.claim_said(f))}</li>" for f in made)
     return (
         '<section id="summary"><h2>Summary</h2>'
-        + _list(summary(results, suites))
+        + _list(texts.summary(results, suites))
         + (f"<h3>Claims made before measuring</h3><ul>{items}</ul>" if made else "")
-        + f"<h3>How to read this</h3><p>{html.escape(method(results))}</p>"
+        + f"<h3>How to read this</h3><p>{html.escape(texts.method(results))}</p>"
         + "</section>"
     )
 
@@ -99,15 +81,15 @@ def _claim(value: object) -> str:
 
 def _unhelpful(results: Results, suites: Sequence[Suite]) -> str:
     parts = ['<section id="unhelpful"><h2>What UMCG does not help</h2>']
-    worse = unhelpful(results, suites)
+    worse = texts.unhelpful(results, suites)
     if not worse:
-        parts.append(f"<p>{NOTHING_WORSE}</p>")
+        parts.append(f"<p>{texts.NOTHING_WORSE}</p>")
     for suite, findings in worse:
         parts.append(
             f"<h3>{html.escape(suite.title)}</h3><p>{html.escape(suite.help)}</p>"
             + _list(f.sentence() for f in findings)
         )
-    for what, findings in indifferent(results, suites).items():
+    for what, findings in texts.indifferent(results, suites).items():
         if findings:
             parts.append(
                 f"<details><summary>{what}: {len(findings)} contrasts</summary>"
@@ -126,14 +108,14 @@ def _suite(results: Results, suite: Suite) -> str:
         f'<p class="lead">{html.escape(suite.question)}</p>'
         f"<p>Refuted by: {html.escape(suite.refuted_by)}</p>"
     ]
-    said = doubts(results, suite.name, result)
+    said = texts.doubts(results, suite.name, result)
     if said:
         parts.append(
             f'<details class="warn"><summary>{len(said)} reason{"s" if len(said) > 1 else ""} to '
             f"doubt these values</summary>{_list(said)}</details>"
         )
     if findings:
-        shown = findings_table(findings)
+        shown = texts.findings_table(findings)
         bold = {"ratio": lambda v: f"<strong>{html.escape(str(v))}</strong>"}
         parts.append(webpage.table(shown, {"verdict": webpage.pill, "claim": _claim, **bold}))
         parts.append(webpage.figure(charts.plot_findings, record, findings))
@@ -181,22 +163,22 @@ def _icount(results: Results) -> str:
     if not counted or "patched" not in counted:
         why = (counted or {}).get("error", "they were not counted in this run")
         return f"{parts[0]}<p>No counts: {html.escape(str(why))}.</p></section>"
-    parts.append(f"<p>{html.escape(COUNTED + repeats(counted))}</p>")
+    parts.append(f"<p>{html.escape(texts.COUNTED + texts.repeats(counted))}</p>")
     if counted.get("note"):
         parts.append(f'<p class="note">{html.escape(counted["note"])}</p>')
-    parts.append(webpage.table(counts_table(results)))
+    parts.append(webpage.table(texts.counts_table(results)))
     return "".join(parts) + "</section>"
 
 
 def _peers(results: Results) -> str:
     parts = ['<section id="peers"><h2>Peers</h2>']
-    parts.append(f"<p>{PEERS}</p>")
+    parts.append(f"<p>{texts.PEERS}</p>")
     peers = results.peers or {}
     findings = judge_peers(results)
-    for problem in peer_problems(peers):
+    for problem in texts.peer_problems(peers):
         parts.append(f'<p class="note">{html.escape(problem)}</p>')
     if findings:
-        shown = peers_table(findings)
+        shown = texts.peers_table(findings)
         parts.append(webpage.table(shown, {"verdict": webpage.pill, "claim": _claim}))
         kernels = {f"{name} kernel": said for name, said in peers.get("kernels", {}).items()}
         commands = [f"{name}: {said}" for name, said in (peers["commands"] | kernels).items()]
@@ -218,7 +200,7 @@ def _published() -> str:
 
 
 def _repeat(results: Results) -> str:
-    table = pl.DataFrame(REPEAT, schema=["what", "command"], orient="row")
+    table = pl.DataFrame(texts.REPEAT, schema=["what", "command"], orient="row")
     code = {"command": lambda v: f"<code>{html.escape(str(v))}</code>"}
     took = {f"{name}, s": result.seconds for name, result in results.suites.items()}
     return (

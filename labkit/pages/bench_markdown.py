@@ -11,26 +11,8 @@ import polars as pl
 from labkit.benchmark.judge import judge_all, judge_peers
 from labkit.benchmark.results import Results
 from labkit.benchmark.suite import Suite
+from labkit.pages import bench_texts as texts
 from labkit.pages import webpage
-from labkit.pages.bench_texts import (
-    COUNTED,
-    NOTHING_WORSE,
-    PEERS,
-    REPEAT,
-    VIRTUAL,
-    claim_said,
-    claims,
-    counts_table,
-    doubts,
-    findings_table,
-    indifferent,
-    method,
-    peer_problems,
-    peers_table,
-    repeats,
-    summary,
-    unhelpful,
-)
 from labkit.pages.published import PUBLISHED
 from labkit.plots.style import TCG_WARNING
 
@@ -39,7 +21,7 @@ def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
     """The same in Markdown, without figures."""
     env = results.environment
     lines = ["# UMCG against pthreads", ""]
-    lines += [f"- {sentence}" for sentence in summary(results, suites)]
+    lines += [f"- {sentence}" for sentence in texts.summary(results, suites)]
     where = (
         f"Kernel {env.get('kernel')} (configuration {env.get('config_digest')}, build "
         f"{env.get('build')}), {env.get('accelerator')}, {env.get('cpu')}, "
@@ -50,17 +32,17 @@ def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
     if env.get("accelerator") == "tcg":
         lines += ["", f"**{TCG_WARNING}**"]
     if env.get("accelerator") == "tcg icount":
-        lines += ["", f"**{VIRTUAL}**"]
-    lines += ["", method(results), "", "## Claims made before measuring", ""]
-    lines += [f"- **{f.claim}**: {claim_said(f)}" for f in claims(results, suites)]
+        lines += ["", f"**{texts.VIRTUAL}**"]
+    lines += ["", texts.method(results), "", "## Claims made before measuring", ""]
+    lines += [f"- **{f.claim}**: {texts.claim_said(f)}" for f in texts.claims(results, suites)]
     lines += ["", "## What UMCG does not help", ""]
-    worse = unhelpful(results, suites)
+    worse = texts.unhelpful(results, suites)
     for suite, findings in worse:
         lines += [f"**{suite.title}.** {suite.help}", ""]
         lines += [*(f"- {f.sentence()}" for f in findings), ""]
     if not worse:
-        lines += [NOTHING_WORSE, ""]
-    for what, findings in indifferent(results, suites).items():
+        lines += [texts.NOTHING_WORSE, ""]
+    for what, findings in texts.indifferent(results, suites).items():
         if findings:
             lines += [f"{what}:", "", *(f"- {f.sentence()}" for f in findings), ""]
     judged = judge_all(results, suites)
@@ -70,21 +52,27 @@ def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
         result = results.suites[suite.name]
         lines += [f"## {suite.title}", "", suite.question, ""]
         lines += [f"Refuted by: {suite.refuted_by}", ""]
-        lines += [f"- {said}" for said in doubts(results, suite.name, result)]
+        lines += [f"- {said}" for said in texts.doubts(results, suite.name, result)]
         if judged[suite.name]:
-            lines += ["", *_markdown_table(findings_table(judged[suite.name])), ""]
+            lines += ["", *_markdown_table(texts.findings_table(judged[suite.name])), ""]
     lines += ["## Instructions", ""]
     if results.icount and "patched" in results.icount:
-        lines += [COUNTED + repeats(results.icount), ""]
-        lines += [*_markdown_table(counts_table(results)), ""]
-    lines += ["## Peers", "", PEERS, "", *(f"- {p}" for p in peer_problems(results.peers or {}))]
+        lines += [texts.COUNTED + texts.repeats(results.icount), ""]
+        lines += [*_markdown_table(texts.counts_table(results)), ""]
+    lines += [
+        "## Peers",
+        "",
+        texts.PEERS,
+        "",
+        *(f"- {p}" for p in texts.peer_problems(results.peers or {})),
+    ]
     peers = judge_peers(results)
     if peers:
-        lines += ["", *_markdown_table(peers_table(peers))]
+        lines += ["", *_markdown_table(texts.peers_table(peers))]
     lines += ["", "## Published figures", "", "For context: other machines, other kernels.", ""]
     table = pl.DataFrame(PUBLISHED, schema=["what", "figure", "source"], orient="row")
     lines += [*_markdown_table(table), "", "## How to repeat it", ""]
-    lines += [f"- {what}: `{command}`" for what, command in REPEAT]
+    lines += [f"- {what}: `{command}`" for what, command in texts.REPEAT]
     return "\n".join(lines) + "\n"
 
 

@@ -26,6 +26,7 @@ from labkit.panels.live import Meter
 from labkit.panels.results import comparison_html, words_html
 from labkit.panels.shown import Shown
 from labkit.progress import Clock
+from labkit.progress import duration as in_words
 from labkit.run import Run, load
 
 #: Seconds between two updates of the page: each is a few messages, and a microVM may be slow.
@@ -64,7 +65,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         """Make the panel.
 
         Args:
-            experiment: swap, wake, block or preempt.
+            experiment: its name: one of `labkit run`.
             recorded: a run, or a file of `Run.save`, to show where there is no UMCG.
             initial: fields of the experiment's spec to begin with.
 
@@ -310,7 +311,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             return
         said, bad = "", False
         try:
-            run = api.run(spec, self._watcher(), stop)
+            run = api.run(spec, self._watcher(spec.seconds()), stop)
             said = self._take(run)
         except Exception as error:
             said, bad = _explain(error), True
@@ -343,8 +344,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             self._say(said, bad=bad)
             self._over.release()
 
-    def _watcher(self, clock: Callable[[], float] = time.monotonic) -> Callable[[Update], None]:
-        meter, words = Meter(clock, operations=self._spec.operations), Clock(clock)
+    def _watcher(
+        self, expected: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> Callable[[Update], None]:
+        meter, words = Meter(clock, operations=self._spec.operations), Clock(clock, expected)
         last = clock()
         self._chart.clear()
         self._say("Running…")
@@ -382,12 +385,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         if self.running:
             return
         try:
-            self.spec()
+            asked = self.spec()
         except SpecError as error:
             self._button.disabled = True
+            self._far.value = ""
             self._say(f"Run is not possible: {error}.", bad=True)
             return
         self._button.disabled = False
+        self._far.value = f"{asked.measurements()} measurements, about {in_words(asked.seconds())}"
         self._say(self._hint())
 
     def _hint(self) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 import labkit
 from labkit.cli import measure
-from labkit.cli.commands import app
+from labkit.cli.commands import COMMANDS, app
 from labkit.experiments import BlockSpec, SwapSpec
 from labkit.experiments.alone import lock_file
 from labkit.native import engine
@@ -323,3 +324,26 @@ def test_the_options_of_a_guest_say_what_they_are_and_what_holds_without_them(co
         (line,) = (line for line in text.splitlines() if line.strip().startswith(option + " "))
         assert says in line, line
         assert default is None or f"[default: {default}]" in line, line
+
+
+def _pages_of_help() -> Iterator[str]:
+    """The help of every command."""
+    words = [[name] for name in COMMANDS]
+    while words:
+        line = words.pop()
+        page = CliRunner().invoke(app, [*line, "--help"]).output
+        yield page
+        below = re.search(r"^Commands:\n((?:  .*\n?)+)", page, re.M)
+        names = re.findall(r"^  (\S+)", below[1], re.M) if below else []
+        words += [[*line, name] for name in names]
+
+
+def test_help_is_as_most_tools_have_it():
+    pages = list(_pages_of_help())
+    assert len(pages) > 25
+    for page in pages:
+        assert not re.search(r"<(str|int|float|path|list)\b", page), page
+        assert "{" not in page.splitlines()[0], page
+        assert not re.search(r"^  \S+  .*\.\.\.$", page, re.M), f"cut off: {page}"
+    assert any(page.startswith("Usage: labkit sweep [OPTIONS] WORKLOAD...") for page in pages)
+    assert any("--costs none|counted" in page for page in pages)

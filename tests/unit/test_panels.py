@@ -24,6 +24,7 @@ from labkit.native import checks, engine
 from labkit.panels import Panel, chart, run_panel
 from labkit.panels.controls import values
 from labkit.panels.live import Meter, Reading
+from labkit.progress import duration
 from labkit.run import Run
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -343,7 +344,7 @@ def test_the_page_is_told_little_while_it_runs(sent: list[dict[str, Any]]) -> No
     """However often the experiment reports: two messages an update, an update each UPDATE_S."""
     now = [0.0]
     panel = labkit.panel("block")
-    watch = panel._watcher(lambda: now[0])
+    watch = panel._watcher(clock=lambda: now[0])
     sent.clear()
     for i in range(200):  # ten seconds
         now[0] += 0.05
@@ -418,10 +419,21 @@ def test_reset_is_back_to_the_beginning() -> None:
     assert panel.spec() == SPECS["block"](workers=37)
 
 
+def test_how_long_it_will_take_is_said_before_and_follows_the_controls() -> None:
+    panel = Panel("block", works=("sleep",), duration_s=1.0, repetitions=9)
+    spec = panel.spec()
+    assert (
+        panel._far.value == f"{spec.measurements()} measurements, about {round(spec.seconds())} s"
+    )
+    panel.controls["duration_s"].value = 20.0
+    assert panel._far.value.endswith(f"about {duration(panel.spec().seconds())}")
+    assert panel.spec().seconds() > 5 * spec.seconds()
+
+
 def test_how_far_it_is_stands_beside_the_bar() -> None:
     now = [0.0]
     panel = labkit.panel("swap")
-    watch = panel._watcher(lambda: now[0])
+    watch = panel._watcher(clock=lambda: now[0])
     now[0] = 8.0
     watch(Update(4, 12, "futex/pinned", None))
     assert panel._far.value == "4 of 12, 8 s, about 16 s left: futex/pinned"

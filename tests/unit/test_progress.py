@@ -36,6 +36,22 @@ def test_nothing_is_promised_before_the_first_is_finished():
     assert clock(0, 40) == "0 of 40, 30 s"
 
 
+def test_what_is_expected_is_said_until_the_first_is_finished():
+    times = Times()
+    clock = progress.Clock(times, expected=50)
+    assert clock(0, 40) == "0 of 40, 0 s, about 50 s left"
+    times.now += 12
+    assert clock(0, 40) == "0 of 40, 12 s, about 38 s left"
+    assert clock(3, 40) == "3 of 40, 12 s, about 2 min left"
+
+
+@pytest.mark.parametrize("name", labkit.experiments.SPECS)
+def test_an_experiment_says_how_long_it_takes(name):
+    spec = labkit.experiments.SPECS[name]
+    short, long = (spec(repetitions=n).seconds() for n in (7, 70))
+    assert 1 < short < 100 and 5 * short < long < 10 * short
+
+
 def test_what_is_left_goes_on_as_what_is_finished_did():
     times = Times()
     clock = progress.Clock(times)
