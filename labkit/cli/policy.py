@@ -180,7 +180,8 @@ def predict(
 ) -> None:
     """Compare the simulator with this kernel.
 
-    Medians and 99th percentiles, predicted and measured. On a machine without UMCG: `labkit vm exec -- labkit policy predict`.
+    Medians and 99th percentiles, predicted and measured. On a machine without UMCG:
+    `labkit vm exec -- labkit policy predict`.
     """
     from labkit.plots.prediction import plot_prediction, table
     from labkit.predicted import POLICIES, prediction

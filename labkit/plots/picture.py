@@ -32,14 +32,17 @@ from labkit.plots.lanes import (
     unit_of,
 )
 from labkit.plots.png import data_uri
-from labkit.plots.style import FONT, LIGHT, PLACE_COLOURS, caption, duration
+from labkit.plots.style import EDGES, FONT, PLACE_COLOURS, caption, duration
 from labkit.plots.window import NO_DATA, Window, pick_series, timeline_window
 from labkit.record import Record
 from labkit.trace.files import write_atomically
 from labkit.trace.loss import last_known
 from labkit.trace.schema import STATE_KINDS
 
-_EDGE = ' stroke="#7d8894" stroke-width="0.8" vector-effect="non-scaling-stroke"'
+#: Pixels of width from which on a bar has room for a line round it.
+_ROOM = 3
+#: More stretches than this in which a task was there are outlined as one.
+_MOST_STRETCHES = 20
 _SOFT = "#5b6673"
 _GRID = "#e6e9ec"
 _STRIP = 16
@@ -329,14 +332,20 @@ def _slices(sheet: _Sheet, mark: str) -> list[str]:
         x, y = sheet.x(t0), sheet.y(lane) + sheet.lane * 0.13
         box = f'x="{x}" y="{y:.1f}" width="{max(0.4, sheet.x(t1) - x):.2f}" height="{high:.1f}"'
         title = f"<title>{escape(said)}, at {_at(sheet, t0)}</title>"
-        # Light on white: a line round it, where there is room for one, has the contrast it has not.
-        edge = _EDGE if place in LIGHT and sheet.x(t1) - x > 3 else ""
-        colour = PLACE_COLOURS[place]
+        colour, edge = PLACE_COLOURS[place], ""
+        if place in EDGES and sheet.x(t1) - x > _ROOM:
+            edge = _line(EDGES[place])
+        elif place in EDGES:
+            colour = EDGES[place]
         drawn.append(f'<rect {box} fill="{colour}"{edge} data-r="{row}">{title}</rect>')
         hatch = next((name for name, _, flag in HATCHES if flags & flag), None)
         if hatch:
             drawn.append(f'<rect {box} fill="url(#{mark}{hatch})" pointer-events="none"/>')
     return drawn
+
+
+def _line(colour: str) -> str:
+    return f' stroke="{colour}" stroke-width="0.8" vector-effect="non-scaling-stroke"'
 
 
 def _no_data(sheet: _Sheet, mark: str) -> list[str]:
@@ -433,11 +442,30 @@ def _shares(sheet: _Sheet) -> list[str]:
         height = sheet.lane * pixels.shape[0] / PITCH
         uri = data_uri(pixels.astype(np.uint8), list(PLACE_COLOURS.values()))
         drawn.append(_image(sheet, sheet.top, height, uri))
+        drawn += _outlines(sheet)
     greys = [f"#{g:02x}{g:02x}{g:02x}" for g in np.linspace(0xF4, 0x1D, _GREYS + 1).astype(int)]
     for i in range(len(window.cpus)):
         row = np.round(np.clip(window.busy[i : i + 1], 0, 1) * _GREYS).astype(np.uint8)
         y = sheet.strips + _STRIP * i + 2
         drawn.append(_image(sheet, y, _STRIP - 4, data_uri(row, greys)))
+    return drawn
+
+
+def _outlines(sheet: _Sheet) -> list[str]:
+    """A line round each stretch in which a task was there: its shares may be as light as paper."""
+    window, drawn = sheet.window, []
+    for lane, there in enumerate(window.shares[:, :, 1:].sum(axis=2) > 0):
+        ends = np.flatnonzero(np.diff(there, prepend=False, append=False))
+        if len(ends) > 2 * _MOST_STRETCHES:
+            ends = ends[[0, -1]]
+        for first, last in ends.reshape(-1, 2):
+            x, end = (sheet.x(int(window.edges[i])) for i in (first, last))
+            inset = sheet.lane / PITCH
+            drawn.append(
+                f'<rect x="{x}" y="{sheet.y(lane) + inset:.1f}" width="{max(0.4, end - x):.2f}" '
+                f'height="{sheet.lane - 2 * inset:.1f}" fill="none"{_line(EDGES["IDLE"])} '
+                'pointer-events="none" class="lk-outline"/>'
+            )
     return drawn
 
 

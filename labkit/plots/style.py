@@ -22,8 +22,9 @@ PLACE_COLOURS = {
     "BLOCKED": "#8A2D00",
 }
 
-#: Those of them that stand out from white by less than 3 : 1, and have a line round them.
-LIGHT = ("IDLE", "IDLE on the list")
+#: Those of them that stand out from white by less than 3 : 1 have a line of this colour round them;
+#: what is too narrow for a line is all of it.
+EDGES = {"IDLE": "#7d8894", "IDLE on the list": "#A8780A"}
 
 #: Colours and dashes of series, in order; a series is never told by colour alone.
 SERIES_COLOURS = (

@@ -27,7 +27,7 @@ from labkit.panels.static import Static
 from labkit.plots.lanes import DEPTH, PITCH, share_pixels
 from labkit.plots.picture import picture
 from labkit.plots.png import data_uri
-from labkit.plots.style import LIGHT, PLACE_COLOURS, SERIES_COLOURS, TCG_WARNING
+from labkit.plots.style import EDGES, PLACE_COLOURS, SERIES_COLOURS, TCG_WARNING
 from labkit.plots.window import PLACES, timeline_window
 from labkit.record import Record
 from labkit.trace import perfetto
@@ -86,7 +86,7 @@ def test_every_state_is_drawn_where_and_as_long_as_it_was() -> None:
     assert len(boxes) == seen.slices.height
     scale = (drawn.right - drawn.left) / (seen.t1 - seen.t0)
     for box, row in zip(boxes, seen.slices.iter_rows(named=True), strict=True):
-        assert box.get("fill") == PLACE_COLOURS[row["place"]]
+        assert box.get("fill") in (PLACE_COLOURS[row["place"]], EDGES.get(row["place"]))
         assert box.get("data-r") == str(row["row"])
         x = drawn.left + (row["t0"] - seen.t0) * scale
         assert float(box.get("x", "")) == pytest.approx(x, abs=0.02)
@@ -149,18 +149,37 @@ def contrast_with_white(colour: str) -> float:
 def test_lines_and_bars_stand_out_from_white() -> None:
     assert min(map(contrast_with_white, SERIES_COLOURS)) >= 3
     faint = {place for place, c in PLACE_COLOURS.items() if contrast_with_white(c) < 3}
-    assert faint == set(LIGHT), "these have a line round them"
+    assert faint == set(EDGES)
+    assert min(map(contrast_with_white, EDGES.values())) >= 3
     seen = timeline_window(RUN.events, RUN.tasks, *RUN.events["t"][[0, 200]])
-    edges = {
-        (r.get("fill"), r.get("stroke"))
-        for r in tree(picture(seen, seen.t0, 4000).svg).iter(f"{SVG}rect")
-        if r.get("data-r") and float(r.get("width", 0)) > 4
-    }
-    for place, colour in PLACE_COLOURS.items():
-        lines = {stroke for fill, stroke in edges if fill == colour}
-        assert all((stroke is not None) == (place in LIGHT) for stroke in lines), place
-    assert {"#7d8894"} <= {stroke for _, stroke in edges}
-    assert contrast_with_white("#7d8894") >= 3
+    for width in (4000, 300):
+        bars = [
+            (float(r.get("width", 0)), r.get("fill", ""), r.get("stroke") or r.get("fill", ""))
+            for r in tree(picture(seen, seen.t0, width).svg).iter(f"{SVG}rect")
+            if r.get("data-r")
+        ]
+        assert min(contrast_with_white(line) for _, _, line in bars) >= 3
+        wide = {(fill, line) for size, fill, line in bars if size > 4}
+        for place, colour in PLACE_COLOURS.items():
+            assert {line for fill, line in wide if fill == colour} <= {EDGES.get(place, colour)}
+    assert {PLACE_COLOURS["IDLE"], EDGES["IDLE"]} <= {fill for _, fill, _ in bars}
+
+
+def test_what_is_drawn_as_shares_has_an_outline() -> None:
+    events, tasks = synthetic.model_events(2, 4, 8000)
+    seen = timeline_window(events, tasks, int(events["t"][0]), int(events["t"][-1]), 500)
+    root = tree(picture(seen, seen.t0, 500).svg)
+    lines = [r for r in root.iter(f"{SVG}rect") if r.get("class") == "lk-outline"]
+    assert seen.aggregated and len(lines) >= seen.lanes.height
+    assert {r.get("stroke") for r in lines} == {EDGES["IDLE"]}
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_narrow_bars_are_told_apart_whatever_cone_an_eye_lacks(vision: str) -> None:
+    narrow = [EDGES.get(place, colour) for place, colour in PLACE_COLOURS.items()]
+    pairs = itertools.combinations(narrow, 2)
+    apart = {(a, b): float(np.linalg.norm(seen(a, vision) - seen(b, vision))) for a, b in pairs}
+    assert min(apart.values()) > 20, apart
 
 
 @pytest.mark.parametrize("vision", VISION)
