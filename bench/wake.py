@@ -108,6 +108,6 @@ SUITE = Suite(
         for q, words in (("p50", "median"), ("p99", "99th percentile"))
     ],
     help="On an idle CPU a wake-up through a server is a wake-up of the server and then a switch: "
-    "more, not less. Beside others the server decides who runs; but a thread that only wakes up "
+    "more, not less. Beside others the server decides which runs; but a thread that only wakes up "
     "now and then CFS prefers as well.",
 )

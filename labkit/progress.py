@@ -2,7 +2,7 @@
 """How far something is, everywhere in the same words: `3 of 40, 12 s, about 2 min left`.
 
 The text comes from here alone. How it is shown (a line of a terminal, a bar of rich, a cell of a
-notebook) is the matter of who shows it.
+notebook) is the matter of what shows it.
 """
 
 from __future__ import annotations

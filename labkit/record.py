@@ -121,7 +121,7 @@ class Record:
             - `old`, `new` one of `STATES`: the task's state before and after
             - `flags` int32: the low 18 bits of the UMCG state word without the state
               (0x40 locked, 0x80 preempted, bits 13-17 the library's); 0 in a baseline
-            - `peer` int32: the other task (who was run, who woke it, the server), 0 none
+            - `peer` int32: the other task (that was run, that woke it, the server), 0 none
             - `arg` int64: for `op` the latency or service time in ns, for a loss its end in ns,
               else of the kind's own
         tasks: one row a thread, columns `TASK_SCHEMA`; `series` is the line of the experiment it

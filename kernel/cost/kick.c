@@ -2,7 +2,7 @@
 /*
  * Prints "kick MEDIAN P99 MAX", nanoseconds from marking a worker that spins
  * alone on its CPU until its server is back in user mode, over 1000 kicks.
- * The server's place is the worker's CPU; who kicks sits on the other one.
+ * The server's place is the worker's CPU; the thread that kicks is on the other one.
  */
 #include <sched.h>
 #include <stdatomic.h>

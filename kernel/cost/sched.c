@@ -3,7 +3,7 @@
  * The rows of the program "sched": the same workers over a server's loop written by
  * hand for them, and over libumcg-sched with fifo. The loop by hand does what a
  * first in, first out server with statistics and slices has to do, and no more: it
- * looks at the idle list and at its queue of the preempted, notes who runs and
+ * looks at the idle list and at its queue of the preempted, notes which runs and
  * since when for a watchdog, tells why a worker is back.
  */
 #include <errno.h>

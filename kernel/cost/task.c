@@ -94,7 +94,7 @@ struct task *next_worker(struct task *server)
 		/*
 		 * No task to run. The slot is offered before the list is looked
 		 * at again, so that a worker that misses the one is seen in the
-		 * other; who takes the slot changes our state and wakes us.
+		 * other; what takes the slot changes our state and wakes us.
 		 */
 		set_state(server, UMCG_TASK_RUNNING, SLEEPS);
 		server->record.next_tid = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Those who keep the contract, and threads that only want their share of each CPU. */
+/* Tasks that keep the contract, and threads that only want their share of each CPU. */
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -96,9 +96,9 @@ static void interrupt(struct server *s)
 }
 
 /*
- * The task that writes to a server's record just now has to wait, while others who come
+ * The task that writes to a server's record just now has to wait, while others that come
  * later need not: a transition that is held up between two of its steps. Meanwhile
- * the servers get up by themselves and go on.
+ * the servers wake up by themselves and go on.
  */
 static void *holds_up(void *arg)
 {

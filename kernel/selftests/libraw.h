@@ -133,7 +133,7 @@ void nap(uint64_t ns);
 
 /* --- libtask.c: records, servers, workers --- */
 
-/* Where workers go when they become idle, and who serves them. */
+/* Where workers go when they become idle, and what serves them. */
 struct pool {
 	uint64_t	head;		/* newest node of the idle list, or 0 */
 	uint32_t	idle_server;	/* tid of a server that waits, or 0 */
@@ -181,7 +181,7 @@ void basic_switch(struct umcg_task *self, struct umcg_task *t, pid_t tid);
 
 /*
  * What worker_start() registers workers with, beside REGISTER and WORKER. At first
- * KEEP_PREEMPTED: a preempted worker is its server's, who runs it again.
+ * KEEP_PREEMPTED: a preempted worker is its server's, which runs it again.
  */
 extern uint32_t worker_options;
 
@@ -217,7 +217,7 @@ void worker_swap(struct worker *w, struct worker *to);
 bool worker_swap_next(struct worker *w);
 /*
  * Gives the server back and waits, in no queue, for worker_unpark() or the
- * timeout; tells who may unpark it through @where. Returns as umcg_wait does.
+ * timeout; @where says which worker to unpark. Returns as umcg_wait does.
  */
 int worker_park(struct worker *w, struct worker **where, uint64_t abs_timeout);
 /* "wake" in user space: pushes @w and wakes a server; @self is the caller's record. */

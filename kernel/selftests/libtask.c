@@ -310,7 +310,7 @@ uint32_t server_run(struct server *s, struct worker *w)
 /*
  * Did @w, whose run by @s is over, give its place back (true), or did it block
  * (false)? A worker that blocked may be idle again, and even be run by another
- * server, by now. It marks its node before it becomes IDLE, and who takes it
+ * server, by now. It marks its node before it becomes IDLE, and what takes it
  * from the list disowns it before the node looks unlisted; so read the state
  * first, then the node, then the owner.
  */

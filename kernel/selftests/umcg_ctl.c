@@ -116,7 +116,7 @@ static void half_read_only(void)
 	munmap(page, 8192);
 }
 
-/* A record is one thread's: of whom it is, and who else shares the memory. */
+/* A record is one thread's: whose it is, and what else shares the memory. */
 static void *takes_it(void *arg)
 {
 	uint32_t flags = (uintptr_t)arg;

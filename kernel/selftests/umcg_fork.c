@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* fork, vfork, clone, exec: who is a UMCG task afterwards, and who is not. */
+/* fork, vfork, clone, exec: which thread is a UMCG task afterwards, and which is not. */
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>

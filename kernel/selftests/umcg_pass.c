@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A place passes on without its server: each transition, what ends it, and who is told. */
+/* A place passes on without its server: each transition, what ends it, and which task is told. */
 #include <signal.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -81,7 +81,7 @@ static void reads_thrice(struct guest *g)
 {
 	for (int i = 0; i < 3; i++) {
 		hear(g);
-		/* Who is in user mode has a place. */
+		/* A worker in user mode has a place. */
 		CHECK_STATE(&g->rec, RUNNING);
 		g->count++;
 	}
@@ -270,7 +270,7 @@ static void yield(void)
 	end();
 }
 
-/* The place is on the server's CPU: who wakes up on another one goes on the list. */
+/* The place is on the server's CPU: a worker that wakes up on another one goes on the list. */
 static void other_cpu(void)
 {
 	need_cpus(2);
@@ -445,7 +445,7 @@ static void *serve_once(void *arg)
 	return NULL;	/* by a bare exit */
 }
 
-/* The server has ended and left its tid in the slot: who comes next drops it. */
+/* The server has ended and left its tid in the slot: the next that finds it drops it. */
 static void server_ends(void)
 {
 	begin(0, ADOPT);

@@ -3,7 +3,7 @@
  * Places pass on between all kinds of transitions at once: workers that wake each other
  * over pipes on every CPU, yield, sleep and are preempted, permissions that go, signals
  * of servers and workers. It ends only if no wake-up is lost, after HOPS (first
- * argument); and who is in user mode has a place.
+ * argument); and a worker in user mode has a place.
  */
 #include <signal.h>
 #include <sys/syscall.h>

@@ -314,7 +314,7 @@ static void each_state(void)
 			else
 				CHECK_EQ(trace_to_the_end(tid, i), 0);
 			sh->go = true;
-			/* Who is traced to its end has been waited for. */
+			/* A thread that is traced to its end has been waited for. */
 			if (way != 3 || tid != pid)
 				CHECK_EQ(child_wait(pid), 0);
 		}

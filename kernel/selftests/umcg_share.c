@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who hands over its CPU gets no more of it than who wakes a task and sleeps, with
- * UMCG or by futexes without it. A task that has slept comes before a hog, as it is behind; may what it hands over
- * to do so as well, though that is ahead? Then no task is charged, and the hog of
- * another user gets what is left. One that a wake-up catches has to wait for what
+ * A task that hands over its CPU gets no more of it than one that wakes another and
+ * sleeps, with UMCG or by futexes without it. A task that has slept comes before a
+ * hog, as it is behind; may what it hands over to do so as well, though that is
+ * ahead? Then no task is charged, and the hog of another user gets what is left. One that a wake-up catches has to wait for what
  * it has had too much, so there is a pool of them.
  *
  * Each runs for less than the scheduler's minimal granularity, so that no tick takes
@@ -211,7 +211,7 @@ static void hands_to_and_fro(void *arg)
 		pause();
 }
 
-/* A group's quota, too, is kept by those who hand over. */
+/* A group's quota, too, is kept by tasks that hand over. */
 static void quota(void)
 {
 	pid_t pid;

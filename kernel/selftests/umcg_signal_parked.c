@@ -526,7 +526,7 @@ static void ends_thread(void)
 	syscall(SYS_exit, 0);
 }
 
-/* No server is waited for. On the list, who takes it finds NONE. */
+/* No server is waited for. On the list, what takes it finds NONE. */
 static void exit_in_handler(void)
 {
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
@@ -608,7 +608,7 @@ static void *peer_waits(void *arg)
 	return NULL;
 }
 
-/* With its own next_tid, so LOCKED: who would run it waits that long. */
+/* With its own next_tid, so LOCKED: what would run it waits that long. */
 static void wakes_the_peer(void)
 {
 	uint32_t st = state_of(&w.rec), next;
@@ -651,7 +651,7 @@ static void waits_for_a_jump(struct worker *self)
 	self->count = 1;
 }
 
-/* Who leaves a handler by longjmp() has no server, and asks for one. */
+/* A thread that leaves a handler by longjmp() has no server, and asks for one. */
 static void longjmp_outside(void)
 {
 	never_run();

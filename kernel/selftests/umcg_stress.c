@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * All kinds of transitions at once, TRANSITIONS of them (first argument), on
- * every CPU. It ends only if no wake-up is lost; at the end the books of those
- * who gave and those who took have to agree.
+ * every CPU. It ends only if no wake-up is lost; at the end the counts of what
+ * was given and what was taken have to agree.
  */
 #include <signal.h>
 #include <sys/syscall.h>

@@ -80,7 +80,7 @@ def transitions(run: Record, series: str) -> pl.DataFrame:
 
 
 def with_kernel(run: Run, trace: KernelTrace) -> Run:
-    """The run with the kernel's rows about its tasks, and about who follows them on a CPU."""
+    """The run with the kernel's rows about its tasks, and about what follows them on a CPU."""
     tids = run.tasks["tid"].implode()
     leaves = (pl.col("kind") == "sched_switch") & pl.col("peer").is_in(tids)
     of_a_cpu = (pl.col("kind") == "lost") & (pl.col("tid") == 0)

@@ -53,7 +53,7 @@ class PreemptSpec(Spec):
     )
     slice_us: float = param(
         2000.0,
-        "who runs longer is preempted if others wait: the policy's option of that name, if it has "
+        "what runs longer is preempted if others wait: the policy's option of that name, if it has "
         "one and it is not set there",
         limits=(200, 1_000_000),
     )

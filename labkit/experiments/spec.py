@@ -35,7 +35,7 @@ _UNITS = {"s": ("s", "seconds"), "ms": ("ms", "milliseconds"), "us": ("µs", "mi
 _AROUND_S = 0.02
 
 #: Of fields that most experiments have.
-POLICY = "over servers: who runs next (`labkit policy list`)"
+POLICY = "over servers: which worker runs next (`labkit policy list`)"
 REPETITIONS = "values for each series; the series alternate"
 EVENTS = (
     "room for events of each thread in traced measurements; servers, whose ring has the states of "

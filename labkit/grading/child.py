@@ -46,7 +46,7 @@ def main() -> None:
     tell = os.fdopen(int(sys.argv[1]), "w", encoding="utf-8", buffering=1)
     os.set_inheritable(tell.fileno(), False)
     cells = json.load(sys.stdin)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # who asks for input gets none
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # what asks for input gets none
     _limit()
     shell = _shell()
     for name, code in cells:

@@ -11,7 +11,7 @@ FAULTS = {
     "late-wake": "a wake-up compares the server's word with IDLE alone, not with what it read",
     "unlocked-swap": "a swap makes the next worker RUNNING without LOCKED",
     "no-look-again": "places pass on; a worker that blocks does not look at the idle list again",
-    "adopt-unseen": "places pass on; who takes a place does not look whether it is free",
+    "adopt-unseen": "places pass on; what takes a place does not look whether it is free",
 }
 
 #: The properties of `machine.violations`.

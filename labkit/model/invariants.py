@@ -138,7 +138,7 @@ def running_worker_has_server(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.D
     """`running-worker-has-server`: a worker that becomes RUNNING holds the place of a server."""
     rows = with_servers(events, tasks)
     first = rows.with_columns(seen=pl.col("new").shift(1).over("tid").is_not_null())
-    # A trace that begins in the middle does not say who ran a worker before.
+    # A trace that begins in the middle does not say which server ran a worker before.
     bad = first.filter(
         (pl.col("new") == "running")
         & (pl.col("server") == 0)

@@ -33,7 +33,7 @@ class Actor(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What may happen next: who does it, what it is called, what it means."""
+    """What may happen next: which task does it, what it is called, what it means."""
 
     actor: str
     label: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The protocol's vocabulary: states, flags, and who may make which transition.
+"""The protocol's vocabulary: states, flags, and what may make which transition.
 
 Source: the kernel ABI's section 4, "the contract, transition by transition". One entry is one
 compare-and-swap on one task's state word.
@@ -26,7 +26,7 @@ WAKEUP_QUEUED = 0x20000
 class Transition(NamedTuple):
     """A legal change of one task's state.
 
-    `role` is the role of the task that changes; `by` who makes the change: `self`, `worker`,
+    `role` is the role of the task that changes; `by` what makes the change: `self`, `worker`,
     `server` (of UMCG, on the task), `kernel`, or `any` thread of the process.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The model with a memory: choose who goes next, go back, let the dice or the search choose."""
+"""The model with a memory: choose which task goes next, go back, let dice or search choose."""
 
 from __future__ import annotations
 

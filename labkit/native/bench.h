@@ -22,7 +22,7 @@ struct lab_requests {
 	uint32_t servers;		/* UMCG only */
 	uint32_t nr_cpus;		/* crew, batch and servers stay on these */
 	int32_t cpus[LAB_MAX_CPUS];
-	int32_t client_cpu;		/* who sends, and who ends slices; -1: wherever */
+	int32_t client_cpu;		/* of the sender, and of what ends slices; -1: wherever */
 	uint32_t requests;
 	const uint64_t *arrival_ns;	/* after the begin, ascending */
 	const uint64_t *turns;		/* spin loop turns of each */

@@ -27,8 +27,8 @@ class Crew:
         workers: threads for requests: many for one a request, few for a pool.
         servers: of the UMCG crew.
         batch: further threads that compute all the time.
-        policy: UMCG: who runs next, as in `engine.load`. Threads for requests have priority 1, the
-            batch priority 0, class 1 and tenant 1.
+        policy: UMCG: which runs next, as in `engine.load`. Threads for requests have priority 1,
+            the batch priority 0, class 1 and tenant 1.
         nice: of the threads for requests; `batch_nice` of the others.
         batch_nice: see `nice`.
         fifo: SCHED_FIFO priority of the threads for requests; 0: none.
@@ -98,11 +98,11 @@ def requests(
     """Send requests to a crew at given times, whether earlier ones are answered or not.
 
     Args:
-        crew: who answers.
+        crew: the threads that answer.
         arrival_ns: when each arrives, ascending.
         service_us: computing that each asks for.
         cpus: where the crew, batch and servers stay.
-        client_cpu: where the client and who ends slices stay; None: wherever.
+        client_cpu: where the client and what ends slices stay; None: wherever.
         priority: UMCG: of each; None: 1.
         deadline_ns: UMCG: of each, after its arrival, 0: none; None: none has one.
         batch_us: computing of one batch operation.
@@ -253,7 +253,7 @@ def ring(
         tokens: threads that are awake at a time, at most.
         cpus: where the threads stay.
         duration_s: how long to count, in seconds, after all are there.
-        policy: UMCG only: who runs next, as in `engine.load`.
+        policy: UMCG only: which runs next, as in `engine.load`.
         stop: ends the measurement when set.
         watch: called about twenty times a second with the progress.
 

@@ -314,8 +314,8 @@ def load(
         busy_us: computing of one operation.
         urgent_us: computing of one urgent request.
         idle_us: sleep, device latency, or pause between storms.
-        policy: over servers: who runs next, as `umcg_choose()` reads it: a name or the path of a
-            shared object, then `:OPTIONS` or nothing. Urgent workers have priority 1 and class 1,
+        policy: over servers: which worker runs next, as `umcg_choose()` reads it: a name or the
+            path of a shared object, then `:OPTIONS` or nothing. Urgent workers have priority 1 and class 1,
             the others 0 and, beside urgent ones, tenant 1; each operation is a request.
         watchdog_s: seconds after which a policy that is wrong is found out; 0: 5.
         seed: of the policy's random numbers.

@@ -287,8 +287,8 @@ static void send_all(struct shop *shop)
 	uint64_t before;
 
 	/*
-	 * Batch, too: a worker that has never run stands on the idle list, and whom
-	 * a request wakes would wait behind it for a whole slice.
+	 * Batch, too: a worker that has never run stands on the idle list, and one
+	 * that a request wakes would wait behind it for a whole slice.
 	 */
 	while (!lab_stopped(shop->run) &&
 	       atomic_load(&shop->ready) < spec->workers + spec->batch)

@@ -232,7 +232,7 @@ bool lab_thread_begin(struct lab_thread *self)
 	self->tid = (int32_t)syscall(SYS_gettid);
 	pthread_mutex_lock(&run->lock);
 	run->waiting++;
-	/* Only who opens the gate is told: thousands may wait already. */
+	/* Only the thread that opens the gate is told: thousands may wait already. */
 	pthread_cond_signal(&run->arrived);
 	while (!run->gate)
 		pthread_cond_wait(&run->moved, &run->lock);

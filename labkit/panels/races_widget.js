@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The page's part of labkit.panels.Races: shows what Python says, and asks for the next step.
 
-const HELP = "Arrow right and left: one step forward and back. 1 to 9: choose who goes next. " +
+const HELP = "Arrow right and left: one step forward and back. 1 to 9: choose which task goes next. " +
   "C: to the next choice. R: let the dice choose. S: the shortest way to a fault. Home and End: first and last step.";
 const DRAWN = " In the drawing a step is 1 µs long.";
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Step through the protocol: choose who goes next, see every word, go back, look for a fault.
+"""Step through the protocol: choose which task goes next, see all words, go back, look for a fault.
 
 The model (`labkit.model`) decides what may happen, Python says it in words and draws; the page's
 part (`races_widget.js`) shows it and asks. A recorded run can be gone through in the same way.
@@ -134,7 +134,7 @@ class Races(anywidget.AnyWidget):
         self.update()
 
     def update(self) -> None:
-        """Show the stage as it is now; for who moves it by hand."""
+        """Show the stage as it is now; for those who move it by hand."""
         with self._lock, self.hold_sync():
             stage = self.stage
             slot = stage.slot()

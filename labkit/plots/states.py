@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The states of workers and servers and who changes them: a picture made of the protocol's table.
+"""The states of workers and servers and what changes them: a picture made of the protocol's table.
 
 python -m labkit.plots.states > states.svg
 """
@@ -45,7 +45,7 @@ def states_svg() -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH} {_HEIGHT}" '
         f'width="{2 * _WIDTH}" height="{_HEIGHT}" role="img" '
-        'aria-label="States of workers and servers, and who changes them" '
+        'aria-label="States of workers and servers, and what changes them" '
         'font-family="system-ui, DejaVu Sans, sans-serif">',
         f'<rect width="{2 * _WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>',
         '<defs><marker id="to" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '

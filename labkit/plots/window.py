@@ -408,7 +408,7 @@ def _shares(
 
 
 def _dark(part: pl.DataFrame, no_data: pl.DataFrame, until: int) -> tuple[int, int] | None:
-    """From when until when it is not known who is on the CPUs.
+    """From when until when it is not known what is on the CPUs.
 
     A CPU's events were lost or, where no switches were recorded, a task's. `part`: the window's
     events.

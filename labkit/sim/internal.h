@@ -3,7 +3,7 @@
  * The simulator's inside.
  *
  * One instant of virtual time goes like this: everything
- * that is due happens (who could go on becomes ready, computing ends, slices end,
+ * that is due happens (what could go on becomes ready, computing ends, slices end,
  * in this order), then servers decide, in the order of their numbers. So a policy
  * decides about an instant when all of it is known.
  */
@@ -202,7 +202,7 @@ static inline bool sim_before(struct sim *sim, const struct umcg_sched_thread *a
 extern const struct umcg_sched_host sim_host;
 void sim_fail(struct sim *sim, enum sim_outcome outcome, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* The policy is wrong about @thread (or NULL): say what, who, where, and dump. */
+/* The policy is wrong about @thread (or NULL): say what, which thread, where, and dump. */
 void sim_blame(struct sim *sim, const struct sim_thread *thread, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Threads that have been ready for @bound_ns and should have run: blame the policy. */

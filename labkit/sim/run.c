@@ -163,7 +163,7 @@ static bool run(struct sim *sim)
 			sim->s.now_ns = sim->spec.until;
 			return false;
 		}
-		/* In between nothing happens: who is ready then will be it until @time. */
+		/* In between nothing happens: what is ready then will be so until @time. */
 		if (time >= sim->next_check) {
 			sim->s.now_ns = sim->next_check;
 			sim_check_lost(sim, sim->spec.watchdog_ns);
@@ -205,7 +205,7 @@ enum sim_outcome sim_run(struct sim *sim, const char *options)
 		return sim->outcome;
 	begin(sim);
 	if (run(sim)) {
-		/* Nothing will happen any more: who is ready now is lost. */
+		/* Nothing will happen any more: what is ready now is lost. */
 		sim_check_lost(sim, 0);
 		sim_check_locks(sim);
 	}

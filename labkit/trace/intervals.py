@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Events as intervals: how long each task stayed in each state, and who was on each CPU."""
+"""Events as intervals: how long each task stayed in each state, and what was on each CPU."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def rows(kind: str, fields: pl.DataFrame) -> pl.DataFrame:
     Args:
         kind: one of `ROWS`.
         fields: columns `row` (of the source, which decides between equal times), `t` (ns), `cpu`,
-            `common_pid` (who was running), and the tracepoint's own fields.
+            `common_pid` (the thread that was running), and the tracepoint's own fields.
     """
     make, _ = ROWS[kind]
     made = fields.with_columns(*make(fields), kind=pl.lit(kind))

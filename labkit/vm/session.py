@@ -127,7 +127,7 @@ class Session:
                             if kind == b"D":
                                 return self._done(int(payload))
                             self._handle(kind, payload)
-                        # Not before: who reads our output may take hours.
+                        # Not before: a reader of our output may take hours.
                         alive = time.monotonic()
                     elif ready == woken:
                         assert woken is not None

@@ -88,7 +88,7 @@ enum umcg_trace_kind {
 	UMCG_TRACE_UNREGISTER,		/* RUNNING -> NONE */
 	UMCG_TRACE_EXIT,		/* seen by the server: the worker's thread has ended */
 	UMCG_TRACE_WAIT,		/* RUNNING -> IDLE in umcg_wait(); peer: a worker's server */
-	UMCG_TRACE_SWAP,		/* RUNNING -> IDLE in umcg_swap(); peer: who runs next */
+	UMCG_TRACE_SWAP,		/* RUNNING -> IDLE in umcg_swap(); peer: runs next */
 	UMCG_TRACE_WAKE,		/* IDLE -> RUNNING, or a worker put on the idle list */
 	UMCG_TRACE_QUEUE,		/* a wake-up was queued; the state does not change */
 	UMCG_TRACE_CONSUME,		/* a queued wake-up was consumed by its task */

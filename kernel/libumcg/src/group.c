@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* Groups: created, destroyed. Who is a member is a matter of register.c. */
+/* Groups: created, destroyed. Their members: see register.c. */
 #include <signal.h>
 
 #include "internal.h"

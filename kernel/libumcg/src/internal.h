@@ -2,7 +2,7 @@
 /*
  * Tasks and groups, and how they may be touched.
  *
- * The state word (rec.state_ts) says who may act on a task. Its value never
+ * The state word (rec.state_ts) says which task may act on it. Its value never
  * repeats, as every change moves the timestamp. So a compare-and-swap from a
  * value that was read also proves that nothing else has happened since: fields
  * that are only written in certain states can be read in between.

@@ -135,7 +135,7 @@ static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_t
 }
 
 /*
- * The calling server has its place back. Returns who had it last, or UMCG_NONE if
+ * The calling server has its place back. Returns the worker that had it last, or UMCG_NONE if
  * that worker has left.
  */
 static inline umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w,

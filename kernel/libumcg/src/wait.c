@@ -109,8 +109,8 @@ EXPORT int umcg_wait(uint64_t abs_timeout)
 
 /*
  * IDLE and on the list like a worker that has been woken, only that it puts
- * itself there; LOCKED until the kernel has switched, as for umcg_wait(). Who
- * takes it off the list meanwhile waits for that before running it.
+ * itself there; LOCKED until the kernel has switched, as for umcg_wait(). A
+ * server that takes it off the list meanwhile waits for that before running it.
  */
 EXPORT int umcg_yield(void)
 {

@@ -89,7 +89,7 @@ static void *swap_partner(void *arg)
 	/* 2: we run, the other swaps: the wake-up is queued for us. */
 	test_state(chief, UMCG_TASK_IDLE);
 	is_state(partner, UMCG_TASK_RUNNING | QUEUED);
-	/* 3: we have one queued and swap to the other, who waits: no sleep. */
+	/* 3: we have one queued and swap to the other, which waits: no sleep. */
 	CHECK_CALL(umcg_swap(chief, 0), 0);
 	is_state(partner, UMCG_TASK_RUNNING);
 	CHECK_CALL(umcg_unregister_task(), 0);

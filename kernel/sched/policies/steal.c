@@ -49,7 +49,7 @@ static int steal_init(struct umcg_sched *s)
 
 	if (!steal->steal)
 		s->flags |= UMCG_MAY_IDLE;
-	/* A long queue and a short one: who is in which is not a matter of turns. */
+	/* A long queue and a short one: which thread is in which is not a matter of turns. */
 	s->flags |= UMCG_MAY_STARVE;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
-/* Who is what: the rules of a file of classes. Nothing here allocates or waits. */
+/* What each thread is: the rules of a file of classes. Nothing here allocates or waits. */
 #ifndef UMCG_RUN_RULES_H
 #define UMCG_RUN_RULES_H
 

@@ -70,7 +70,7 @@ static void write_thread(const struct run_record *r, int pid)
 	fputc('\n', out);
 }
 
-/* Who they were, and what is missing. */
+/* The threads' names, and what is missing. */
 int trace_close(struct run_shared *shared)
 {
 	uint32_t records = shared->records < RUN_THREADS ? shared->records : RUN_THREADS;

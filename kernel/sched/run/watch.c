@@ -38,7 +38,7 @@ static bool look(pid_t pid, int *status)
 		return false;
 	if (!WIFSTOPPED(*status))
 		return true;
-	/* Stopped by the terminal: who waits for us sees that. By a kill(): who did it lets it go on, and not us. */
+	/* Stopped by the terminal: our parent sees that. By a kill(): the sender lets it go on, and not us. */
 	if (WSTOPSIG(*status) != SIGSTOP) {
 		raise(SIGSTOP);
 		kill(pid, SIGCONT);

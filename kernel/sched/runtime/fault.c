@@ -53,7 +53,7 @@ void fail_policy(struct runtime *rt, enum umcg_fault fault, struct thread *t)
 	for (uint32_t i = 0; i < rt->used_slots; i++)
 		if (slot_at(rt, i)->task != UMCG_NONE)
 			hand_over(rt, slot_at(rt, i));
-	/* Who runs now has a slice, too. */
+	/* Threads that run now have a slice, too. */
 	for (uint32_t i = 0; i < rt->base.servers; i++) {
 		struct server *server = &rt->servers[i];
 

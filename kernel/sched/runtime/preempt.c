@@ -40,7 +40,7 @@ void ask_again(struct runtime *rt, struct server *server)
 }
 
 /*
- * @t is ready, and no server is free for it. Who has to give way is chosen as
+ * @t is ready, and no server is free for it. Which turn has to end is chosen as
  * umcg-policy.h says, so that every host chooses the same.
  */
 void make_place(struct runtime *rt, struct thread *t)

@@ -71,7 +71,7 @@ static bool serve_one(struct server *self)
 
 	lock(rt);
 	tick(rt, umcg_get_time_ns());
-	/* Who found it on the idle list before us has ended the turn. */
+	/* The one that found it on the idle list before us has ended the turn. */
 	if (t->turn == turn && t->pub.state == UMCG_SCHED_RUNNING)
 		end_turn(rt, t, unlikely(early) ? why_asked(self) : why_back(self, t, back, error));
 	if (unlikely(back != task))

@@ -132,7 +132,7 @@ static void look(struct runtime *rt)
 		if (actor && is_stuck(rt, actor, now))
 			get_out(rt, actor);
 	}
-	/* Who has it is at work, or will be found above. */
+	/* The thread that has it is at work, or will be found above. */
 	if (pthread_mutex_trylock(&rt->lock))
 		return;
 	look_for_lost(rt);
