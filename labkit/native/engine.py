@@ -315,8 +315,8 @@ def load(
         urgent_us: computing of one urgent request.
         idle_us: sleep, device latency, or pause between storms.
         policy: over servers: which worker runs next, as `umcg_choose()` reads it: a name or the
-            path of a shared object, then `:OPTIONS` or nothing. Urgent workers have priority 1 and class 1,
-            the others 0 and, beside urgent ones, tenant 1; each operation is a request.
+            path of a shared object, then `:OPTIONS` or nothing. Urgent workers have priority 1 and
+            class 1, the others 0 and, beside urgent ones, tenant 1; each operation is a request.
         watchdog_s: seconds after which a policy that is wrong is found out; 0: 5.
         seed: of the policy's random numbers.
         file: faults: an open file of at least `workers` pages; better dozens for each worker, which
