@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import subprocess
 from functools import cache
-from pathlib import Path
+
+from labkit import repository
 
 #: Tells a guest, in which git looks at every file of the checkout for seconds.
 VARIABLE = "LABKIT_COMMIT"
@@ -21,10 +22,9 @@ def commit() -> str:
     told = os.environ.get(VARIABLE)
     if told is not None:
         return told
-    root = Path(__file__).resolve().parents[1]
     try:
         made = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
+            ["git", "-C", str(repository.FOLDER), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True,
             text=True,
             check=False,

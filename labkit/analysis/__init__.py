@@ -14,7 +14,7 @@ from labkit.analysis.compare import (
 )
 from labkit.analysis.jobs import df_jobs
 from labkit.analysis.latency import df_detection, df_latency, df_preemption, df_wake
-from labkit.analysis.needs import MissingEvents, MissingSamples
+from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.analysis.states import df_cpu_use, df_fairness, df_occupancy, df_throughput
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from labkit.analysis.needs import MissingSamples
+from labkit.analysis.requires import MissingSamples
 from labkit.experiments.asked import baselines, better, free_fields
 from labkit.record import LOSS_KINDS, Record
 from labkit.trace.loss import incomplete

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from labkit.analysis.needs import needs
+from labkit.analysis.requires import requires
 from labkit.record import Record
 from labkit.trace.schema import STATE_KINDS
 from labkit.workload import from_dict
@@ -35,7 +35,7 @@ def _began(jobs: pl.DataFrame, states: pl.DataFrame) -> pl.DataFrame:
     return later.with_columns(began=pl.when(running).then("from").otherwise("run"))
 
 
-@needs(any_of=("op", "mark"), roles=("worker",))
+@requires(any_of=("op", "mark"), roles=("worker",))
 def df_jobs(record: Record) -> pl.DataFrame:
     """Every job that was done or dropped, in the order of arrival.
 

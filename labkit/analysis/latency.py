@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import polars as pl
 
-from labkit.analysis.needs import needs
+from labkit.analysis.requires import requires
 from labkit.model.replay import with_servers
 from labkit.record import Record
-from labkit.trace.fold import fold
 from labkit.trace.loss import is_complete
+from labkit.trace.prefer_kernel import prefer_kernel_events
 from labkit.trace.schema import STATE_KINDS
 
 #: The quantiles that tables show.
@@ -46,7 +46,7 @@ def _with_series(rows: pl.DataFrame, record: Record) -> pl.DataFrame:
     return rows.join(record.tasks.select("tid", "series"), on="tid", maintain_order="left")
 
 
-@needs("op")
+@requires("op")
 def latencies_op(record: Record) -> pl.DataFrame:
     """Each finished operation's latency or service time: `series`, `t` (its end), `ns`."""
     ops = record.events.filter(pl.col("kind") == "op")
@@ -58,14 +58,14 @@ def df_latency(record: Record) -> pl.DataFrame:
     return _quantiles(record, latencies_op(record), "lost_op")
 
 
-@needs(any_of=("block", "umcg_block"), roles=("worker", "server"))
+@requires(any_of=("block", "umcg_block"), roles=("worker", "server"))
 def latencies_detection(record: Record) -> pl.DataFrame:
     """Block detection, a worker's RUNNING→BLOCKED until its server runs: `series`, `t`, `ns`.
 
     Where only user space saw the block, it saw it when the server was back already, and the
     engine's own measure (`arg`: since the blocking call) is taken.
     """
-    events = fold(record.events)
+    events = prefer_kernel_events(record.events)
     blocks = with_servers(events, record.tasks).filter(
         (pl.col("kind") == "block") & (pl.col("new") == "blocked") & (pl.col("old") == "running")
     )
@@ -83,13 +83,13 @@ def df_detection(record: Record) -> pl.DataFrame:
     return _quantiles(record, latencies_detection(record))
 
 
-@needs(any_of=("wake", "umcg_wake"))
+@requires(any_of=("wake", "umcg_wake"))
 def latencies_wake(record: Record) -> pl.DataFrame:
     """Waking: from a worker's BLOCKED→IDLE until it is RUNNING: `series`, `t`, `ns`.
 
     Of ordinary threads where there is no worker, as in a trace that another tool recorded.
     """
-    events = fold(record.events)
+    events = prefer_kernel_events(record.events)
     role = pl.col("role")
     whose = "worker" if record.tasks.select((role == "worker").any()).item() else "thread"
     workers = record.tasks.filter(role == whose)["tid"]
@@ -108,7 +108,7 @@ def df_wake(record: Record) -> pl.DataFrame:
     return _quantiles(record, latencies_wake(record))
 
 
-@needs("preempt", roles=("worker", "server"))
+@requires("preempt", roles=("worker", "server"))
 def latencies_preemption(record: Record) -> pl.DataFrame:
     """Preemption: from the request until the worker has left its server: `series`, `t`, `ns`.
 

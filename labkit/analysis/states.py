@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import polars as pl
 
-from labkit.analysis.needs import needs
+from labkit.analysis.requires import requires
 from labkit.record import Record
 from labkit.trace.intervals import cpu_intervals, state_intervals
 from labkit.trace.loss import incomplete, is_complete, series_ends
 from labkit.trace.schema import STATE_KINDS
 
 
-@needs(any_of=STATE_KINDS)
+@requires(any_of=STATE_KINDS)
 def df_occupancy(record: Record) -> pl.DataFrame:
     """Share of time each task spent in each state.
 
@@ -41,7 +41,7 @@ def df_occupancy(record: Record) -> pl.DataFrame:
     )
 
 
-@needs("op")
+@requires("op")
 def df_throughput(record: Record, bins: int = 60) -> pl.DataFrame:
     """Finished operations over time, until the first of a series' tasks lost some.
 
@@ -91,7 +91,7 @@ def df_throughput(record: Record, bins: int = 60) -> pl.DataFrame:
     )
 
 
-@needs(any_of=("sched_switch", *STATE_KINDS))
+@requires(any_of=("sched_switch", *STATE_KINDS))
 def df_cpu_use(record: Record) -> pl.DataFrame:
     """Share of a series' time that its tasks were on each CPU, until one of them lost events.
 
@@ -143,7 +143,7 @@ def _observed(record: Record) -> pl.DataFrame:
     )
 
 
-@needs(any_of=STATE_KINDS)
+@requires(any_of=STATE_KINDS)
 def df_fairness(record: Record) -> pl.DataFrame:
     """Jain's index of RUNNING time over each series' workers: 1 all alike, 1/n one has all.
 

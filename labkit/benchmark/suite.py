@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labkit import environment
+from labkit import environment, repository
 from labkit.experiments.alone import Cpus
 
 #: Where the suites are.
-FOLDER = Path(__file__).resolve().parents[2] / "bench"
+FOLDER = repository.FOLDER / "bench"
 
 #: Quantiles of latencies, as samples of their own: the share of values below each.
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
@@ -312,7 +312,7 @@ def load(names: Sequence[str] = (), folder: Path = FOLDER) -> list[Suite]:
             raise SuiteError(f"{path} defines no SUITE of its name")
         found[suite.name] = suite
     if not found:
-        raise SuiteError(f"no suites in {folder}; run inside the project's folder")
+        raise SuiteError(f"no suites in {folder}: {repository.WITHOUT}")
     for name in names:
         if name not in found:
             raise SuiteError(f"no suite {name!r}; choose from {', '.join(sorted(found))}")

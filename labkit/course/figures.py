@@ -10,7 +10,7 @@ import polars as pl
 from IPython.display import HTML
 
 from labkit import plots
-from labkit.analysis.needs import MissingEvents
+from labkit.analysis.requires import MissingEvents
 from labkit.course.sentences import Comparison
 from labkit.panels import Timeline
 from labkit.panels.results import table_html

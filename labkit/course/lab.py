@@ -20,6 +20,7 @@ from labkit.course.predictions import Predictions
 from labkit.jupyter import DISPLAY_NAME
 from labkit.jupyter.magic import load as load_policy_magic
 from labkit.native import engine
+from labkit.repository import FOLDER as REPOSITORY
 from labkit.run import Run, load
 from labkit.trace.errors import TracingUnavailable
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from labkit.panels import Panel
 
 #: The repository: where the notebooks, the recorded runs and the kernel patches are.
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: Why not everything can be measured here, and what to do.
 NO_UMCG = (

@@ -9,7 +9,7 @@ from types import EllipsisType
 import polars as pl
 
 from labkit.analysis.compare import check_comparable
-from labkit.analysis.needs import MissingSamples
+from labkit.analysis.requires import MissingSamples
 from labkit.course.predictions import Prediction, settle
 from labkit.experiments.asked import better
 from labkit.model import invariants

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from unidiff.patch import PatchSet
 
-from labkit.course.lab import REPOSITORY, Missing
+from labkit.course.lab import Missing
+from labkit.repository import FOLDER as REPOSITORY
 
 
 @dataclass(frozen=True)

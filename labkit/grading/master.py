@@ -17,7 +17,7 @@ from typing import Any
 
 import nbformat
 
-from labkit.course.lab import REPOSITORY
+from labkit.repository import FOLDER as REPOSITORY
 
 #: Where the masters are.
 NOTEBOOKS = REPOSITORY / "notebooks"

@@ -31,7 +31,7 @@ _FROM_STDIN = 'umask 077; cat >"$0"; exec "$@"'
 
 def kernel_command(connection_file: str, extra: list[str]) -> list[str]:
     """The command of the Python kernel itself."""
-    return [sys.executable, "-m", "labkit.jupyter.slim", "-f", connection_file, *extra]
+    return [sys.executable, "-m", "labkit.jupyter.without_debugger", "-f", connection_file, *extra]
 
 
 def guest_connection(connection: dict[str, object]) -> dict[str, object]:

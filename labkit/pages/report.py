@@ -12,7 +12,7 @@ import polars as pl
 
 from labkit import analysis, plots
 from labkit.analysis.compare import head_and_rest
-from labkit.analysis.needs import MissingEvents, MissingSamples
+from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.experiments.asked import baselines, question
 from labkit.pages import webpage
 from labkit.plots.style import TCG_WARNING

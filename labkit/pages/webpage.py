@@ -11,8 +11,8 @@ import polars as pl
 from plotly.offline import get_plotlyjs
 
 from labkit import plots
-from labkit.analysis.needs import MissingEvents, MissingSamples
-from labkit.plots.shown import page_html
+from labkit.analysis.requires import MissingEvents, MissingSamples
+from labkit.plots.renderer import page_html
 from labkit.plots.style import duration
 from labkit.record import Record
 

@@ -20,13 +20,13 @@ from labkit.model.explain import FAULTS
 from labkit.model.retrace import Retrace
 from labkit.model.stage import Stage
 from labkit.model.stepper import Stepper
-from labkit.panels.static import Static
-from labkit.plots.lanes import flag_words
-from labkit.plots.picture import picture
+from labkit.panels.saved_picture import SavedPicture
+from labkit.plots.timeline import picture
+from labkit.plots.timeline_parts import flag_words
 from labkit.plots.window import pick_series, timeline_window
 from labkit.record import Record
 from labkit.trace import schema
-from labkit.trace.fold import fold
+from labkit.trace.prefer_kernel import prefer_kernel_events
 
 _HERE = Path(__file__).parent
 
@@ -82,7 +82,7 @@ class Races(anywidget.AnyWidget):
         super().__init__()
         self.add_class("labkit-races")
         self._lock = threading.RLock()
-        self._static = Static()
+        self._static = SavedPicture()
         self.static_id = self._static.name
         self._note = ""
         self._mystery = mystery
@@ -129,7 +129,7 @@ class Races(anywidget.AnyWidget):
 
     def _replay(self, run: Record, series: str | None) -> None:
         name, tasks, events = pick_series(run, series)
-        self.stage = Retrace(fold(events), tasks)
+        self.stage = Retrace(prefer_kernel_events(events), tasks)
         self.options = {"model": False, "series": name}
         self.update()
 

@@ -19,12 +19,12 @@ from labkit import api
 from labkit.analysis.compare import NotComparable
 from labkit.experiments import SPECS, NoUmcgError, Spec, SpecError, Update
 from labkit.native import engine
-from labkit.panels.chart import LiveChart
 from labkit.panels.controls import controls
 from labkit.panels.interrupt import Interrupts
-from labkit.panels.live import Meter
+from labkit.panels.live_chart import LiveChart
+from labkit.panels.meter import Meter
 from labkit.panels.results import comparison_html, words_html
-from labkit.panels.shown import Shown
+from labkit.panels.run_view import RunView
 from labkit.progress import Clock
 from labkit.progress import duration as in_words
 from labkit.run import Run, load
@@ -134,7 +134,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self._resetter.tooltip = "Set all controls to what they were in the beginning"
         self._resetter.add_class("labkit-reset")
         self._resetter.on_click(lambda _: self.reset())
-        self.shown = Shown()
+        self.shown = RunView()
         self._compare_button = widgets.Button(
             description="Compare with the last run", disabled=True, layout={"width": "auto"}
         )

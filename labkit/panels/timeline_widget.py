@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The timeline one can walk about in: zoom, pan, step from event to event, see the table's rows.
 
-Python draws (`labkit.plots.picture`), so that what is saved is what was seen, and a trace of a
+Python draws (`labkit.plots.timeline`), so that what is saved is what was seen, and a trace of a
 million events costs the page no more than one of a thousand. The page's part (`timeline_widget.js`)
 asks for one window at a time and moves the old drawing until the new one comes.
 """
@@ -17,10 +17,10 @@ import numpy as np
 import polars as pl
 import traitlets
 
-from labkit.panels.static import Static
-from labkit.plots.lanes import MOST_ARROWS, SHARED, flag_words, share_percent, unit_of
-from labkit.plots.picture import picture
+from labkit.panels.saved_picture import SavedPicture
 from labkit.plots.style import caption, duration
+from labkit.plots.timeline import picture
+from labkit.plots.timeline_parts import MOST_ARROWS, SHARED, flag_words, share_percent, unit_of
 from labkit.plots.window import (
     NO_DATA,
     PLACES,
@@ -31,8 +31,8 @@ from labkit.plots.window import (
 )
 from labkit.record import Record
 from labkit.trace import perfetto, perfetto_page
-from labkit.trace.fold import fold
 from labkit.trace.loss import last_known
+from labkit.trace.prefer_kernel import prefer_kernel_events
 
 _HERE = Path(__file__).parent
 
@@ -97,7 +97,7 @@ class Timeline(anywidget.AnyWidget):
         self._pixels = 1000
         self._asked = 0
         self._nr_shown = 0
-        self._static = Static()
+        self._static = SavedPicture()
         self.static_id = self._static.name
         self.on_msg(self._on_message)
         if record is not None:
@@ -111,7 +111,7 @@ class Timeline(anywidget.AnyWidget):
         """
         with self._lock:
             pick_series(record, series)
-            folded = Record(**(record.__dict__ | {"events": fold(record.events)}))
+            folded = Record(**(record.__dict__ | {"events": prefer_kernel_events(record.events)}))
             with self.hold_sync():
                 self._record = folded
                 self._nr_shown += 1

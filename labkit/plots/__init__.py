@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tables to figures. Each carries its environment in a caption (`labkit.plots.style`).
 
-Names are imported when first used: the timeline (`labkit.plots.picture`) does without Plotly.
+Names are imported when first used: the timeline (`labkit.plots.timeline`) does without Plotly.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
         plot_ratio,
         plot_throughput,
     )
-    from labkit.plots.dots import Dot, plot_dots
-    from labkit.plots.picture import Picture, plot_timeline
+    from labkit.plots.intervals import Interval, plot_intervals
     from labkit.plots.prediction import plot_prediction
     from labkit.plots.style import caption, take_apart
     from labkit.plots.sweeps import plot_sweep
+    from labkit.plots.timeline import Picture, plot_timeline
     from labkit.plots.window import Window, series_of, timeline_window
 
 __all__ = [
-    "Dot",
+    "Interval",
     "Picture",
     "Window",
     "caption",
     "plot_comparison",
-    "plot_dots",
     "plot_histogram",
+    "plot_intervals",
     "plot_latency",
     "plot_occupancy",
     "plot_prediction",
@@ -49,7 +49,6 @@ __all__ = [
 OF_ONE_RUN = ("comparison", "histogram", "latency", "occupancy", "ratio", "throughput")
 
 _MODULES = {
-    "dots": ("Dot", "plot_dots"),
     "charts": (
         "plot_comparison",
         "plot_histogram",
@@ -58,10 +57,11 @@ _MODULES = {
         "plot_ratio",
         "plot_throughput",
     ),
-    "picture": ("Picture", "plot_timeline"),
+    "intervals": ("Interval", "plot_intervals"),
     "prediction": ("plot_prediction",),
     "style": ("caption", "take_apart"),
     "sweeps": ("plot_sweep",),
+    "timeline": ("Picture", "plot_timeline"),
     "window": ("Window", "series_of", "timeline_window"),
 }
 _WHERE = {name: f"labkit.plots.{module}" for module, names in _MODULES.items() for name in names}

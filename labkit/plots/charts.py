@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 import polars as pl
 
 from labkit import analysis
-from labkit.analysis.needs import MissingSamples
-from labkit.plots.dots import Dot, plot_dots
+from labkit.analysis.requires import MissingSamples
+from labkit.plots.ccdf import NAMED, curves, latencies, of_series
+from labkit.plots.intervals import Interval, plot_intervals
 from labkit.plots.style import (
     PLACE_COLOURS,
     SERIES_COLOURS,
@@ -21,7 +22,6 @@ from labkit.plots.style import (
     log_ticks,
     series_style,
 )
-from labkit.plots.tails import NAMED, latencies, only, tails
 from labkit.record import Record
 
 
@@ -32,7 +32,7 @@ def plot_latency(
 
     Args:
         record: a run.
-        which: one of `labkit.plots.tails.LATENCIES`.
+        which: one of `labkit.plots.ccdf.LATENCIES`.
         series: which to draw; None: all.
 
     Raises:
@@ -41,7 +41,7 @@ def plot_latency(
     """
     rows, title = latencies(record, which, series)
     fig = go.Figure()
-    for i, (name, n, ns, share) in enumerate(tails(rows)):
+    for i, (name, n, ns, share) in enumerate(curves(rows)):
         fig.add_scatter(
             x=ns,
             y=share,
@@ -116,7 +116,7 @@ def plot_throughput(
     Raises:
         labkit.analysis.MissingEvents: the run has no `op` events.
     """
-    table = only(analysis.df_throughput(record, bins), series)
+    table = of_series(analysis.df_throughput(record, bins), series)
     fig = go.Figure()
     for i, ((name,), rows) in enumerate(table.group_by("series", maintain_order=True)):
         fig.add_scatter(
@@ -212,13 +212,13 @@ def plot_ratio(record: Record, baseline: str | None = None) -> go.Figure:
             f"no series of the run {record.experiment!r} has a baseline to be set against"
         )
     dots = [
-        Dot(f"{series} : {other.partition('/')[0]} ({unit})", *numbers)
+        Interval(f"{series} : {other.partition('/')[0]} ({unit})", *numbers)
         for series, other, unit, *numbers in table.select(
             "series", "baseline", "unit", "ratio", "ci_low", "ci_high"
         ).iter_rows()
     ]
     title = "Ratios to the baseline, 95 % intervals"
-    return plot_dots(dots, record, title, "ratio; 1: the same", ratio=True)
+    return plot_intervals(dots, record, title, "ratio; 1: the same", ratio=True)
 
 
 def plot_occupancy(record: Record, series: str | None = None) -> go.Figure:

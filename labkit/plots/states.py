@@ -10,8 +10,8 @@ import math
 from html import escape
 
 from labkit.model.states import TRANSITIONS
-from labkit.plots.lanes import INK
 from labkit.plots.style import PLACE_COLOURS
+from labkit.plots.timeline_parts import INK
 
 _WIDTH, _HEIGHT = 560, 390
 _AT = {"none": (90, 60), "running": (430, 120), "idle": (430, 350), "blocked": (110, 270)}

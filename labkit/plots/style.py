@@ -102,7 +102,7 @@ def finish(
     fig: go.Figure, record: Record, title: str, height: int = 420, notice: str = ""
 ) -> go.Figure:
     """Give a figure its looks, its title with a notice under it, and its caption."""
-    from labkit.plots.shown import everywhere  # imports Plotly
+    from labkit.plots.renderer import everywhere  # imports Plotly
 
     everywhere()
     text = caption(record)

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from labkit.analysis.needs import MissingEvents
+from labkit.analysis.requires import MissingEvents
 from labkit.experiments.asked import baselines
 from labkit.plots.style import duration
 from labkit.record import KINDS, STATES, Record
-from labkit.trace.fold import fold
 from labkit.trace.loss import last_known
+from labkit.trace.prefer_kernel import prefer_kernel_events
 from labkit.trace.schema import STATE_KINDS
 
 #: Where events of a task were lost.
@@ -173,7 +173,7 @@ def timeline_window(
     lanes = order_lanes(tasks, first)
     hidden = max(0, lanes.height - MOST_LANES)
     lanes = lanes.head(MOST_LANES)
-    events = fold(events)
+    events = prefer_kernel_events(events)
     # Nothing is known of any task after the last event.
     ours = events.filter(pl.col("tid").is_in(tasks["tid"].implode()))
     until = min(t1, max(t0, last_known(ours) + 1))

@@ -23,7 +23,7 @@ from typing import Literal
 
 import polars as pl
 
-from labkit import environment
+from labkit import environment, repository
 from labkit.environment import NO_UMCG
 from labkit.native import engine
 from labkit.programs import events
@@ -122,7 +122,7 @@ def umcg_run() -> str:
     found = shutil.which("umcg-run") or os.environ.get("UMCG_RUN")
     if found:
         return found
-    kernel = Path(__file__).resolve().parents[2] / "kernel"
+    kernel = repository.FOLDER / "kernel"
     if (kernel / "Makefile").exists():
         said = subprocess.run(
             ["make", "-s", "-C", str(kernel), "where"], capture_output=True, text=True

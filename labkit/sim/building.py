@@ -12,10 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from labkit import repository
 from labkit.sim import policies
 from labkit.sim.errors import BuildError, ChoiceError
 
-INCLUDE = Path(__file__).resolve().parents[2] / "kernel" / "sched" / "include"
+INCLUDE = repository.FOLDER / "kernel" / "sched" / "include"
 FLAGS = ("-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -57,7 +58,7 @@ def compile_file(source: Path, target: Path) -> str:
         OSError: the object cannot be written.
     """
     if not INCLUDE.is_dir():
-        raise BuildError(f"{INCLUDE} is missing: labkit has to be installed from its project")
+        raise BuildError(f"{INCLUDE} is missing: {repository.WITHOUT}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as folder:
         made = Path(folder) / target.name

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from labkit.trace.fold import fold
 from labkit.trace.loss import series_ends
+from labkit.trace.prefer_kernel import prefer_kernel_events
 from labkit.trace.schema import STATE_KINDS
 
 
@@ -25,7 +25,7 @@ def state_intervals(
         that began it), `cpu`, `peer`, `listed` (IDLE, and pushed on the idle list). State `none`
         has no interval, and none reaches into a loss of events.
     """
-    rows = fold(events).filter(pl.col("kind").is_in([*STATE_KINDS, "lost"]))
+    rows = prefer_kernel_events(events).filter(pl.col("kind").is_in([*STATE_KINDS, "lost"]))
     last = events["t"][-1] if events.height else 0
     ends = series_ends(events, tasks).with_columns(end=pl.col("end") if end is None else end)
     return (
@@ -78,7 +78,7 @@ def cpu_intervals(events: pl.DataFrame, tasks: pl.DataFrame) -> tuple[pl.DataFra
 
 def loss_intervals(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
     """Where the state of a task is not known as events were lost: rows `tid`, `t0`, `t1` (ns)."""
-    rows = fold(events).filter(
+    rows = prefer_kernel_events(events).filter(
         pl.col("kind").is_in([*STATE_KINDS, "lost"]) & pl.col("tid").is_in(tasks["tid"].implode())
     )
     return (

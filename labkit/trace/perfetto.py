@@ -21,8 +21,8 @@ from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from labkit.record import Record
 from labkit.trace.files import write_atomically
-from labkit.trace.fold import fold
 from labkit.trace.intervals import cpu_intervals, loss_intervals, state_intervals
+from labkit.trace.prefer_kernel import prefer_kernel_events
 from labkit.trace.schema import STATE_KINDS
 
 _SEQUENCE = 1
@@ -51,7 +51,7 @@ def to_bytes(record: Record) -> bytes:
     writer.describe_cpus(cpus)
     # trace_processor sorts by time and keeps the file's order among equal times: an arrow's start
     # must stand before its end, a slice's end before the next one's beginning, an event after both.
-    events = fold(record.events)
+    events = prefer_kernel_events(record.events)
     known = record.tasks["tid"].implode()
     intervals = state_intervals(events, record.tasks).filter(pl.col("tid").is_in(known))
     starts = _starts(events, record.tasks)

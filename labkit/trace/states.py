@@ -17,7 +17,7 @@ from labkit.trace.schema import conform, sort
 #: Bits of the state of a task that has ended: the kernel's EXIT_DEAD, EXIT_ZOMBIE.
 _ENDED = 16 | 32
 
-#: Kernel kinds that `labkit.trace.fold` does not make state changes of, and what they are.
+#: Kernel kinds that `labkit.trace.prefer_kernel` does not make state changes of, and what they are.
 _UMCG_KINDS = {
     "umcg_unregister": "unregister",
     "umcg_run": "run",

@@ -8,6 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from labkit import repository
 from labkit.vm.errors import VmError
 
 #: How to get a kernel with UMCG, in one sentence.
@@ -19,7 +20,7 @@ HOW_TO_GET_ONE = (
 
 def kernel_folder() -> Path | None:
     """The project's `kernel/` folder, or None where labkit is installed without it."""
-    folder = Path(__file__).resolve().parents[2] / "kernel"
+    folder = repository.FOLDER / "kernel"
     return folder if (folder / "Makefile").is_file() else None
 
 
@@ -32,7 +33,7 @@ def where() -> dict[str, str]:
     """
     folder = kernel_folder()
     if folder is None:
-        raise VmError("labkit is not in its project's folder; set LABKIT_KERNEL to a bzImage")
+        raise VmError(f"set LABKIT_KERNEL to a bzImage; else {repository.WITHOUT}")
     command = ["make", "-s", "-C", str(folder), "where"]
     try:
         made = subprocess.run(command, capture_output=True, text=True, check=False)

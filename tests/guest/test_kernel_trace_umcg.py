@@ -13,8 +13,8 @@ from labkit.experiments.common import event_table
 from labkit.model import invariants
 from labkit.native import engine
 from labkit.trace import schema
-from labkit.trace.fold import fold
 from labkit.trace.kernel import KernelTracer
+from labkit.trace.prefer_kernel import prefer_kernel_events
 
 SEEN = {"umcg_register", "umcg_block", "umcg_wake", "umcg_run", "umcg_unregister", "sched_switch"}
 
@@ -68,7 +68,7 @@ def test_folded_into_one_history_the_protocol_holds(recorded):
     )
     ours = tasks["tid"].implode()
     merged = schema.merge(event_table(outcome.events), kernel.filter(pl.col("tid").is_in(ours)))
-    verdict = invariants.check(fold(merged), tasks)
+    verdict = invariants.check(prefer_kernel_events(merged), tasks)
     assert verdict.result == "PASSED", verdict.violations.rows()
 
 

@@ -10,7 +10,7 @@ from synthetic import ENVIRONMENT, record, samples
 from labkit import course, plots
 from labkit.analysis import MissingEvents, MissingSamples, NotComparable
 from labkit.course.lab import Lab
-from labkit.plots import Dot, plot_dots
+from labkit.plots import Interval, plot_intervals
 from labkit.run import Run
 from labkit.trace import schema
 from labkit.trace.errors import TracingUnavailable
@@ -387,8 +387,12 @@ def test_tables_show_every_row_plainly():
 
 
 def test_dots_tell_what_is_not_distinguishable():
-    dots = [Dot("a", 0.5, 0.4, 0.6), Dot("c", 1.1, 0.9, 1.3), Dot("d", 2.0, math.nan, math.nan)]
-    figure = plot_dots(dots, run(), "Ratio", "ratio", ratio=True)
+    dots = [
+        Interval("a", 0.5, 0.4, 0.6),
+        Interval("c", 1.1, 0.9, 1.3),
+        Interval("d", 2.0, math.nan, math.nan),
+    ]
+    figure = plot_intervals(dots, run(), "Ratio", "ratio", ratio=True)
     symbols = {y: one.marker.symbol for one in figure.data for y in one.y}
     assert symbols == {0: "circle", 1: "circle-open", 2: "circle-open"}
     assert list(figure.layout.yaxis.ticktext) == ["a", "c", "d"]
@@ -397,10 +401,10 @@ def test_dots_tell_what_is_not_distinguishable():
     assert said[0] == "a: 0.5 (0.4 to 0.6)"
 
 
-@pytest.mark.parametrize("dots", [[], [Dot("a", 0.0, 0.0, 0.0)]])
+@pytest.mark.parametrize("dots", [[], [Interval("a", 0.0, 0.0, 0.0)]])
 def test_dots_must_be_above_zero(dots):
     with pytest.raises(ValueError, match="above 0"):
-        plot_dots(dots, run(), "t", "u")
+        plot_intervals(dots, run(), "t", "u")
 
 
 # --- patches ---

@@ -15,7 +15,7 @@ import pytest
 
 from labkit.trace import kernel, ringbuffer, text
 from labkit.trace.errors import TracingUnavailable
-from labkit.trace.fold import fold
+from labkit.trace.prefer_kernel import prefer_kernel_events
 from labkit.trace.schema import events as make_events
 
 TEXT = """\
@@ -149,7 +149,7 @@ def test_folding_takes_the_kernels_word() -> None:
             row(16, "block", "running", "blocked") | {"tid": 77},
         ]
     )
-    assert fold(table).select("t", "kind").rows() == [
+    assert prefer_kernel_events(table).select("t", "kind").rows() == [
         (1, "run"),
         (5, "block"),
         (9, "wake"),
@@ -158,7 +158,7 @@ def test_folding_takes_the_kernels_word() -> None:
         (13, "preempt"),
         (16, "block"),
     ]
-    assert fold(table.head(1)).equals(table.head(1))
+    assert prefer_kernel_events(table.head(1)).equals(table.head(1))
 
 
 def test_folding_shows_places_that_pass_on() -> None:
@@ -175,7 +175,7 @@ def test_folding_shows_places_that_pass_on() -> None:
             row(9, 42, "umcg_run", "blocked", "running"),
         ]
     )
-    assert fold(table).select("t", "tid", "kind").rows() == [
+    assert prefer_kernel_events(table).select("t", "tid", "kind").rows() == [
         (1, 41, "run"),
         (2, 41, "umcg_run"),
         (5, 41, "block"),

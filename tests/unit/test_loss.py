@@ -20,7 +20,7 @@ from labkit.model.replay import UNKNOWN, with_servers
 from labkit.native import engine
 from labkit.pages import report
 from labkit.panels import Timeline
-from labkit.plots.picture import picture
+from labkit.plots.timeline import picture
 from labkit.plots.window import NO_DATA, PLACES, timeline_window
 from labkit.record import STATE_KINDS, Record
 from labkit.run import Run

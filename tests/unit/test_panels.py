@@ -21,9 +21,9 @@ import labkit
 from labkit import experiments
 from labkit.experiments import SPECS, NoUmcgError, SpecError, Update
 from labkit.native import checks, engine
-from labkit.panels import Panel, chart, run_panel
+from labkit.panels import Panel, live_chart, run_panel
 from labkit.panels.controls import values
-from labkit.panels.live import Meter, Reading
+from labkit.panels.meter import Meter, Reading
 from labkit.progress import duration
 from labkit.run import Run
 
@@ -349,7 +349,7 @@ def test_the_page_is_told_little_while_it_runs(sent: list[dict[str, Any]]) -> No
     for i in range(200):  # ten seconds
         now[0] += 0.05
         watch(Update(i // 10, 1000, "pthread/sleep", engine.Progress(100 * i, 8, i % 8)))
-    updates, points = 10 / run_panel.UPDATE_S, 10 / chart.EVERY_S
+    updates, points = 10 / run_panel.UPDATE_S, 10 / live_chart.EVERY_S
     opened = [message for message in sent if message["type"] == "comm_open"]
     later = [message for message in sent if message["type"] != "comm_open"]
     assert len(opened) < 20, "the chart is made once"
@@ -359,7 +359,7 @@ def test_the_page_is_told_little_while_it_runs(sent: list[dict[str, Any]]) -> No
 
 
 def test_the_chart_shows_the_last_minute() -> None:
-    shown = chart.LiveChart("hand-offs")
+    shown = live_chart.LiveChart("hand-offs")
     assert shown.layout.display == "none" and shown.figure is None
     for second in range(200):
         for part in (0.0, 0.4, 0.8):
@@ -371,7 +371,7 @@ def test_the_chart_shows_the_last_minute() -> None:
     assert [trace.name for trace in (cpus, runnable, blocked)] == [
         "CPUs in use", "runnable", "blocked",
     ]  # fmt: skip
-    assert min(throughput.x) >= -chart.SHOWN_S and max(throughput.x) == 0
+    assert min(throughput.x) >= -live_chart.SHOWN_S and max(throughput.x) == 0
     assert 50 <= len(throughput.x) <= 61, "one point a second"
     assert max(y for y in throughput.y if y is not None) > 1190 and None in list(throughput.y)
     assert set(cpus.y) == {1.5} and set(runnable.y) == {3} and max(blocked.y) == 3

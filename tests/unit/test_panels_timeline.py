@@ -23,11 +23,11 @@ import labkit
 from labkit import analysis
 from labkit.analysis import MissingEvents
 from labkit.panels import Timeline
-from labkit.panels.static import Static
-from labkit.plots.lanes import DEPTH, PITCH, share_pixels
-from labkit.plots.picture import picture
+from labkit.panels.saved_picture import SavedPicture
 from labkit.plots.png import data_uri
 from labkit.plots.style import EDGES, PLACE_COLOURS, SERIES_COLOURS, TCG_WARNING
+from labkit.plots.timeline import picture
+from labkit.plots.timeline_parts import DEPTH, PITCH, share_pixels
 from labkit.plots.window import PLACES, timeline_window
 from labkit.record import Record
 from labkit.trace import perfetto
@@ -509,7 +509,7 @@ def test_the_trace_goes_to_the_page_when_it_is_asked_for(monkeypatch: pytest.Mon
 def test_the_saved_picture_is_an_output_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
     monkeypatch.setattr(
-        "labkit.panels.static.display", lambda bundle, **how: shown.append((bundle, how))
+        "labkit.panels.saved_picture.display", lambda bundle, **how: shown.append((bundle, how))
     )
     timeline = Timeline(two_series())
     timeline._ipython_display_()
@@ -527,6 +527,6 @@ def test_the_saved_picture_is_an_output_of_its_own(monkeypatch: pytest.MonkeyPat
 
 def test_a_picture_that_is_not_shown_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
-    monkeypatch.setattr("labkit.panels.static.display", lambda *a, **k: shown.append(a))
-    Static().update("<svg/>")
+    monkeypatch.setattr("labkit.panels.saved_picture.display", lambda *a, **k: shown.append(a))
+    SavedPicture().update("<svg/>")
     assert not shown

@@ -13,7 +13,7 @@ import synthetic
 import labkit
 from labkit import plots
 from labkit.analysis.compare import NotComparable
-from labkit.analysis.needs import MissingEvents, MissingSamples
+from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.panels import Timeline
 from labkit.record import EVENT_SCHEMA, empty
 from labkit.run import Run
@@ -190,7 +190,7 @@ def test_a_figure_is_had_by_name(what):
 
 def test_every_figure_of_one_run_has_a_name():
     drawn = {name.removeprefix("plot_") for name in plots.__all__ if name.startswith("plot_")}
-    assert drawn - {"dots", "prediction", "sweep", "timeline"} == set(plots.OF_ONE_RUN)
+    assert drawn - {"intervals", "prediction", "sweep", "timeline"} == set(plots.OF_ONE_RUN)
     with pytest.raises(ValueError, match=r"'ratios' \(did you mean 'ratio'\?\); choose"):
         a_run().plot("ratios")
 

@@ -15,8 +15,8 @@ from trace_processor import Processor
 
 from labkit.record import KINDS, Record
 from labkit.trace import files, perfetto, schema
-from labkit.trace.fold import fold
 from labkit.trace.intervals import cpu_intervals, state_intervals
+from labkit.trace.prefer_kernel import prefer_kernel_events
 
 #: Slices of the tasks' and of the CPUs' tracks.
 TASK_SLICES = """
@@ -119,7 +119,11 @@ def test_every_event_is_there_with_its_columns(run: Record, processor: Processor
     found = found.rename({c: c.removesuffix("_") for c in found.columns})
     enums = ("kind", "old", "new")
     ours = pl.col("tid").is_in(run.tasks["tid"].implode())
-    wanted = fold(run.events).filter(ours).with_columns(pl.col(c).cast(pl.String) for c in enums)
+    wanted = (
+        prefer_kernel_events(run.events)
+        .filter(ours)
+        .with_columns(pl.col(c).cast(pl.String) for c in enums)
+    )
     wanted = wanted.select(found.columns)
     assert sorted(found.rows()) == sorted(wanted.rows())
 

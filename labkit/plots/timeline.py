@@ -17,8 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.analysis.needs import needs
-from labkit.plots.lanes import (
+from labkit.analysis.requires import requires
+from labkit.plots.png import data_uri
+from labkit.plots.style import EDGES, FONT, PLACE_COLOURS, caption, duration
+from labkit.plots.timeline_parts import (
     CPU_COLOURS,
     HATCHES,
     INK,
@@ -31,8 +33,6 @@ from labkit.plots.lanes import (
     slice_words,
     unit_of,
 )
-from labkit.plots.png import data_uri
-from labkit.plots.style import EDGES, FONT, PLACE_COLOURS, caption, duration
 from labkit.plots.window import NO_DATA, Window, pick_series, timeline_window
 from labkit.record import Record
 from labkit.trace.files import write_atomically
@@ -89,7 +89,7 @@ class Picture:
         return self.svg
 
 
-@needs(any_of=STATE_KINDS)
+@requires(any_of=STATE_KINDS)
 def plot_timeline(
     record: Record,
     series: str | None = None,

@@ -16,7 +16,7 @@ from labkit.analysis.latency import (
     latencies_preemption,
     latencies_wake,
 )
-from labkit.analysis.needs import MissingEvents
+from labkit.analysis.requires import MissingEvents
 from labkit.record import Record
 
 #: Which latency there is, its source and what to call it.
@@ -33,7 +33,7 @@ NAMED = ((0.5, "p50"), (0.1, "p90"), (0.01, "p99"), (0.001, "p99.9"))
 _POINTS = 400
 
 
-class Tail(NamedTuple):
+class Curve(NamedTuple):
     """One series: `share[i]` of its `n` operations took `ns[i]` or longer; `ns` ascends."""
 
     series: str
@@ -55,11 +55,11 @@ def latencies(
         raise ValueError(f"unknown latency {which!r}; choose from {', '.join(LATENCIES)}")
     source, title = LATENCIES[which]
     # A logarithmic axis has no zero: what took less than the clock's step is shown as 1 ns.
-    rows = only(source(record).with_columns(pl.col("ns").clip(1)), series)
+    rows = of_series(source(record).with_columns(pl.col("ns").clip(1)), series)
     return rows.sort("series", maintain_order=True), title
 
 
-def only(rows: pl.DataFrame, series: Sequence[str] | None) -> pl.DataFrame:
+def of_series(rows: pl.DataFrame, series: Sequence[str] | None) -> pl.DataFrame:
     """The rows of these series; None: all.
 
     Raises:
@@ -71,11 +71,11 @@ def only(rows: pl.DataFrame, series: Sequence[str] | None) -> pl.DataFrame:
     return kept
 
 
-def tails(rows: pl.DataFrame) -> Iterator[Tail]:
+def curves(rows: pl.DataFrame) -> Iterator[Curve]:
     """The curves of rows of `latencies`, at most 400 points each."""
     for (name,), group in rows.group_by("series", maintain_order=True):
         values = np.sort(group["ns"].to_numpy())
         n = len(values)
         # Even steps in the logarithm of the share: the tail keeps all of its few points.
         rank = np.unique(n - np.geomspace(n, 1, min(n, _POINTS)).round().astype(int))
-        yield Tail(str(name), n, values[rank], (n - rank) / n)
+        yield Curve(str(name), n, values[rank], (n - rank) / n)

@@ -13,7 +13,7 @@ from typing import Any
 
 from IPython.display import display
 
-from labkit.plots.shown import page_html
+from labkit.plots.renderer import page_html
 
 _NOTE = "A picture from when this was saved. In Jupyter, run the cell to get the live one."
 
@@ -24,7 +24,7 @@ _PLOTLY = "application/vnd.plotly.v1+json"
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-class Static:
+class SavedPicture:
     """One such picture, changed as often as one likes. `name` tells the widget what to hide."""
 
     def __init__(self, *, figure: bool = False) -> None:

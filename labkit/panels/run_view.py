@@ -9,17 +9,17 @@ from typing import Any
 import ipywidgets as widgets
 import plotly.graph_objects as go
 
-from labkit.analysis.needs import MissingEvents
+from labkit.analysis.requires import MissingEvents
 from labkit.panels.results import samples_html, words_html
-from labkit.panels.static import Static
+from labkit.panels.saved_picture import SavedPicture
 from labkit.panels.timeline_widget import Timeline
+from labkit.plots.ccdf import LATENCIES
 from labkit.plots.charts import plot_latency
 from labkit.plots.style import caption
-from labkit.plots.tails import LATENCIES
 from labkit.record import Record
 
 
-class Shown(widgets.VBox):  # type: ignore[misc]
+class RunView(widgets.VBox):  # type: ignore[misc]
     """Shows one run after the other; hidden until there is one."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Shown(widgets.VBox):  # type: ignore[misc]
         )
         self.which.add_class("labkit-which")
         self.which.observe(lambda _: self._draw_latency(), "value")
-        self._static = Static(figure=True)
+        self._static = SavedPicture(figure=True)
         self.timeline.static_id = self._static.name  # the panel's picture is the one to hide
         self._run: Record | None = None
         self._drawn: go.Figure | None = None

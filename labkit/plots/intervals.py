@@ -13,7 +13,7 @@ from labkit.plots.style import SERIES_COLOURS, TOP_LEGEND, finish, log_ticks
 from labkit.record import Record
 
 
-class Dot(NamedTuple):
+class Interval(NamedTuple):
     """One row: what it is, its value, and the ends of its interval (nan: none)."""
 
     name: str
@@ -22,8 +22,8 @@ class Dot(NamedTuple):
     high: float
 
 
-def plot_dots(
-    dots: Sequence[Dot], record: Record, title: str, axis: str, *, ratio: bool = False
+def plot_intervals(
+    dots: Sequence[Interval], record: Record, title: str, axis: str, *, ratio: bool = False
 ) -> go.Figure:
     """Draw one row a value.
 

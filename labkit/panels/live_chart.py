@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from labkit.panels.live import Reading
+from labkit.panels.meter import Reading
 from labkit.plots.style import FONT, series_style
 
 if TYPE_CHECKING:

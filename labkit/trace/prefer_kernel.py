@@ -26,7 +26,7 @@ _FOLDED = {
 _ADOPTS = (pl.col("kind") == "umcg_run") & (pl.col("old") == "blocked")
 
 
-def fold(events: pl.DataFrame) -> pl.DataFrame:
+def prefer_kernel_events(events: pl.DataFrame) -> pl.DataFrame:
     """The table with the kernel's `umcg_register`, `_block`, `_wake`, `_preempt` as state changes,
     and `umcg_run` of a worker that was blocked.
 

@@ -23,7 +23,7 @@ class MissingSamples(ValueError):
     """The run has no measured values that an analysis could use."""
 
 
-def needs(
+def requires(
     *kinds: str, any_of: tuple[str, ...] = (), roles: tuple[str, ...] = ()
 ) -> Callable[[Callable[Concatenate[Record, P], T]], Callable[Concatenate[Record, P], T]]:
     """Declare the events an analysis is made of; a run without them raises `MissingEvents`.
