@@ -307,15 +307,23 @@ def test_the_options_of_a_guest_say_what_they_are_and_what_holds_without_them(co
     defaults = VmOptions()
     for option, says, default in (
         ("--cpus", "Virtual CPUs.", defaults.cpus),
-        ("--memory", "in MiB.", defaults.memory_mib),
-        ("--accelerator", "kvm or tcg", None),
+        ("--memory", "MIB", defaults.memory_mib),
+        ("--accelerator", "kvm|tcg", None),
         ("--image", "$LABKIT_KERNEL", None),
         *(
             (
                 ("--append", "kernel's command line", None),
                 ("--frozen", "read once", None),
-                ("--boot-timeout", "Seconds the guest may take to boot", defaults.boot_timeout_s),
-                ("--hang-timeout", "until the guest counts as hung", defaults.hang_timeout_s),
+                (
+                    "--boot-timeout",
+                    "SECONDS  Time that the guest may take to boot",
+                    defaults.boot_timeout_s,
+                ),
+                (
+                    "--hang-timeout",
+                    "SECONDS  Time without a sign of life until the guest counts as hung",
+                    defaults.hang_timeout_s,
+                ),
             )
             if command == "exec"
             else ()
