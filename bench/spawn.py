@@ -10,7 +10,7 @@ CROWDS = (1, 64)
 
 
 def measure(bench: Bench) -> None:
-    """Samples `CREW/CROWD at once/N cpus` in ns/thread: made, registered, unregistered, joined."""
+    """Samples `CREW/CROWD at once/N cpus` (or `1 cpu`) in ns/thread: made, registered, unregistered, joined."""
     spawn = SpawnSpec(crowds=CROWDS, cpus=tuple(range(1, 1 + min(2, len(bench.cpus)))))
     series = spawn.series()
 
@@ -34,13 +34,13 @@ SUITE = Suite(
     measure=measure,
     contrasts=[
         Contrast(
-            f"umcg/{crowd} at once/{places} cpus",
-            f"pthread/{crowd} at once/{places} cpus",
+            f"umcg/{crowd} at once/{places}",
+            f"pthread/{crowd} at once/{places}",
             "ns/thread",
             f"Making and joining a worker, {crowd} at once, {words}",
             "making and joining a plain thread",
         )
-        for places, words in ((1, "one CPU"), (2, "two CPUs"))
+        for places, words in (("1 cpu", "one CPU"), ("2 cpus", "two CPUs"))
         for crowd in CROWDS
     ],
     spec={"crowds": list(CROWDS)},

@@ -70,12 +70,11 @@ class ScaleSpec(Spec):
         series = {}
         for workers in self.workers:
             for servers in self.servers:
+                crowd, s = (workers, servers), "s" if servers > 1 else ""
                 if engine.enabled():
-                    series[f"umcg/{workers} on {servers} servers"] = _Series(True, workers, servers)
+                    series[f"umcg/{workers} on {servers} server{s}"] = _Series(True, *crowd)
                 if servers == len(first_cpus(servers)):
-                    series[f"pthread/{workers} on {servers} cpus"] = _Series(
-                        False, workers, servers
-                    )
+                    series[f"pthread/{workers} on {servers} cpu{s}"] = _Series(False, *crowd)
         return series
 
     def once(

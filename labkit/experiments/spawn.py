@@ -55,7 +55,9 @@ class SpawnSpec(Spec):
     def series(self) -> dict[str, _Series]:
         """What each series is, by its name."""
         return {
-            f"{crew}/{crowd} at once/{cpus} cpus": _Series(crew == "umcg", crowd, cpus)
+            f"{crew}/{crowd} at once/{cpus} cpu{'s' if cpus > 1 else ''}": _Series(
+                crew == "umcg", crowd, cpus
+            )
             for cpus in self.cpus
             for crowd in self.crowds
             for crew in ("umcg", "pthread")
