@@ -10,7 +10,7 @@ CROWDS = (1, 64)
 
 
 def measure(bench: Bench) -> None:
-    """Samples `CREW/CROWD at once/N cpus` (or `1 cpu`) in ns/thread: made, registered, unregistered, joined."""
+    """Samples of the experiment's series in ns/thread: made, registered, unregistered, joined."""
     spawn = SpawnSpec(crowds=CROWDS, cpus=tuple(range(1, 1 + min(2, len(bench.cpus)))))
     series = spawn.series()
 
