@@ -396,6 +396,8 @@ def df_probe(record: Record) -> pl.DataFrame:
 def probe_sentence(record: Record) -> str:
     """What tracing costs, in one sentence."""
     table = df_probe(record)
+    if record.events.is_empty():
+        return "Nothing was traced, so nothing was slowed down by it."
     if table.is_empty():
         return "The cost of tracing was not measured: how much it slowed the work down is unknown."
     worst = table.sort("cost", descending=True).row(0, named=True)

@@ -65,6 +65,10 @@ class ScaleSpec(Spec):
         """Each series' repetitions."""
         return len(self.series()) * self.repetitions
 
+    def measurement_s(self) -> float:
+        """A quarter of the time goes by before it counts."""
+        return 1.25 * self.value_ms / 1e3
+
     def series(self) -> dict[str, _Series]:
         """What each series is, by its name."""
         series = {}

@@ -40,7 +40,7 @@ class SpawnSpec(Spec):
         (1,), "numbers of CPUs that they stay on", limits=(1, 64), cpus=True, free=True
     )
     value_ms: float = param(
-        100.0, "each value is measured for about this long", limits=(1, 10_000), measuring=True
+        100.0, "each value is measured for at least this long", limits=(1, 10_000), measuring=True
     )
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
 
@@ -76,7 +76,7 @@ class SpawnSpec(Spec):
         return native.spawn(umcg=umcg, crowd=crowd, crowds=crowds, cpus=first_cpus(cpus), **hooks)
 
     def measure(self, collect: Collector) -> None:
-        """How many crowds take as long as asked for, and then the series in turn."""
+        """How many crowds take about as long as asked for, and then the series in turn."""
         crowds = {}
         for name in self.series():
             collect.begin(f"{name} (calibration)")
@@ -85,15 +85,16 @@ class SpawnSpec(Spec):
         for repetition in range(self.repetitions):
             for name, what in self.series().items():
                 collect.begin(name)
-                threads = crowds[name] * what.crowd
-                took = self.once(name, crowds=crowds[name], **collect.hooks)
+                took = threads = 0
+                while took < self.value_ms * 1e6:
+                    took += self.once(name, crowds=crowds[name], **collect.hooks)
+                    threads += crowds[name] * what.crowd
                 collect.sample(name, repetition, took / threads, "ns/thread", threads)
                 collect.end()
 
     def _calibrated(self, name: str, collect: Collector) -> int:
         crowds, wanted = 1, self.value_ms * 1e6
-        while True:
-            took = self.once(name, crowds=crowds, **collect.hooks)
-            if took >= wanted / 4:
-                return max(1, round(crowds * wanted / took))
+        while (took := self.once(name, crowds=crowds, **collect.hooks)) < wanted / 4:
             crowds *= 4
+        # A little more: what takes a little less is measured twice.
+        return max(1, round(crowds * wanted * 1.1 / took))

@@ -15,7 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from labkit.native import checks, engine
-from labkit.native._engine import ffi, lib
+
+try:
+    from labkit.native._engine import ffi, lib
+except ImportError:  # as in `engine`
+    ffi = lib = None
 
 
 @dataclass(frozen=True, kw_only=True)
