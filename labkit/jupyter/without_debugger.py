@@ -5,6 +5,7 @@ In a guest whose instructions are interpreted that is a quarter of the time unti
 """
 
 import sys
+from importlib import import_module
 
 if __name__ == "__main__":
     # Not the notebook's folder, while our own modules are loaded; ipykernel puts it back.
@@ -12,7 +13,7 @@ if __name__ == "__main__":
 
     # For ipykernel there is no debugpy; for a cell that imports it there is.
     sys.modules["debugpy"] = None  # type: ignore[assignment]
-
+    import_module("ipykernel.debugger")
     del sys.modules["debugpy"]
 
     from ipykernel.kernelapp import launch_new_instance
