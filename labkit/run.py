@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from labkit.plots import Picture
 
 
-# Figures are imported where they are used: Plotly takes the better part of a minute to import in a
-# guest under TCG, where runs are only made and saved.
+# Figures are imported where they are used: a guest in which runs are only made and saved does
+# without Plotly.
 class Run(Record):
     """One run of one experiment; see `labkit.record.Record` for its data."""
 

@@ -180,7 +180,7 @@ def _guarded(measure: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
 
 
 def _report(made: Results, page: Path, as_json: bool, file: str) -> None:
-    # Plotly takes its time to import: not before something is measured.
+    # Nothing of pages is imported before something is measured.
     from labkit.pages import bench_report as report
 
     suites = suite.load()

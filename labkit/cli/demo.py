@@ -25,7 +25,7 @@ def _present(folder: Path, page: Path, *, quiet: bool = False) -> list[Run]:
     if not quiet:
         for run in runs:
             tables.show_ratios(run)
-    # Plotly is for those who want a page: `labkit run` in a guest under TCG does not wait for it.
+    # For the page alone: the measurements do without it.
     from labkit.pages import report
 
     report.write(runs, page)
@@ -45,7 +45,7 @@ def demo(
     ] = Path("out/demo.html"),
     as_json: Json = False,
 ) -> None:
-    """Run the four experiments and write one page. Boots the microVM if need be."""
+    """Run four experiments and write one page. Boots the microVM if need be."""
     with console.errors():
         folder = output.absolute().parent
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 """The last minute of a running experiment as a chart: throughput above, CPUs and threads below.
 
 A FigureWidget of Plotly, made when the first reading comes and not before: its part of the page is
-some megabytes, and Plotly takes its time to import in a guest.
+some megabytes.
 """
 
 from __future__ import annotations
