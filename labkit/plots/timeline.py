@@ -221,7 +221,7 @@ class _Legend:
 
 def _legend(window: Window, mark: str, width: int) -> _Legend:
     items = [
-        (name, f'<rect width="16" height="11" fill="{colour}"/>')
+        (name, f'<rect width="16" height="11" fill="{colour}"{_line(EDGES.get(name, colour))}/>')
         for name, colour in PLACE_COLOURS.items()
     ]
     if window.no_data.height:
