@@ -7,7 +7,11 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
 
 #include <libumcg.h>
 
@@ -17,6 +21,7 @@
 #define DRAIN	500	/* laps that no thread's ring of the trace is too small for */
 
 static umcg_t group;
+static uint32_t flags;	/* of the group */
 static bool traced;
 static atomic_intptr_t tasks[2];
 
@@ -110,7 +115,7 @@ static void row_wake_wait(void)
 
 static void be_server(void)
 {
-	group = umcg_create_group(0);
+	group = umcg_create_group(flags);
 	check(!group, "umcg_create_group");
 	if (traced)
 		trace();
@@ -220,6 +225,118 @@ static void row_get_full(void)
 	}
 }
 
+/* --- workers that block, told and with places that pass on --- */
+
+static int there[2], back[2];
+
+static void *piping_worker(void *arg)
+{
+	int from = arg ? there[0] : back[0], to = arg ? back[1] : there[1];
+	char byte = 0;
+
+	check(!umcg_register_worker(group, 0), "umcg_register_worker");
+	if (!arg)
+		check(write(to, &byte, 1) != 1, "write");
+	while (read(from, &byte, 1) == 1 && write(to, &byte, 1) == 1)
+		if (!arg)
+			lap();
+	die("pipe");
+	return NULL;
+}
+
+static void serve(void)
+{
+	for (;;)
+		umcg_run_worker(next_worker());
+}
+
+static void row_worker_pipe(void)
+{
+	be_server();
+	check(pipe(there) || pipe(back), "pipe");
+	spawn(piping_worker, (void *)1, 0);
+	spawn(piping_worker, NULL, 0);
+	serve();
+}
+
+static void row_worker_pipe_pass(void)
+{
+	flags = UMCG_GROUP_PASS_ON;
+	row_worker_pipe();
+}
+
+/* 32 in umcg_wait(), woken one by one, until the last has run: a worker's share. */
+#define CROWD	32
+#define STORMS	60
+#define FIRST	10
+
+static atomic_intptr_t crowd[CROWD];
+static atomic_int ran;
+static uint64_t began, sum;
+
+static void *waiting_worker(void *arg)
+{
+	atomic_intptr_t *me = arg;
+
+	check(!umcg_register_worker(group, 0), "umcg_register_worker");
+	*me = umcg_get_utid();
+	for (;;) {
+		check(umcg_wait(0), "umcg_wait");
+		if (atomic_fetch_add(&ran, 1) == CROWD - 1)
+			sum += __rdtsc() - began;
+	}
+	return NULL;
+}
+
+static void nap(long ns)
+{
+	struct timespec time = { 0, ns };
+
+	nanosleep(&time, NULL);
+}
+
+static void *waker(void *arg)
+{
+	check(!umcg_register_basic_task(0), "umcg_register_basic_task");
+	for (int i = 0; i < CROWD; i++)
+		while (!crowd[i] || !(umcg_get_task_state(crowd[i]) & UMCG_UTF_WORKER_IN_WAIT))
+			nap(1000000);
+	for (int n = 0; n < STORMS; n++) {
+		nap(3000000);
+		if (n == FIRST)
+			sum = 0;
+		ran = 0;
+		began = __rdtsc();
+		for (int i = 0; i < CROWD; i++)
+			check(umcg_wake(crowd[i], false), "umcg_wake");
+		while (ran != CROWD)
+			nap(1000000);
+	}
+	printf("cost %s %.1f\n", (const char *)arg, (double)sum / (STORMS - FIRST) / CROWD);
+	fflush(stdout);
+	_exit(0);
+}
+
+static void storm(const char *name)
+{
+	be_server();
+	for (int i = 0; i < CROWD; i++)
+		spawn(waiting_worker, &crowd[i], 0);
+	spawn(waker, (void *)name, 0);
+	serve();
+}
+
+static void row_storm(void)
+{
+	storm("wait-storm");
+}
+
+static void row_storm_pass(void)
+{
+	flags = UMCG_GROUP_PASS_ON;
+	storm("wait-storm-pass");
+}
+
 /* --- with the trace on --- */
 
 static void row_swap_traced(void)
@@ -253,6 +370,10 @@ const struct row rows[] = {
 	{ "umcg-worker-swap", row_worker_swap, true },
 	{ "get-empty", row_get_empty, true },
 	{ "get-full", row_get_full, true },
+	{ "worker-pipe", row_worker_pipe, true },
+	{ "worker-pipe-pass", row_worker_pipe_pass, true },
+	{ "wait-storm", row_storm, true },
+	{ "wait-storm-pass", row_storm_pass, true },
 	{ "umcg-swap-traced", row_swap_traced, true },
 	{ "umcg-wake-wait-traced", row_wake_wait_traced, true },
 	{ "umcg-run-yield-traced", row_run_yield_traced, true },

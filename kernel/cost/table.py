@@ -64,6 +64,12 @@ PASSING = (
     ("two that talk beside one that computes, round trip",
      "beside-threads", "beside-umcg", None, 1.60),
 )  # fmt: skip
+# Title, row of threads in "pass", rows of libumcg: told of all, UMCG_GROUP_PASS_ON; its bound.
+LIBRARY_PASSING = (
+    ("two workers over a pipe, round trip", "pipe", "worker-pipe", "worker-pipe-pass", 1.30),
+    ("32 in umcg_wait(), woken one by one, a worker; threads: out of one futex",
+     "storm-threads", "wait-storm", "wait-storm-pass", 0.80),
+)  # fmt: skip
 LIBRARY_BOUND = 0.12
 SCHEDULER_BOUND = 0.05
 TRACE_OFF_BOUND = 0.01
@@ -161,6 +167,25 @@ def passing_table(found: dict[str, float], bounds: Bounds) -> list[str]:
     return [*rows, "", "An operation without what it computes itself."]
 
 
+def library_passing_table(
+    raw: dict[str, float], lib: dict[str, float], bounds: Bounds
+) -> list[str]:
+    """The same through libumcg."""
+    rows = [
+        "| workers of libumcg that block or wait, one server, one CPU | threads | told "
+        "| UMCG_GROUP_PASS_ON | told : threads | passes : threads | at most |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for title, threads, told, passes, most in LIBRARY_PASSING:
+        thread, ratio = raw[threads], lib[passes] / raw[threads]
+        bound = bounds.check(f"libumcg, {title}, ratio to threads", ratio, most)
+        rows.append(
+            f"| {title} | {thread:.0f} | {lib[told]:.0f} | {lib[passes]:.0f} "
+            f"| {lib[told] / thread:.2f} | {ratio:.2f} | {bound} |"
+        )
+    return rows
+
+
 def unused_table(here: dict[str, float], base: dict[str, float]) -> list[str]:
     """What threads pay that have nothing to do with UMCG."""
     rows = ["| threads that use no UMCG | unpatched | patched | |", "|---|---|---|---|"]
@@ -250,6 +275,7 @@ def main() -> int:
     print(*passing_table(here["pass"], bounds), "", sep="\n")
     print(*unused_table(here["raw"], base["raw"]), "", sep="\n")
     print(*library_table(here["raw"], here["lib"], here["lib-untraced"], bounds), "", sep="\n")
+    print(*library_passing_table(here["pass"], here["lib"], bounds), "", sep="\n")
     print(*scheduler_table(here["sched"], bounds), "", sep="\n")
     print(
         "Preemption by kick, target spinning alone on its CPU, 1000 kicks, two CPUs "

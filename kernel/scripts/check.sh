@@ -46,6 +46,12 @@ for source in "$kernel"/selftests/umcg_*.c "$kernel"/libumcg/tests/lib_*.c* "$ke
 	set -- "$@" "$program"
 done
 
+# The same programs where places pass on.
+while read -r name; do
+	[ -x "$lib/tests/${name}_pass" ] || die "$lib/tests/${name}_pass was not built"
+	set -- "$@" "$lib/tests/${name}_pass"
+done <"$kernel/libumcg/tests/passing"
+
 # umcg-run is no test, but what its tests run; they are built without sanitizers, as what they run is.
 with=
 [ -n "$san" ] || {

@@ -46,6 +46,11 @@ typedef intptr_t umcg_tid;	/* a task; not a kernel thread id */
 /* Signals with a handler wait until a worker has a server. */
 #define UMCG_GROUP_HOLD_SIGNALS		0x8U
 /*
+ * Places pass on: while nobody else is ready, the place of a worker that blocks goes to
+ * the next one that comes back, and its server is not told. See umcg_run_worker(3).
+ */
+#define UMCG_GROUP_PASS_ON		0x10U
+/*
  * Preempt with signal @sig instead of umcg_kick(2); implies
  * UMCG_GROUP_ENABLE_PREEMPTION.
  */
@@ -80,6 +85,8 @@ umcg_tid umcg_get_idle_worker(bool wait);
 int umcg_put_idle_worker(umcg_tid worker);
 umcg_tid umcg_run_worker(umcg_tid worker);
 bool umcg_is_preempted(umcg_tid worker);
+uint32_t umcg_get_passes(umcg_tid server);
+umcg_tid umcg_get_tenant(umcg_tid server);
 int umcg_preempt_worker(umcg_tid worker);
 
 /* What a trace record tells; see umcg_trace_read(3). */
@@ -103,6 +110,7 @@ enum umcg_trace_kind {
 	UMCG_TRACE_PREEMPTED,		/* seen by the server: its worker was preempted */
 	UMCG_TRACE_PREEMPT,		/* a worker was marked for preemption */
 	UMCG_TRACE_YIELD,		/* RUNNING -> IDLE, on the list; peer: server */
+	UMCG_TRACE_PASSES,		/* seen by the server: its place has passed on; peer: to whom */
 };
 
 /* One transition. Plain data, 48 bytes, no padding. */
@@ -118,6 +126,7 @@ struct umcg_trace_record {
 	/*
 	 * WAIT, SWAP: the absolute timeout. POP, RETURN and what a server has
 	 * seen: when it happened, as the state word tells. Both in ns, or 0.
+	 * PASSES: how many blocks and adoptions there is no record of.
 	 */
 	uint64_t arg;
 };

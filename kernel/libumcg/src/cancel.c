@@ -60,7 +60,10 @@ static void evict(struct umcg_thread *self)
 
 	/* next_tid is as it was: perhaps we have not switched yet. */
 	while ((load_acquire(&self->rec.state_ts) & STATE) != RUNNING) {
-		w = umcg_find(load(&self->worker));
+		if (self->seat && umcg_want_place(self))
+			break;
+		w = self->seat ? umcg_by_tid((pid_t)load(&self->rec.tenant_tid)) :
+				 umcg_find(load(&self->worker));
 		if (w)
 			umcg_interrupt_worker(w, self);
 		umcg_sys_wait(UMCG_WAIT_CLOCK_MONOTONIC, umcg_get_time_ns() + patience);

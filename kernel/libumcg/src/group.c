@@ -6,7 +6,8 @@
 
 #define SIGNAL_FLAGS	UMCG_GROUP_PREEMPT_SIGNAL(0x7f)
 #define GROUP_FLAGS	(UMCG_GROUP_ENABLE_PREEMPTION | UMCG_GROUP_NEWEST_FIRST | \
-			 UMCG_GROUP_KEEP_PREEMPTED | UMCG_GROUP_HOLD_SIGNALS | SIGNAL_FLAGS)
+			 UMCG_GROUP_KEEP_PREEMPTED | UMCG_GROUP_HOLD_SIGNALS | \
+			 UMCG_GROUP_PASS_ON | SIGNAL_FLAGS)
 
 /* Basic tasks are in no group; for tracing they are in this one. */
 struct umcg_group umcg_basic_group;
@@ -35,6 +36,13 @@ static int prepare_signal(int sig)
 	return sigaction(sig, &sa, NULL);
 }
 
+static bool places_pass_on(void)
+{
+	long features = umcg_sys_ctl(UMCG_CTL_FEATURES, NULL);
+
+	return features > 0 && (features & UMCG_FEATURE_ADOPT);
+}
+
 EXPORT umcg_t umcg_create_group(uint32_t flags)
 {
 	int sig = (flags & SIGNAL_FLAGS) >> 8;
@@ -46,6 +54,10 @@ EXPORT umcg_t umcg_create_group(uint32_t flags)
 	}
 	if ((flags & ~GROUP_FLAGS) || (sig && prepare_signal(sig))) {
 		errno = EINVAL;
+		return UMCG_NONE;
+	}
+	if ((flags & UMCG_GROUP_PASS_ON) && !places_pass_on()) {
+		errno = EOPNOTSUPP;
 		return UMCG_NONE;
 	}
 	g = umcg_group_alloc();

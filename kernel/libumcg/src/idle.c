@@ -22,15 +22,19 @@ void umcg_idle_reset(struct umcg_group *g)
 	g->sorted_last = NULL;
 	g->chain = 0;
 	store(&g->sleepers, NULL);
+	g->stands_in = false;
+	for (int i = 0; i < UMCG_MAX_SLOTS; i++) {
+		store(&g->slots[i], 0);
+		store(&g->seats[i], NULL);
+	}
+	store(&g->more, 0);
+	store(&g->places, 0);
+	store(&g->held, 0);
 }
 
-/*
- * Put @w on the list: IDLE, and the task that made it so calls this. With a
- * compare-and-swap the link is there before the node can be found.
- */
-void umcg_push_idle(struct umcg_group *g, struct umcg_thread *w)
+/* With a compare-and-swap the link is there before the node can be found. */
+static inline void push(struct umcg_group *g, uint64_t *node)
 {
-	__u64 *node = &w->rec.idle_workers_ptr;
 	uint64_t head = load(&g->head);
 
 	do {
@@ -39,11 +43,37 @@ void umcg_push_idle(struct umcg_group *g, struct umcg_thread *w)
 					      false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 }
 
+/* Put @w on the list: IDLE, and the task that made it so calls this. */
+void umcg_push_idle(struct umcg_group *g, struct umcg_thread *w)
+{
+	push(g, (uint64_t *)&w->rec.idle_workers_ptr);
+}
+
+/*
+ * Under lock, where places pass on. The kernel looks only at the list: while workers
+ * are ready elsewhere a node stands on it for them, and no longer than it has to.
+ */
+void umcg_stand_in(struct umcg_group *g)
+{
+	uint64_t node = (uint64_t)(uintptr_t)&g->more;
+
+	if (g->ready || g->chain || g->sorted) {
+		if (!g->stands_in)
+			push(g, &g->more);
+		g->stands_in = true;
+	} else if (g->stands_in && !load(&g->more) &&
+		   __atomic_compare_exchange_n(&g->head, &node, 0, false,
+					       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+		g->stands_in = false;
+	}
+}
+
 /*
  * Under lock. Move the chain that was taken to the ready queue, oldest or newest
- * first. False: the rest of it is not linked yet.
+ * first. False: the rest of it is not linked yet. @passes: places pass on.
  */
-static bool sort(struct umcg_group *g)
+static inline __attribute__((always_inline))
+bool sort(struct umcg_group *g, bool passes)
 {
 	bool newest_first = load(&g->flags) & UMCG_GROUP_NEWEST_FIRST;
 	struct umcg_thread *w;
@@ -54,6 +84,11 @@ static bool sort(struct umcg_group *g)
 		if (link == UMCG_IDLE_NODE_PENDING)
 			return false;
 		w = umcg_node_thread(g->chain);
+		if (passes && g->chain == (uint64_t)(uintptr_t)&g->more) {
+			g->stands_in = false;
+			g->chain = link;
+			continue;
+		}
 		g->chain = link;
 		if (!newest_first) {
 			store(&w->next, g->sorted);
@@ -77,6 +112,11 @@ static bool sort(struct umcg_group *g)
 	return true;
 }
 
+static bool sort_any(struct umcg_group *g)
+{
+	return unlikely(umcg_passes_on(g)) ? sort(g, true) : sort(g, false);
+}
+
 /*
  * Under lock. The next worker, still IDLE; NULL: none, or *@again, as one is just
  * being pushed.
@@ -87,14 +127,17 @@ struct umcg_thread *umcg_next_ready(struct umcg_group *g, bool *again)
 
 	*again = false;
 	if (!g->ready || (g->flags & UMCG_GROUP_NEWEST_FIRST)) {
-		if (!g->chain && !g->sorted &&
-		    __atomic_load_n(&g->head, __ATOMIC_SEQ_CST))
+		if (!g->chain && !g->sorted) {
+			if (!__atomic_load_n(&g->head, __ATOMIC_SEQ_CST))
+				goto pop;
 			g->chain = __atomic_exchange_n(&g->head, 0, __ATOMIC_SEQ_CST);
-		if ((g->chain || g->sorted) && !sort(g)) {
+		}
+		if (!sort_any(g)) {
 			*again = true;
 			return NULL;
 		}
 	}
+pop:
 	w = g->ready;
 	if (w)
 		g->ready = w->next;

@@ -6,6 +6,7 @@
 #include "internal.h"
 
 struct umcg_thread *umcg_next_ready(struct umcg_group *g, bool *again);
+void umcg_stand_in(struct umcg_group *g);
 void umcg_hold(struct umcg_group *g, struct umcg_thread *w);
 
 static inline void umcg_lock_group(struct umcg_thread *self, struct umcg_group *g)
@@ -15,6 +16,16 @@ static inline void umcg_lock_group(struct umcg_thread *self, struct umcg_group *
 	umcg_step_begins(self);
 	while (load(&g->lock) || __atomic_exchange_n(&g->lock, 1, __ATOMIC_ACQUIRE))
 		umcg_relax(&spins);
+}
+
+/* For workers, which are LOCKED and wait for nobody. */
+static inline bool umcg_try_lock_group(struct umcg_thread *self, struct umcg_group *g)
+{
+	umcg_step_begins(self);
+	if (!load(&g->lock) && !__atomic_exchange_n(&g->lock, 1, __ATOMIC_ACQUIRE))
+		return true;
+	umcg_step_ends(self);
+	return false;
 }
 
 static inline void umcg_unlock_group(struct umcg_thread *self, struct umcg_group *g)

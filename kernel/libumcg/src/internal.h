@@ -18,10 +18,14 @@
  *					is told, see register.c
  *		IDLE|IN_WAIT		in umcg_wait() or umcg_swap(). After a timeout
  *					the kernel puts it on the idle list with that
- *					flag still set, so look at the node, too
+ *					flag still set, so look at the node, too. Where
+ *					places pass on it may take one, and has the flag
+ *					for a moment when it is RUNNING or PREEMPTED
  *   server	RUNNING			runs
  *	(or basic) IDLE			sleeps; @mode says what for
  *		IDLE|FREE		sleeps for work
+ *		IDLE|ADOPT		lends its place, which may pass on, see place.c
+ *		IDLE|ADOPT|FREE		in umcg_run_worker(), and no task has its place
  *   any	...|LOCKED		owned by the task that has set the flag: the task
  *					itself, or the server that runs it (then
  *					RUNNING)
@@ -37,8 +41,8 @@
  * - No task waits for another's LOCKED while its own word is LOCKED, and no
  *   signal handler waits that has interrupted one of our functions, see
  *   umcg_must_not_wait().
- * - The group's spinlock is only taken by servers, which no hook ever stops,
- *   and is never held across a system call.
+ * - The group's spinlock is only taken by servers, which no hook ever stops, and by
+ *   workers that are LOCKED, and is never held across a system call.
  */
 #ifndef LIBUMCG_INTERNAL_H
 #define LIBUMCG_INTERNAL_H
@@ -68,6 +72,7 @@
 #define HELD		(1ULL << 15)
 #define OWN		(1ULL << 13)	/* with LOCKED: by the task itself, in a step */
 #define FREE		((uint64_t)UMCG_TF_FREE)
+#define ADOPT		((uint64_t)UMCG_TF_ADOPT)
 #define IN_WAIT		UMCG_UTF_WORKER_IN_WAIT
 #define QUEUED		UMCG_UTF_WAKEUP_QUEUED
 
@@ -88,7 +93,8 @@ enum umcg_kind {
 enum umcg_mode {
 	MODE_WAIT,	/* umcg_wait(), umcg_swap(): any task may wake it */
 	MODE_GET,	/* umcg_get_idle_worker(): any task, and what brings work */
-	MODE_RUN,	/* umcg_run_worker(): only its worker, or the kernel for it */
+	MODE_RUN,	/* umcg_run_worker(): only its worker, or the kernel for it; and
+			 * any task once no worker has its place: FREE */
 };
 
 /*
@@ -108,15 +114,19 @@ struct umcg_thread {
 	uint8_t timed;		/* worker: it waits with a timeout; as @mode */
 	uint8_t yielded;	/* server: its worker gave the place back itself */
 	uint8_t inside;		/* see umcg_must_not_wait(); own thread only */
+	uint8_t seat;		/* server whose place passes on: its number, from 1 */
+	uint8_t held;		/* worker there: counted in umcg_group::held */
 	struct umcg_group *group;
 	/*
 	 * Worker: the server whose place it has. Written by the task that has the worker
-	 * LOCKED, as the next one.
+	 * LOCKED, as the next one. Always NULL where places pass on: there the kernel
+	 * gives them to workers, too, and only rec.next_tid tells.
 	 */
 	struct umcg_thread *server;
 	/*
 	 * Server in MODE_RUN: the worker that has its place, as a handle, which may
-	 * be stale when it is looked at; UMCG_NONE once that worker has left.
+	 * be stale when it is looked at; UMCG_NONE once that worker has left. Where
+	 * places pass on, the one that was run: who has it says rec.tenant_tid.
 	 */
 	umcg_tid worker;
 	struct umcg_thread *next;	/* in the ready queue or the list of sleepers */
@@ -127,6 +137,7 @@ struct umcg_thread {
 	struct umcg_ring *ring;	/* its trace; only it writes there */
 	umcg_tid waits_for;	/* umcg_wake(): whose wake-up has to be consumed first */
 	uint32_t next_free;	/* of a free task, see pool.c */
+	uint32_t passes;	/* server: rec.passes when it lent its place */
 };
 
 _Static_assert(sizeof(struct umcg_thread) == 192, "three cache lines");
@@ -144,6 +155,14 @@ struct umcg_group {
 	struct umcg_thread *sorted_last;
 	uint64_t chain;			/* and the node to go on with, or 0 */
 	struct umcg_thread *sleepers;	/* servers in umcg_get_idle_worker() */
+	bool stands_in;			/* is @more on the list */
+
+	/* Of groups whose places pass on, see place.c. */
+	uint32_t slots[UMCG_MAX_SLOTS] __attribute__((aligned(64)));	/* one a server */
+	struct umcg_thread *seats[UMCG_MAX_SLOTS];	/* and whose they are */
+	uint64_t more;		/* node that stands for what is ready elsewhere */
+	uint32_t places;	/* no seat has a higher number */
+	int32_t held;		/* workers in the hands of servers */
 
 	umcg_t handle __attribute__((aligned(64)));	/* < 0: free */
 	uint32_t next_free;
@@ -165,6 +184,8 @@ struct umcg_group *umcg_group_alloc(void);
 void umcg_group_free(struct umcg_group *g);
 struct umcg_group *umcg_group_at(uint32_t index);
 struct umcg_group *umcg_group_find(umcg_t group);
+bool umcg_name_tid(struct umcg_thread *t);
+struct umcg_thread *umcg_by_tid(pid_t tid);
 
 #define CHUNK_SHIFT	10
 #define CHUNK_SIZE	(1U << CHUNK_SHIFT)
@@ -204,6 +225,17 @@ umcg_tid umcg_place_is_back(struct umcg_thread *self);
 
 /* preempt.c */
 void umcg_interrupt_worker(struct umcg_thread *w, struct umcg_thread *server);
+
+/* place.c */
+bool umcg_take_seat(struct umcg_group *g, struct umcg_thread *server);
+void umcg_leave_seat(struct umcg_group *g, struct umcg_thread *server);
+void umcg_wake_free(struct umcg_thread *self, struct umcg_group *g);
+void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t now);
+void umcg_set_held(struct umcg_group *g, struct umcg_thread *w, bool held);
+struct umcg_thread *umcg_hand_over(struct umcg_thread *self, struct umcg_thread *server,
+				   uint64_t now);
+bool umcg_want_place(struct umcg_thread *self);
+umcg_tid umcg_last_tenant(struct umcg_thread *self);
 
 /* sleepers.c */
 void umcg_end_sleep(struct umcg_thread *self, struct umcg_group *g);
@@ -293,7 +325,7 @@ static inline bool umcg_change(struct umcg_thread *t, uint64_t *old,
 /* Flags of a server with word @s that is made RUNNING. */
 static inline uint64_t umcg_awake(uint64_t s)
 {
-	return (s & FLAGS & ~(STATE | FREE)) | RUNNING;
+	return (s & FLAGS & ~(STATE | FREE | ADOPT)) | RUNNING;
 }
 
 /* As umcg_change(), for flags alone: the time stays, but for the one unit. */
@@ -399,6 +431,12 @@ static inline bool umcg_is_listed(struct umcg_thread *w)
 	       (uint64_t)(uintptr_t)&load(&w->group)->head;
 }
 
+/* Does worker @w, IDLE with word @s, sleep in a wait that a wake-up ends? */
+static inline bool umcg_worker_waits(struct umcg_thread *w, uint64_t s)
+{
+	return (s & (IN_WAIT | PREEMPTED)) == IN_WAIT && !umcg_is_listed(w);
+}
+
 /* 0 only to measure what the trace costs while it is off (make -C .. cost). */
 #ifndef UMCG_TRACING
 #define UMCG_TRACING	1
@@ -419,6 +457,36 @@ static inline void umcg_trace(struct umcg_thread *subject, enum umcg_trace_kind 
 static inline pid_t umcg_tid_of(struct umcg_thread *t)
 {
 	return t ? load(&t->tid) : 0;
+}
+
+static inline bool umcg_passes_on(struct umcg_group *g)
+{
+	return load(&g->flags) & UMCG_GROUP_PASS_ON;
+}
+
+/*
+ * The server whose place worker @w has, who is RUNNING or LOCKED, or NULL. The kernel
+ * knows it by its tid.
+ */
+static inline struct umcg_thread *umcg_server_of(struct umcg_thread *w)
+{
+	struct umcg_thread *server = load(&w->server);
+
+	return likely(server) ? server : umcg_by_tid((pid_t)load(&w->rec.next_tid));
+}
+
+/*
+ * @w, RUNNING|LOCKED and thread @tid, gets the place of @server from its worker, to
+ * whom umcg_thread::server is @known.
+ */
+static inline void umcg_give_place(struct umcg_thread *server, struct umcg_thread *w,
+				   uint32_t tid, struct umcg_thread *known)
+{
+	store(&w->server, known);
+	store(&w->rec.next_tid, (uint32_t)load(&server->tid));
+	store(&server->rec.next_tid, tid);
+	store(&server->rec.tenant_tid, tid);
+	store(&server->worker, load(&w->utid));
 }
 
 /*

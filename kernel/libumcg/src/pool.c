@@ -172,6 +172,40 @@ void umcg_thread_free(struct umcg_thread *t)
 	push(&free_threads, index, &t->next_free);
 }
 
+/*
+ * Tasks by thread id, for groups whose places pass on: of those the kernel knows
+ * ids. An entry is as old as the thread that has written it; the task tells
+ * whether it still is that thread's.
+ */
+#define TID_SHIFT	12
+#define TIDS		(1U << 22)	/* the most that /proc/sys/kernel/pid_max can be */
+
+static void *tid_chunks[TIDS >> TID_SHIFT];
+
+/* Let @t be found by its thread id. False: no memory. */
+bool umcg_name_tid(struct umcg_thread *t)
+{
+	uint32_t tid = (uint32_t)load(&t->tid);
+	void **chunk = &tid_chunks[tid % TIDS >> TID_SHIFT];
+	uint32_t *entries;
+
+	if (!fill(chunk, sizeof(*entries) << TID_SHIFT))
+		return false;
+	entries = load_acquire(chunk);
+	store_release(&entries[tid % (1U << TID_SHIFT)], (uint32_t)load(&t->utid));
+	return true;
+}
+
+/* The task of thread @tid, or NULL. */
+struct umcg_thread *umcg_by_tid(pid_t tid)
+{
+	uint32_t *entries = load_acquire(&tid_chunks[(uint32_t)tid % TIDS >> TID_SHIFT]);
+	uint32_t index = entries ? load_acquire(&entries[(uint32_t)tid % (1U << TID_SHIFT)]) : 0;
+	struct umcg_thread *t = tid && index ? umcg_thread_at(index - 1) : NULL;
+
+	return t && load_acquire(&t->tid) == tid ? t : NULL;
+}
+
 struct umcg_group *umcg_group_alloc(void)
 {
 	struct umcg_group *g;

@@ -12,7 +12,8 @@ void umcg_interrupt_worker(struct umcg_thread *w, struct umcg_thread *server)
 {
 	uint64_t s = load_acquire(&w->rec.state_ts);
 
-	if ((s & (STATE | LOCKED)) != RUNNING || load(&w->server) != server)
+	if ((s & (STATE | LOCKED)) != RUNNING ||
+	    (pid_t)load(&w->rec.next_tid) != load(&server->tid))
 		return;
 	if ((s & PREEMPTED) || umcg_mark(w, &s, (s & FLAGS) | PREEMPTED))
 		umcg_sys_kick(0, load(&w->tid));
@@ -48,7 +49,7 @@ EXPORT int umcg_preempt_worker(umcg_tid worker)
 		if (!(flags & UMCG_GROUP_ENABLE_PREEMPTION))
 			return umcg_fail(EINVAL);
 		/* RUNNING without a server: just being woken, see wake.c. */
-		if ((s & (STATE | LOCKED)) != RUNNING || !load(&w->server))
+		if ((s & (STATE | LOCKED)) != RUNNING || !load(&w->rec.next_tid))
 			return umcg_fail(EAGAIN);
 		tid = load(&w->tid);
 		if (s & PREEMPTED)

@@ -18,6 +18,8 @@ int umcg_give_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid uti
 		if (((s & STATE) != IDLE && (s & STATE) != NONE) || !(s & (HELD | PREEMPTED)))
 			return EBUSY;
 		if (umcg_mark(w, &s, s & (STATE | QUEUED))) {
+			if (unlikely(self->seat))
+				umcg_set_held(self->group, w, false);
 			umcg_trace(w, UMCG_TRACE_WAKE, s & FLAGS, s & (STATE | QUEUED),
 				   self->tid, 0);
 			umcg_push_idle(self->group, w);

@@ -39,7 +39,19 @@ EXPORT uint64_t umcg_get_task_state(umcg_tid utid)
 		return NONE;
 	}
 	s = load_acquire(&t->rec.state_ts);
-	return s & FLAGS & ~(HELD | FREE | OWN);
+	if ((s & STATE) == RUNNING)
+		s &= ~IN_WAIT;
+	return s & FLAGS & ~(HELD | FREE | ADOPT | OWN);
+}
+
+EXPORT uint32_t umcg_get_passes(umcg_tid server)
+{
+	struct umcg_thread *t = umcg_find(server);
+
+	if (t)
+		return load(&t->rec.passes);
+	errno = ESRCH;
+	return 0;
 }
 
 EXPORT void umcg_set_task_tag(umcg_tid utid, intptr_t tag)

@@ -27,6 +27,8 @@ static void forget(struct umcg_thread *t)
 {
 	struct umcg_group *g = load(&t->group);
 
+	if (load(&t->seat))
+		umcg_leave_seat(g, t);
 	store_release(&t->kind, KIND_NONE);
 	store(&t->group, &umcg_basic_group);
 	part(g);
@@ -35,18 +37,22 @@ static void forget(struct umcg_thread *t)
 /* The record as the kernel wants it, and the word that the kind starts with. */
 static void fill_record(struct umcg_thread *self, struct umcg_group *g, uint64_t state)
 {
+	bool passes_on = umcg_passes_on(g), worker = state == BLOCKED;
+	uint32_t *slot = passes_on ? &g->slots[worker ? 0 : self->seat - 1] : &g->slot;
 	uint64_t s = load(&self->rec.state_ts);
 
 	store(&self->rec.next_tid, 0);
-	store(&self->rec.flags, 0);
-	store(&self->rec.idle_server_tid_ptr, (uint64_t)(uintptr_t)&g->slot);
+	/* A worker's server may be any of them. */
+	store(&self->rec.flags, passes_on && worker ? UMCG_MAX_SLOTS - 1 : 0);
+	store(&self->rec.tenant_tid, 0);
+	store(&self->rec.passes, 0);
+	store(&self->rec.idle_server_tid_ptr, (uint64_t)(uintptr_t)slot);
 	store(&self->server, NULL);
 	store(&self->pprev, NULL);
 	store(&self->mode, MODE_WAIT);
 	store(&self->timed, 0);
 	store(&self->waits_for, UMCG_NONE);
 	store(&self->group, g);
-	store(&self->tid, (pid_t)syscall(SYS_gettid));
 	/* Read by the task that finds the node on the list, where the kernel puts it. */
 	store_release(&self->rec.idle_workers_ptr, (uint64_t)(uintptr_t)&g->head);
 	store_release(&self->rec.state_ts, umcg_word(s, state, umcg_get_time_ns()));
@@ -71,6 +77,14 @@ static long sys_register(struct umcg_thread *self, struct umcg_group *g, bool wo
 	return ret;
 }
 
+/* The calling thread, where places pass on, can be found, and has a place. */
+static int take_part(struct umcg_thread *self, struct umcg_group *g, enum umcg_kind kind)
+{
+	if (!umcg_name_tid(self))
+		return ENOMEM;
+	return kind == KIND_SERVER && !umcg_take_seat(g, self) ? ENOSPC : 0;
+}
+
 /*
  * A worker can be woken, found and run before its system call returns, so its
  * kind is known before. A server's word has to stay as it is until then.
@@ -81,6 +95,7 @@ static umcg_tid enter(struct umcg_group *g, umcg_t group, enum umcg_kind kind,
 {
 	struct umcg_thread *self = umcg_thread_self();
 	bool worker = kind == KIND_WORKER;
+	int error;
 	long ret;
 
 	/* Another version might take the record, and mean something else by it. */
@@ -108,6 +123,17 @@ static umcg_tid enter(struct umcg_group *g, umcg_t group, enum umcg_kind kind,
 		part(g);
 		umcg_step_ends(self);
 		errno = EINVAL;
+		return UMCG_NONE;
+	}
+	store(&self->seat, 0);
+	store(&self->held, 0);
+	store(&self->tid, (pid_t)syscall(SYS_gettid));
+	error = umcg_passes_on(g) ? take_part(self, g, kind) : 0;
+	if (error) {
+		store(&self->tid, 0);
+		part(g);
+		umcg_step_ends(self);
+		errno = error;
 		return UMCG_NONE;
 	}
 	store(&self->tag, tag);
@@ -172,6 +198,7 @@ static void leave_server(struct umcg_thread *self, struct umcg_thread *server)
 
 	forget(self);
 	store(&server->worker, UMCG_NONE);
+	store(&server->rec.tenant_tid, 0);
 	umcg_release_server(server, umcg_get_time_ns());
 	umcg_sys_wake(self, tid, false);
 }
@@ -242,7 +269,7 @@ bool umcg_leave(struct umcg_thread *self)
 		lock_leaver(self);
 		s = load(&self->rec.state_ts);
 		if ((s & STATE) == RUNNING)
-			server = load(&self->server);
+			server = umcg_server_of(self);
 	}
 	umcg_trace(self, UMCG_TRACE_UNREGISTER, RUNNING, NONE, umcg_tid_of(server), 0);
 	if (server) {
@@ -252,7 +279,9 @@ bool umcg_leave(struct umcg_thread *self)
 		return false;
 	} else {
 		/* The last one awake may know of work that others sleep beside. */
-		if (self->kind == KIND_SERVER)
+		if (self->seat)
+			umcg_relay_now(self, self->group);
+		else if (self->kind == KIND_SERVER)
 			umcg_relay(self, self->group);
 		forget(self);
 	}

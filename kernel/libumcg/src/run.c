@@ -32,13 +32,14 @@ static int claim(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
 /*
  * Is @w in the hands of @self because it was preempted? The state alone does not
  * tell: a worker that has blocked here may have been run by another server since,
- * and be preempted there. The task that runs it writes @server first, so what we see of it
+ * and be preempted there. The task that runs it writes next_tid first, so what we see of it
  * is at least as new as the state.
  */
 static bool preempted_here(struct umcg_thread *self, struct umcg_thread *w)
 {
 	return (load_acquire(&w->rec.state_ts) & (STATE | PREEMPTED)) == (IDLE | PREEMPTED) &&
-	       load(&w->kind) == KIND_WORKER && load(&w->server) == self;
+	       load(&w->kind) == KIND_WORKER &&
+	       (pid_t)load(&w->rec.next_tid) == load(&self->tid);
 }
 
 /* For the record: what has happened to @w, as far as one can see afterwards. */
@@ -46,6 +47,10 @@ static COLD void trace_return(struct umcg_thread *self, struct umcg_thread *w)
 {
 	uint64_t s = w ? load(&w->rec.state_ts) : 0;
 
+	if (self->seat && load(&self->rec.passes) != self->passes)
+		umcg_trace(self, UMCG_TRACE_PASSES, IDLE, IDLE,
+			   (pid_t)load(&self->rec.tenant_tid),
+			   load(&self->rec.passes) - self->passes);
 	if (!w || load(&self->yielded))
 		;	/* has recorded it itself, or is long gone */
 	else if (preempted_here(self, w))
@@ -87,21 +92,30 @@ static void lend(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
 	store(&self->worker, utid);
 	store(&self->yielded, 0);
 	store(&self->mode, MODE_RUN);
-	while (!umcg_change(self, &s, (s & FLAGS & ~STATE) | IDLE, now))
-		;
+	if (unlikely(self->seat))
+		umcg_lend_place(self, w, now);
+	else
+		while (!umcg_change(self, &s, (s & FLAGS & ~STATE) | IDLE, now))
+			;
 	if (umcg_traced(self->group))
 		trace_lend(self, w, flags);
 	store(&self->rec.next_tid, (uint32_t)load(&w->tid));
 	umcg_clear(w, LOCKED);
 }
 
-/* Signal handlers run, but the place is only ours again when it is given back. */
+/*
+ * Signal handlers run, but the place is only ours again when it is given back, or when
+ * nobody has it.
+ */
 static void wait_for_place(struct umcg_thread *self)
 {
-	umcg_wait_guarded(self, 0);
+	long ret = umcg_wait_guarded(self, 0);
+
 	while (unlikely((load_acquire(&self->rec.state_ts) & STATE) != RUNNING)) {
 		store(&self->rec.next_tid, 0);
-		umcg_wait_guarded(self, 0);
+		if (ret == -EINTR && self->seat && umcg_want_place(self))
+			break;
+		ret = umcg_wait_guarded(self, 0);
 	}
 	store(&self->rec.next_tid, 0);
 }
@@ -120,12 +134,16 @@ static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_t
 	 * another server, and have ended there.
 	 */
 	if ((load_acquire(&w->rec.state_ts) & (STATE | HELD)) == NONE &&
-	    load(&w->server) == self && !umcg_is_listed(w)) {
+	    (pid_t)load(&w->rec.next_tid) == load(&self->tid) && !umcg_is_listed(w)) {
 		umcg_free_ended(self, g, w);
 		return false;
 	}
 	/* A group that does not ask to keep preempted workers has them on the list. */
-	if (!(load(&g->flags) & UMCG_GROUP_KEEP_PREEMPTED) && preempted_here(self, w)) {
+	if (!preempted_here(self, w))
+		return true;
+	if (self->seat)
+		umcg_set_held(g, w, true);
+	if (!(load(&g->flags) & UMCG_GROUP_KEEP_PREEMPTED)) {
 		umcg_step_begins(self);
 		if (!umcg_give_back(self, w, utid))
 			umcg_nudge(self, g);
@@ -141,7 +159,7 @@ static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_t
 static inline umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w,
 				     umcg_tid started)
 {
-	umcg_tid utid = load(&self->worker);
+	umcg_tid utid = unlikely(self->seat) ? umcg_last_tenant(self) : load(&self->worker);
 	uint64_t s;
 
 	/* @w is where @started was found, which is where it is if it has not gone. */
@@ -188,6 +206,8 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 	}
 	if (unlikely(error)) {
 		if (error == HAS_ENDED) {
+			if (self->seat)
+				umcg_set_held(self->group, w, false);
 			umcg_free_ended(self, self->group, w);
 			error = 0;
 		}

@@ -21,6 +21,9 @@
  *    when it does anything else, so that its memory can be used again.
  *						umcg_end_sleep()
  *
+ * Where places pass on, each server has a slot of its own, and nobody has to be put
+ * there by others: see place.c.
+ *
  * 3 is as good as the server that is awake: while the system does not let it run
  * (a signal handler, a debugger, a task of higher priority), others sleep on, until
  * a server comes back from its worker and sees it: umcg_relay() in run.c.
@@ -54,12 +57,10 @@ static void unlist_sleeper(struct umcg_thread *t)
  * Under lock. If the slot is empty put a sleeper there; those that have
  * been woken but have not run yet are no sleepers any more. Filled only here.
  */
-static void fill_slot(struct umcg_group *g)
+static void fill_empty_slot(struct umcg_group *g)
 {
 	struct umcg_thread *t;
 
-	if (load(&g->slot))
-		return;
 	while ((t = g->sleepers)) {
 		if (load(&t->rec.state_ts) & FREE) {
 			store_release(&g->slot_server, t);
@@ -68,6 +69,12 @@ static void fill_slot(struct umcg_group *g)
 		}
 		unlist_sleeper(t);
 	}
+}
+
+static inline void fill_slot(struct umcg_group *g)
+{
+	if (load(&g->sleepers) && !load(&g->slot))
+		fill_empty_slot(g);
 }
 
 /*
@@ -105,6 +112,10 @@ void umcg_nudge(struct umcg_thread *self, struct umcg_group *g)
 	struct umcg_thread *t;
 	uint64_t s;
 
+	if (unlikely(load(&g->places))) {
+		umcg_wake_free(self, g);
+		return;
+	}
 	umcg_step_begins(self);
 	t = take_from_slot(g);
 	/* By now it may even be another thread's task, which has another tid. */
@@ -140,8 +151,12 @@ static COLD void trace_pop(struct umcg_thread *self, struct umcg_thread *w)
 	umcg_trace_emit(w, UMCG_TRACE_POP, s & FLAGS, s & FLAGS & ~IN_WAIT, self->tid, s);
 }
 
-/* Take a worker, and pass on what else there is to do. */
-static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
+/*
+ * Take a worker, and pass on what else there is to do. @passes: the server's place
+ * passes on.
+ */
+static inline __attribute__((always_inline))
+struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g, bool passes)
 {
 	struct umcg_thread *w;
 	unsigned int spins = 0;
@@ -151,7 +166,9 @@ static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
 		umcg_lock_group(self, g);
 		fill_slot(g);
 		w = umcg_next_ready(g, &again);
-		work = w && load(&g->slot) && umcg_has_work(g);
+		if (passes)
+			umcg_stand_in(g);
+		work = w && (passes || load(&g->slot)) && umcg_has_work(g);
 		umcg_unlock_group(self, g);
 		if (!again)
 			break;
@@ -160,10 +177,17 @@ static struct umcg_thread *take(struct umcg_thread *self, struct umcg_group *g)
 		if (umcg_traced(g))
 			trace_pop(self, w);
 		umcg_hold(g, w);
+		if (passes)
+			umcg_set_held(g, w, true);
 	}
 	if (work)
 		umcg_nudge(self, g);
 	return w;
+}
+
+static COLD struct umcg_thread *take_passing(struct umcg_thread *self, struct umcg_group *g)
+{
+	return take(self, g, true);
 }
 
 /*
@@ -187,10 +211,15 @@ static bool begin_sleep(struct umcg_thread *self, struct umcg_group *g)
 	} while (!umcg_change(self, &s, IDLE | FREE, now));
 	umcg_trace(self, UMCG_TRACE_SLEEP, RUNNING, IDLE, 0, 0);
 
-	umcg_lock_group(self, g);
-	list_sleeper(g, self);
-	fill_slot(g);
-	umcg_unlock_group(self, g);
+	if (unlikely(self->seat)) {
+		__atomic_store_n(&g->slots[self->seat - 1], (uint32_t)self->tid,
+				 __ATOMIC_SEQ_CST);
+	} else {
+		umcg_lock_group(self, g);
+		list_sleeper(g, self);
+		fill_slot(g);
+		umcg_unlock_group(self, g);
+	}
 	sleeps = true;
 out:
 	umcg_step_ends(self);
@@ -208,6 +237,10 @@ void umcg_leave_sleepers(struct umcg_thread *self, struct umcg_group *g,
 	uint32_t tid = (uint32_t)load(&t->tid);
 	bool locked;
 
+	if (unlikely(load(&t->seat))) {
+		store(&g->slots[t->seat - 1], 0);
+		return;
+	}
 	umcg_step_begins(self);
 	locked = umcg_lock_self(self);
 	umcg_lock_group(self, g);
@@ -265,7 +298,7 @@ EXPORT umcg_tid umcg_get_idle_worker(bool wait)
 	g = self->group;
 	/* Work comes before errors: a signal does not keep a worker waiting. */
 	for (;;) {
-		w = take(self, g);
+		w = unlikely(self->seat) ? take_passing(self, g) : take(self, g, false);
 		if (w)
 			return w->utid;
 		if (!wait || error)

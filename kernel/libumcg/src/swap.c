@@ -74,13 +74,10 @@ int swap_worker(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
 	}
 
 	/* The server's place goes to @t. */
-	server = load(&self->server);
+	server = umcg_server_of(self);
 	umcg_trace(self, UMCG_TRACE_SWAP, RUNNING, IDLE | IN_WAIT, tid, abs_timeout);
 	umcg_trace(t, UMCG_TRACE_RUN, s & FLAGS, RUNNING, umcg_tid_of(server), 0);
-	store(&t->server, server);
-	store(&t->rec.next_tid, (uint32_t)umcg_tid_of(server));
-	store(&server->rec.next_tid, (uint32_t)tid);
-	store(&server->worker, load(&t->utid));
+	umcg_give_place(server, t, (uint32_t)tid, load(&self->server));
 	umcg_clear(t, LOCKED);
 	return umcg_sleep_worker(self, tid, abs_timeout);
 }
@@ -88,7 +85,7 @@ int swap_worker(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
 /* Does @t, IDLE with word @s, sleep in umcg_wait() or umcg_swap()? */
 static inline bool waits(struct umcg_thread *t, bool worker, uint64_t s)
 {
-	return worker ? (s & IN_WAIT) && !umcg_is_listed(t) : load(&t->mode) == MODE_WAIT;
+	return worker ? umcg_worker_waits(t, s) : load(&t->mode) == MODE_WAIT;
 }
 
 /* Whatever there may be, as often as the other task has to be looked at. */

@@ -83,8 +83,8 @@ COLD void umcg_trace_emit(struct umcg_thread *subject, enum umcg_trace_kind kind
 		.cpu = sched_getcpu(),
 		.peer = peer,
 		.kind = kind,
-		.old_state = (uint32_t)(old & ~(HELD | FREE | OWN)),
-		.new_state = (uint32_t)(new & ~(HELD | FREE | OWN)),
+		.old_state = (uint32_t)(old & ~(HELD | FREE | ADOPT | OWN)),
+		.new_state = (uint32_t)(new & ~(HELD | FREE | ADOPT | OWN)),
 		.arg = arg_is_word(kind) ? word_time(arg, now) : arg,
 	};
 	memcpy(words, &record, sizeof(words));

@@ -25,12 +25,17 @@ COLD int umcg_slept_server(struct umcg_thread *self, uint64_t s, long ret, uint6
 COLD int umcg_slept_worker(struct umcg_thread *self, long ret, uint64_t timeout)
 {
 	bool late = ret == -ETIMEDOUT;
+	uint64_t s;
 
 	while ((load_acquire(&self->rec.state_ts) & STATE) != RUNNING) {
 		/* The thread to switch to has ended. A task else will run us. */
 		store(&self->rec.next_tid, 0);
 		late |= umcg_wait_guarded(self, timeout) == -ETIMEDOUT;
 	}
+	/* A server that takes us off the list clears this; nobody did if we took a place. */
+	s = load(&self->rec.state_ts);
+	while (unlikely(s & IN_WAIT) && !umcg_mark(self, &s, s & FLAGS & ~IN_WAIT))
+		;
 	return late ? -ETIMEDOUT : 0;
 }
 
@@ -70,7 +75,7 @@ COLD int umcg_wait_failed(struct umcg_thread *self, int error)
 /* Either RUNNING -> IDLE, or a queued wake-up is consumed. Never both. */
 EXPORT int umcg_wait(uint64_t abs_timeout)
 {
-	struct umcg_thread *self = umcg_self, *server;
+	struct umcg_thread *self = umcg_self, *server, *next;
 	uint64_t now, s;
 	bool worker;
 	pid_t tid;
@@ -94,11 +99,16 @@ EXPORT int umcg_wait(uint64_t abs_timeout)
 
 	if (worker) {
 		/* LOCKED, so no task touches us and the server is still ours. */
-		server = load(&self->server);
+		server = umcg_server_of(self);
 		tid = load(&server->tid);
 		umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE | IN_WAIT, tid, abs_timeout);
-		store(&server->yielded, 1);
-		umcg_release_server(server, now);
+		next = unlikely(load(&server->seat)) ? umcg_hand_over(self, server, now) : NULL;
+		if (unlikely(next)) {
+			tid = load(&next->tid);
+		} else {
+			store(&server->yielded, 1);
+			umcg_release_server(server, now);
+		}
 		ret = umcg_sleep_worker(self, tid, abs_timeout);
 	} else {
 		umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE, 0, abs_timeout);
@@ -127,7 +137,7 @@ EXPORT int umcg_yield(void)
 			return umcg_refuse(KIND_WORKER);
 	} while (!umcg_change(self, &s, IDLE | LOCKED | (s & QUEUED), now));
 
-	server = load(&self->server);
+	server = umcg_server_of(self);
 	tid = load(&server->tid);
 	umcg_trace(self, UMCG_TRACE_YIELD, RUNNING | (s & QUEUED), IDLE | (s & QUEUED), tid, 0);
 	umcg_push_idle(self->group, self);

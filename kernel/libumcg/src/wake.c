@@ -69,13 +69,13 @@ static bool wake_worker(struct umcg_thread *self, struct umcg_thread *w, uint64_
 }
 
 /*
- * @t, with word @s, is an IDLE server in umcg_wait(), or in
- * umcg_get_idle_worker(), which learns from QUEUED that this was no work.
+ * @t, with word @s, is an IDLE server in umcg_wait(), or one that sleeps for work,
+ * which learns from QUEUED that this was none.
  */
 static bool wake_server(struct umcg_thread *self, struct umcg_thread *t, uint64_t s,
 			bool this_cpu)
 {
-	uint64_t flags = load(&t->mode) == MODE_GET ? RUNNING | QUEUED : RUNNING;
+	uint64_t flags = s & FREE ? RUNNING | QUEUED : RUNNING;
 	pid_t tid = load(&t->tid);
 	bool locked, woken;
 
@@ -97,8 +97,8 @@ static bool wake_server(struct umcg_thread *self, struct umcg_thread *t, uint64_
 static bool waits(struct umcg_thread *t, uint8_t kind, uint64_t s)
 {
 	if (kind == KIND_WORKER)
-		return (s & IN_WAIT) && !umcg_is_listed(t);
-	return load(&t->mode) != MODE_RUN;
+		return umcg_worker_waits(t, s);
+	return (s & FREE) || load(&t->mode) == MODE_WAIT;
 }
 
 /*
@@ -170,7 +170,8 @@ int umcg_wake_thread(struct umcg_thread *self, struct umcg_thread *t,
 						  wake_server(self, t, s, this_cpu))
 				break;
 		} else if (!(s & QUEUED)) {
-			if (umcg_mark(t, &s, (s & FLAGS) | QUEUED)) {
+			/* A server whose place may pass on is told of the next block. */
+			if (umcg_mark(t, &s, (s & FLAGS & ~ADOPT) | QUEUED)) {
 				umcg_trace(t, UMCG_TRACE_QUEUE, s & FLAGS,
 					   (s & FLAGS) | QUEUED, self->tid, 0);
 				break;

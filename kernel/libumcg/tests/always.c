@@ -11,6 +11,8 @@ void always_callable(umcg_tid worker, umcg_t traced)
 	CHECK(umcg_get_time_ns() > 0 && umcg_state_of(state) == (state & 0x3f), "state");
 	umcg_set_task_tag(self, umcg_get_task_tag(self));
 	CHECK(umcg_is_preempted(worker) == false, "umcg_is_preempted");
+	umcg_get_passes(worker);
+	CHECK(umcg_get_tenant(worker) == UMCG_NONE, "umcg_get_tenant");
 	if (umcg_preempt_worker(worker))
 		CHECK(errno == EAGAIN || errno == EINVAL || errno == ESRCH,
 		      "umcg_preempt_worker");
@@ -19,7 +21,7 @@ void always_callable(umcg_tid worker, umcg_t traced)
 	CHECK(umcg_trace_read(NULL, 0) == 0, "umcg_trace_read");
 	CHECK_CALL(umcg_trace_enable(traced, false), 0);
 	if (!other)
-		other = umcg_create_group(0);
+		other = test_group(0);
 	CHECK(other, "umcg_create_group");
 	/* The calling thread is registered: it is refused, whatever it was doing. */
 	CHECK_NONE(umcg_register_basic_task(0), EINVAL);

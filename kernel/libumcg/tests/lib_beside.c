@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 	sigaction(SIGUSR1, &sa, NULL);
 	doorbell = eventfd(0, EFD_SEMAPHORE);
 	CHECK(doorbell >= 0, "eventfd");
-	group = umcg_create_group(0);
+	group = test_group(0);
 	left = PLACES;
 	test_task(umcg_register_basic_task(0));
 	for (intptr_t i = 0; i < PLACES; i++) {

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 	seed = (uint64_t)test_size("SEED", 2, (long)umcg_get_time_ns()) | 1;
 	printf("seed %ld\n", (long)seed);
 	sigaction(SIGUSR1, &sa, NULL);
-	group = umcg_create_group(0);
+	group = test_group(0);
 	test_task(umcg_register_server(group, 0));
 	thread = test_spawn(worker, NULL);
 	w = umcg_get_idle_worker(true);

@@ -87,7 +87,7 @@ __attribute__((unused))
 static void bare_exit(void)
 {
 	for (int i = 0; i < 20; i++) {
-		umcg_t group = umcg_create_group(0);
+		umcg_t group = test_group(0);
 		umcg_tid self;
 
 		registered = false;
@@ -133,13 +133,13 @@ static void renewed(void)
 {
 	pthread_t threads[2];
 
-	group_now = umcg_create_group(0);
+	group_now = test_group(0);
 	for (int i = 0; i < 2; i++)
 		threads[i] = test_spawn(registers, NULL);
 	for (long i = 0; i < rounds; i++) {
 		while (umcg_destroy_group(group_now))
 			CHECK(errno == EBUSY, "umcg_destroy_group");
-		group_now = umcg_create_group(0);
+		group_now = test_group(0);
 		CHECK(group_now, "umcg_create_group");
 	}
 	over = true;

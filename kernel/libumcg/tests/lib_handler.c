@@ -284,7 +284,7 @@ static void servers(void)
 
 	over = false;
 	peer = UMCG_NONE;
-	group = umcg_create_group(0);
+	group = test_group(0);
 	basic = test_spawn(is_woken, NULL);
 	while (!peer)
 		test_nap(MS / 10);
@@ -319,7 +319,7 @@ static void basic_tasks(void)
 
 	over = false;
 	peer = UMCG_NONE;
-	group = umcg_create_group(0);
+	group = test_group(0);
 	other = test_spawn(is_woken, NULL);
 	while (!peer)
 		test_nap(MS / 10);
@@ -349,7 +349,7 @@ static void *registers_and_leaves(void *arg)
 
 static void registration(void)
 {
-	group = umcg_create_group(0);
+	group = test_group(0);
 	test_join(test_spawn(registers_and_leaves, NULL));
 	CHECK_CALL(umcg_destroy_group(group), 0);
 	printf("registration: %ld steps; done in a handler %ld, refused %ld\n", steps,

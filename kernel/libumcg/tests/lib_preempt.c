@@ -150,7 +150,7 @@ static void run(const char *name, uint32_t flags, void *(*worker)(void *arg))
 /* No task runs: nothing to preempt. */
 static void refused(void)
 {
-	umcg_t group = umcg_create_group(0);
+	umcg_t group = test_group(0);
 	umcg_tid self = umcg_register_server(group, 0);
 
 	CHECK(self, "register");

@@ -59,7 +59,7 @@ static void come_and_go(int workers)
 	uint64_t seed = 42;
 
 	sigaction(SIGUSR1, &sa, NULL);
-	group = umcg_create_group(0);
+	group = test_group(0);
 	left = workers;
 	for (int i = 0; i < workers; i++)
 		threads[i] = test_spawn(worker, NULL);

@@ -53,7 +53,7 @@ static void order(void)
 	int left = WORKERS;
 	umcg_tid w, back;
 
-	group = umcg_create_group(0);
+	group = test_group(0);
 	test_task(umcg_register_server(group, 0));
 	for (intptr_t i = 0; i < WORKERS; i++)
 		threads[i] = test_spawn(takes_turns, (void *)i);

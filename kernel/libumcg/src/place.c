@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Places that pass on: UMCG_GROUP_PASS_ON, the kernel's UMCG_TF_ADOPT.
+ *
+ * A server that runs a worker permits, in its own word, that its place passes on:
+ * IDLE|ADOPT. While the list is empty a block makes it IDLE|ADOPT|FREE instead of
+ * RUNNING, and the next worker that comes back takes it. The server sleeps on, in
+ * umcg_run_worker(). What the library sees to:
+ *
+ * - Each server has a slot of its own for its tid, one of 16 in a cache line, where
+ *   the kernel finds and puts it. It is there while it sleeps for work, and may be
+ *   left there when it does not any more: only its word says whether it does. We do
+ *   not look there: any word that says FREE may be claimed, whatever else has
+ *   happened, so who brings work goes through the servers' words.
+ * - The lost wake-up: FREE is stored before work is looked for, and work published
+ *   before words are looked at; both are locked instructions.
+ * - The kernel knows of no queue but the list. While the group has workers elsewhere,
+ *   a node stands on the list for them (idle.c); while a server has some in its
+ *   hands, nobody gives the permission.
+ * - Who has the place of a server says rec.tenant_tid, and whose place a worker has
+ *   its rec.next_tid. Both are what the kernel knows, thread ids.
+ * - In umcg_get_idle_worker() no permission is given: there is nobody who could be
+ *   told afterwards what became of a worker.
+ */
+#include "idle.h"
+
+/* Server @t, which has its tid, gets a number and so a slot. False: there is none left. */
+bool umcg_take_seat(struct umcg_group *g, struct umcg_thread *t)
+{
+	struct umcg_thread *none = NULL;
+	uint32_t places, i = 0;
+
+	while (!__atomic_compare_exchange_n(&g->seats[i], &none, t, false, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED)) {
+		none = NULL;
+		if (++i == UMCG_MAX_SLOTS)
+			return false;
+	}
+	store(&t->seat, (uint8_t)(i + 1));
+	places = load(&g->places);
+	while (places <= i &&
+	       !__atomic_compare_exchange_n(&g->places, &places, i + 1, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		;
+	return true;
+}
+
+/* @t has ended, or leaves. The slot first: then it may be another one's. */
+void umcg_leave_seat(struct umcg_group *g, struct umcg_thread *t)
+{
+	uint8_t seat = load(&t->seat);
+
+	store(&t->seat, 0);
+	store(&g->slots[seat - 1], 0);
+	store_release(&g->seats[seat - 1], NULL);
+}
+
+/*
+ * Wake a server that sleeps for work, if there is one. By now it may even be another
+ * thread's task, which then looks for work in vain. The caller is LOCKED if it is a
+ * worker.
+ */
+void umcg_wake_free(struct umcg_thread *self, struct umcg_group *g)
+{
+	struct umcg_thread *t;
+	pid_t sleeper;
+	uint64_t s;
+	uint32_t i;
+
+	for (i = 0; i < load(&g->places); i++) {
+		t = load_acquire(&g->seats[i]);
+		s = t ? __atomic_load_n(&t->rec.state_ts, __ATOMIC_SEQ_CST) : RUNNING;
+		while (unlikely(s & FREE)) {
+			sleeper = load(&t->tid);
+			umcg_step_begins(self);
+			if (umcg_change(t, &s, umcg_awake(s), umcg_get_time_ns())) {
+				umcg_sys_wake(self, sleeper, false);
+				umcg_step_ends(self);
+				return;
+			}
+			umcg_step_ends(self);
+		}
+	}
+}
+
+/* Worker @w is, is not in the hands of a server: taken off the list, or preempted. */
+void umcg_set_held(struct umcg_group *g, struct umcg_thread *w, bool held)
+{
+	if (__atomic_exchange_n(&w->held, held, __ATOMIC_RELAXED) != held)
+		__atomic_fetch_add(&g->held, held ? 1 : -1, __ATOMIC_SEQ_CST);
+}
+
+/*
+ * The calling server, RUNNING, lends its place to @w. It may pass on unless a worker
+ * is in the hands of a server, which then has to look at it again, or a wake-up is
+ * queued, whose sender wants it told.
+ */
+void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t now)
+{
+	uint64_t s = load(&self->rec.state_ts), permission;
+	struct umcg_group *g = self->group;
+
+	umcg_set_held(g, w, false);
+	permission = load(&g->held) > 0 ? 0 : ADOPT;
+	store(&w->server, NULL);
+	store(&self->rec.tenant_tid, (uint32_t)load(&w->tid));
+	self->passes = load(&self->rec.passes);
+	while (!umcg_change(self, &s, s & QUEUED ? IDLE | QUEUED : IDLE | permission, now))
+		;
+}
+
+/*
+ * The calling server is in umcg_run_worker() and wants its place. True: nobody had it,
+ * and the server is RUNNING. Else who has it keeps it, but the next block tells us.
+ */
+bool umcg_want_place(struct umcg_thread *self)
+{
+	uint64_t s = load_acquire(&self->rec.state_ts);
+
+	while ((s & STATE) == IDLE && (s & (FREE | ADOPT))) {
+		if (s & FREE) {
+			if (umcg_change(self, &s, umcg_awake(s), umcg_get_time_ns()))
+				return true;
+		} else if (umcg_mark(self, &s, s & FLAGS & ~ADOPT)) {
+			return false;
+		}
+	}
+	return (s & STATE) == RUNNING;
+}
+
+/*
+ * The calling server has its place back. Returns who had it last, or UMCG_NONE if that
+ * worker has left from here. If it has left from elsewhere since it blocked here nobody
+ * knows its name any more; then it is the one that was run, which has blocked, too.
+ */
+umcg_tid umcg_last_tenant(struct umcg_thread *self)
+{
+	pid_t tid = (pid_t)load(&self->rec.tenant_tid);
+	struct umcg_thread *w;
+
+	/* Put there without us; who finds it there by chance finds us awake. */
+	store(&self->group->slots[self->seat - 1], 0);
+	if (!tid)
+		return UMCG_NONE;
+	w = umcg_by_tid(tid);
+	return w && load(&w->group) == self->group ? load(&w->utid) : load(&self->worker);
+}
+
+/*
+ * The calling worker waits, LOCKED, and has the place of @server, which would do
+ * nothing but run the next one. So we do: returns who has the place now, to be switched
+ * to, or NULL. We wait for nobody here, neither for the lock nor for a worker that
+ * is on its way to sleep.
+ */
+struct umcg_thread *umcg_hand_over(struct umcg_thread *self, struct umcg_thread *server,
+				   uint64_t now)
+{
+	uint64_t s = load(&server->rec.state_ts);
+	struct umcg_group *g = self->group;
+	bool again, work, done = false;
+	struct umcg_thread *w;
+
+	/* Does it want to be told? Is there anybody? What is elsewhere stands on the list. */
+	if ((s & (STATE | ADOPT | FREE)) != (IDLE | ADOPT) ||
+	    !__atomic_load_n(&g->head, __ATOMIC_SEQ_CST) || !umcg_try_lock_group(self, g))
+		return NULL;
+	umcg_step_begins(self);
+	w = umcg_next_ready(g, &again);
+	umcg_stand_in(g);
+	work = w && umcg_has_work(g);
+	umcg_unlock_group(self, g);
+	if (!w) {
+		umcg_step_ends(self);
+		return NULL;
+	}
+	/* Nobody else takes one that was on the list; it only may have a wake-up queued. */
+	s = load_acquire(&w->rec.state_ts);
+	while (!done && (s & (STATE | LOCKED)) == IDLE)
+		done = umcg_change(w, &s, RUNNING | LOCKED | (s & QUEUED), now);
+	if (likely(done)) {
+		store_release(&w->rec.idle_workers_ptr, (uint64_t)(uintptr_t)&g->head);
+		umcg_trace(w, UMCG_TRACE_POP, s & FLAGS, s & FLAGS, self->tid, s);
+		umcg_trace(w, UMCG_TRACE_RUN, s & FLAGS, RUNNING | (s & QUEUED),
+			   load(&server->tid), 0);
+		umcg_give_place(server, w, (uint32_t)load(&w->tid), NULL);
+		umcg_clear(w, LOCKED);
+	} else {
+		umcg_push_idle(g, w);
+	}
+	if (work)
+		umcg_wake_free(self, g);
+	umcg_step_ends(self);
+	return done ? w : NULL;
+}
+
+EXPORT umcg_tid umcg_get_tenant(umcg_tid server)
+{
+	struct umcg_thread *t = umcg_find(server), *w;
+	uint64_t s;
+
+	errno = 0;
+	if (!t || load_acquire(&t->kind) != KIND_SERVER) {
+		errno = t ? EINVAL : ESRCH;
+		return UMCG_NONE;
+	}
+	s = load_acquire(&t->rec.state_ts);
+	if ((s & (STATE | FREE)) != IDLE || load(&t->mode) != MODE_RUN)
+		return UMCG_NONE;
+	w = load(&t->seat) ? umcg_by_tid((pid_t)load(&t->rec.tenant_tid)) :
+			     umcg_find(load(&t->worker));
+	/* Between two of them a place is nobody's. */
+	if (!w || (pid_t)load(&w->rec.next_tid) != load(&t->tid))
+		return UMCG_NONE;
+	return load(&w->utid);
+}

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Places that pass on: when the server is told and when not, who had the place last, and
+ * whatever ends that. The other tests run over such places, too: see the file "passing".
+ */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "util.h"
+
+#define CROWD	32
+
+static umcg_t group;
+static atomic_intptr_t server;	/* the one that has been started last */
+static atomic_long told;	/* how often umcg_run_worker() has returned */
+static atomic_int left;		/* how often it said that a worker has left */
+static atomic_intptr_t last;	/* what it returned last */
+static atomic_bool stop, go;
+static atomic_int servers;
+static pthread_t serving;
+
+static void pin_here(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	CHECK(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
+}
+
+static void serve_once(umcg_tid w)
+{
+	umcg_tid r = umcg_run_worker(w);
+
+	CHECK(r || !errno, "umcg_run_worker");
+	left += !r;
+	last = r;
+	told++;
+}
+
+/* What a server does that has nothing to choose. */
+static void *serve(void *arg)
+{
+	umcg_tid w;
+
+	(void)arg;
+	pin_here();
+	server = test_task(umcg_register_server(group, 0));
+	servers++;
+	while (!stop) {
+		w = umcg_get_idle_worker(true);
+		if (w)
+			serve_once(w);
+		else
+			CHECK(errno == EINTR, "umcg_get_idle_worker");
+	}
+	CHECK_CALL(umcg_unregister_task(), 0);
+	servers--;
+	return NULL;
+}
+
+static void begin(uint32_t flags)
+{
+	group = umcg_create_group(UMCG_GROUP_PASS_ON | flags);
+	CHECK(group, "umcg_create_group");
+	told = left = servers = 0;
+	stop = go = false;
+	last = UMCG_NONE;
+	pin_here();
+	CHECK(umcg_register_basic_task(0), "register");
+	serving = test_spawn(serve, NULL);
+	test_await(&servers, 1);
+}
+
+/* All workers have left. */
+static void end(void)
+{
+	stop = true;
+	CHECK_CALL(umcg_wake(server, false), 0);
+	test_join(serving);
+	CHECK_CALL(umcg_unregister_task(), 0);
+	CHECK_CALL(umcg_destroy_group(group), 0);
+}
+
+struct guest {
+	void (*run)(struct guest *g);
+	pthread_t thread;
+	atomic_intptr_t utid;
+	int pipe[2];
+	atomic_long count;
+	int rounds;
+};
+
+static void *guest_body(void *arg)
+{
+	struct guest *g = arg;
+
+	pin_here();
+	g->utid = test_task(umcg_register_worker(group, 0));
+	g->run(g);
+	CHECK_CALL(umcg_unregister_task(), 0);
+	return NULL;
+}
+
+static void start(struct guest *g, void (*run)(struct guest *g))
+{
+	g->run = run;
+	g->count = 0;
+	g->utid = UMCG_NONE;
+	CHECK(!pipe(g->pipe), "pipe");
+	g->thread = test_spawn(guest_body, g);
+}
+
+static void tell(struct guest *g)
+{
+	CHECK(write(g->pipe[1], "", 1) == 1, "write");
+}
+
+static void hear(struct guest *g)
+{
+	char byte;
+
+	CHECK(read(g->pipe[0], &byte, 1) == 1, "read");
+	g->count++;
+}
+
+static void finish(struct guest *g)
+{
+	test_join(g->thread);
+	close(g->pipe[0]);
+	close(g->pipe[1]);
+}
+
+/* Wait until @g is in its read number @count, and nobody has the place. */
+static void reads(struct guest *g, long count)
+{
+	while (g->count != count || umcg_get_task_state(g->utid) != UMCG_TASK_BLOCKED ||
+	       umcg_get_tenant(server))
+		test_nap(MS / 5);
+}
+
+static void hears(struct guest *g)
+{
+	for (int i = 0; i < g->rounds; i++)
+		hear(g);
+}
+
+static struct guest one, two, crowd[CROWD];
+
+/* A block and an adoption each time, and the server sleeps on until the worker leaves. */
+static void untold(void)
+{
+	begin(0);
+	one.rounds = 100;
+	start(&one, hears);
+	for (long i = 0; i < one.rounds; i++) {
+		reads(&one, i);
+		CHECK(umcg_get_passes(server) == 2 * i + 1, "%u passes",
+		      umcg_get_passes(server));
+		CHECK(!told, "told");
+		tell(&one);
+	}
+	finish(&one);
+	while (!told)
+		test_nap(MS / 5);
+	CHECK(told == 1 && left == 1, "told %ld times, %d have left", (long)told, left);
+	CHECK(umcg_get_passes(server) == 200, "%u passes", umcg_get_passes(server));
+	CHECK(umcg_get_passes(UMCG_NONE) == 0 && errno == ESRCH, "umcg_get_passes");
+	CHECK(umcg_get_tenant(one.utid) == UMCG_NONE && errno, "umcg_get_tenant");
+	end();
+}
+
+static void spins(struct guest *g)
+{
+	g->count = 1;
+	while (!go)
+		;
+	hears(g);
+}
+
+/*
+ * Woken while nobody has its place, the server gets up and is told who had it last; while
+ * somebody has it, of the next block.
+ */
+static void woken(void)
+{
+	begin(0);
+	one.rounds = two.rounds = 2;
+	start(&one, hears);
+	reads(&one, 0);
+	start(&two, hears);
+	while (!two.utid)
+		test_nap(MS / 5);
+	reads(&two, 0);
+	CHECK(!told || last == one.utid, "told");
+	tell(&one);
+	reads(&one, 1);
+	told = 0;
+	CHECK_CALL(umcg_wake(server, false), 0);
+	while (!told)
+		test_nap(MS / 5);
+	CHECK(told == 1 && last == one.utid, "not told who was the last");
+	tell(&one);
+	tell(&two);
+	tell(&two);
+	finish(&one);
+	finish(&two);
+	end();
+
+	begin(0);
+	one.rounds = 1;
+	start(&one, spins);
+	while (!one.count)
+		test_nap(MS / 5);
+	CHECK(umcg_get_tenant(server) == one.utid, "umcg_get_tenant");
+	CHECK_CALL(umcg_wake(server, false), 0);
+	go = true;
+	while (!told)
+		test_nap(MS / 5);
+	CHECK(last == one.utid && umcg_get_passes(server) == 0, "passed on");
+	tell(&one);
+	finish(&one);
+	end();
+}
+
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* So does a signal that interrupts it. */
+static void signalled(void)
+{
+	struct sigaction sa = { .sa_handler = nothing };
+
+	sigaction(SIGUSR1, &sa, NULL);
+	begin(0);
+	one.rounds = 1;
+	start(&one, hears);
+	reads(&one, 0);
+	CHECK(!pthread_kill(serving, SIGUSR1), "pthread_kill");
+	while (!told)
+		test_nap(MS / 5);
+	CHECK(last == one.utid, "not told who was the last");
+	tell(&one);
+	finish(&one);
+	end();
+
+	/* With SA_RESTART nothing changes. */
+	sa.sa_flags = SA_RESTART;
+	sigaction(SIGUSR1, &sa, NULL);
+	begin(0);
+	start(&one, hears);
+	reads(&one, 0);
+	for (int i = 0; i < 20; i++)
+		CHECK(!pthread_kill(serving, SIGUSR1), "pthread_kill");
+	CHECK(!told && !umcg_get_tenant(server), "told");
+	tell(&one);
+	finish(&one);
+	end();
+}
+
+static void keeps_one(void)
+{
+	umcg_tid w[2];
+
+	group = umcg_create_group(UMCG_GROUP_PASS_ON);
+	pin_here();
+	server = umcg_register_server(group, 0);
+	CHECK(server, "register");
+	one.rounds = two.rounds = 1;
+	start(&one, hears);
+	start(&two, hears);
+	w[0] = umcg_get_idle_worker(true);
+	while (!(w[1] = umcg_get_idle_worker(true)))
+		CHECK(errno == EINTR, "umcg_get_idle_worker");
+	/* One is in our hands: so we are told of the other one's block. */
+	CHECK(umcg_run_worker(w[0]) == w[0], "umcg_run_worker");
+	CHECK(umcg_get_passes(server) == 0, "passed on");
+	/* Back on the list it is nobody's, and seen there. */
+	CHECK_CALL(umcg_put_idle_worker(w[1]), 0);
+	w[1] = umcg_get_idle_worker(true);
+	tell(&one);
+	tell(&two);
+	for (int n = 0; n < 2;) {
+		if (w[1] && !umcg_run_worker(w[1]) && !errno)
+			n++;
+		w[1] = n < 2 ? umcg_get_idle_worker(true) : UMCG_NONE;
+	}
+	finish(&one);
+	finish(&two);
+	CHECK_CALL(umcg_unregister_task(), 0);
+	CHECK_CALL(umcg_destroy_group(group), 0);
+}
+
+static atomic_int turn;
+
+static void waits(struct guest *g)
+{
+	for (int i = 0; i < 3; i++) {
+		CHECK_CALL(umcg_wait(0), 0);
+		/* The order is that of the wake-ups, whoever runs whom. */
+		CHECK(turn == (int)(g - crowd), "out of turn");
+		turn++;
+		/* The first has the only place: nobody runs before all have been woken. */
+		for (int j = 1; g == crowd && j < CROWD; j++)
+			CHECK_CALL(umcg_wake(crowd[j].utid, false), 0);
+	}
+}
+
+/* Who waits runs the next one: the server is told when there is none. */
+static void swapped(void)
+{
+	begin(0);
+	for (int i = 0; i < CROWD; i++) {
+		start(&crowd[i], waits);
+		while (!crowd[i].utid)
+			test_nap(MS / 5);
+	}
+	for (int n = 0; n < 3; n++) {
+		for (int i = 0; i < CROWD; i++)
+			test_state(crowd[i].utid, WAITS);
+		test_state(server, UMCG_TASK_IDLE);
+		told = 0;
+		turn = 0;
+		CHECK_CALL(umcg_wake(crowd[0].utid, false), 0);
+		test_await(&turn, CROWD);
+		if (n == 2)
+			break;
+		test_state(crowd[CROWD - 1].utid, WAITS);
+		test_state(server, UMCG_TASK_IDLE);
+		CHECK(told == 1, "told %ld times", (long)told);
+	}
+	for (int i = 0; i < CROWD; i++)
+		finish(&crowd[i]);
+	end();
+}
+
+static void yields(struct guest *g)
+{
+	for (int i = 0; i < g->rounds; i++) {
+		hear(g);
+		CHECK_CALL(umcg_yield(), 0);
+	}
+}
+
+/* Who has adopted a place gives it back, in the middle and at the end. */
+static void given_back(void)
+{
+	begin(0);
+	one.rounds = two.rounds = 200;
+	start(&one, yields);
+	start(&two, yields);
+	for (int i = 0; i < 200; i++) {
+		tell(&one);
+		tell(&two);
+	}
+	finish(&one);
+	finish(&two);
+	while (left < 2)
+		test_nap(MS / 5);
+	end();
+}
+
+static void hears_and_spins(struct guest *g)
+{
+	hear(g);
+	while (!go)
+		;
+}
+
+/* Who has adopted a place is preempted as others are. */
+static void preempted(uint32_t flags)
+{
+	umcg_tid tenant;
+
+	begin(UMCG_GROUP_ENABLE_PREEMPTION | flags);
+	start(&one, hears_and_spins);
+	reads(&one, 0);
+	tell(&one);
+	while (!(tenant = umcg_get_tenant(server)))
+		test_nap(MS / 5);
+	CHECK(tenant == one.utid && !told, "told");
+	while (!told) {
+		if (umcg_preempt_worker(tenant))
+			CHECK(errno == EAGAIN, "umcg_preempt_worker");
+		test_nap(MS);
+	}
+	CHECK(last == one.utid, "not told who was preempted");
+	go = true;
+	if (flags & UMCG_GROUP_KEEP_PREEMPTED) {
+		/* Kept by a server that forgets it: it is given up with the process. */
+		test_nap(MS);
+		CHECK(umcg_get_task_state(one.utid) != UMCG_TASK_NONE, "it has ended");
+		return;
+	}
+	finish(&one);
+	end();
+}
+
+static void child_of_preempted(void)
+{
+	preempted(UMCG_GROUP_KEEP_PREEMPTED);
+}
+
+static void exits(struct guest *g)
+{
+	hear(g);
+	hear(g);
+	syscall(SYS_exit, 0);
+}
+
+/* The thread of a worker that has adopted a place ends without a word. */
+static void exited(void)
+{
+	begin(0);
+	start(&one, exits);
+	reads(&one, 0);
+	tell(&one);
+	reads(&one, 1);
+	tell(&one);
+	test_await(&left, 1);
+	CHECK(told == 1, "told %ld times", (long)told);
+	end();
+}
+
+/* A server that is cancelled gets its place back, lent or not. */
+static void cancelled(bool lent)
+{
+	begin(UMCG_GROUP_ENABLE_PREEMPTION);
+	one.rounds = 2;
+	start(&one, lent ? hears_and_spins : hears);
+	reads(&one, 0);
+	if (lent) {
+		tell(&one);
+		while (!umcg_get_tenant(server))
+			test_nap(MS / 5);
+	}
+	CHECK(!pthread_cancel(serving), "pthread_cancel");
+	test_join(serving);
+	CHECK(umcg_get_passes(server) == 0 && errno == ESRCH, "it is there");
+	/* Another one finds the worker. */
+	servers = 0;
+	serving = test_spawn(serve, NULL);
+	test_await(&servers, 1);
+	go = true;
+	if (!lent) {
+		tell(&one);
+		tell(&one);
+	}
+	finish(&one);
+	end();
+}
+
+static void *server_for_a_moment(void *arg)
+{
+	umcg_tid self = umcg_register_server(group, 0);
+
+	if (self) {
+		servers++;
+		test_await(arg, 1);
+		CHECK_CALL(umcg_unregister_task(), 0);
+	} else {
+		CHECK(errno == ENOSPC, "umcg_register_server");
+		left++;
+	}
+	return NULL;
+}
+
+/* A group has 16 places; one that a server has left is another one's. */
+static void too_many(void)
+{
+	pthread_t threads[17];
+	atomic_int over = 0;
+
+	group = umcg_create_group(UMCG_GROUP_PASS_ON);
+	for (int n = 0; n < 2; n++) {
+		servers = left = over = 0;
+		for (int i = 0; i < 17; i++) {
+			threads[i] = test_spawn(server_for_a_moment, &over);
+			while (servers + left <= i)
+				test_nap(MS / 5);
+		}
+		CHECK(servers == 16 && left == 1, "%d servers", servers);
+		over = 1;
+		for (int i = 0; i < 17; i++)
+			test_join(threads[i]);
+	}
+	CHECK_CALL(umcg_destroy_group(group), 0);
+}
+
+/* The child of a process whose places are lent makes such places itself. */
+static void forked(void)
+{
+	int status;
+	pid_t pid;
+
+	begin(0);
+	one.rounds = 1;
+	start(&one, hears);
+	reads(&one, 0);
+	pid = fork();
+	CHECK(pid >= 0, "fork");
+	if (!pid) {
+		untold();
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && !status, "the child: %d", status);
+	tell(&one);
+	finish(&one);
+	end();
+}
+
+static void in_child(void (*run)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0, "fork");
+	if (!pid) {
+		run();
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && !status, "the child: %d", status);
+}
+
+/* The library's own trace says what it does not know. */
+static void traced(void)
+{
+	static struct umcg_trace_record records[1000];
+	uint64_t passes = 0;
+	ssize_t n;
+
+	begin(0);
+	CHECK_CALL(umcg_trace_enable(group, true), 0);
+	one.rounds = 10;
+	start(&one, hears);
+	for (long i = 0; i < one.rounds; i++) {
+		reads(&one, i);
+		tell(&one);
+	}
+	finish(&one);
+	test_await(&left, 1);
+	CHECK_CALL(umcg_trace_enable(group, false), 0);
+	n = umcg_trace_read(records, 1000);
+	for (ssize_t i = 0; i < n; i++)
+		if (records[i].kind == UMCG_TRACE_PASSES)
+			passes += records[i].arg;
+	CHECK(passes == 20 && passes == umcg_get_passes(server), "%ld passes", (long)passes);
+	end();
+}
+
+/* A kernel of the same version that has no places that pass on. */
+static void older_kernel(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_umcg_ctl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, UMCG_CTL_FEATURES, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	      !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), "seccomp");
+	CHECK_NONE(umcg_create_group(UMCG_GROUP_PASS_ON), EOPNOTSUPP);
+	group = umcg_create_group(0);
+	CHECK(group, "umcg_create_group");
+	CHECK_CALL(umcg_destroy_group(group), 0);
+}
+
+int main(int argc, char **argv)
+{
+	test_begin(argc, argv);
+	untold();
+	woken();
+	signalled();
+	keeps_one();
+	swapped();
+	given_back();
+	preempted(0);
+	in_child(child_of_preempted);
+	exited();
+	cancelled(false);
+	cancelled(true);
+	too_many();
+	forked();
+	traced();
+	in_child(older_kernel);
+	return 0;
+}
