@@ -36,7 +36,9 @@ class Command(TyperCommand):
         """Its parameters, each with what stands for its value."""
         params: Any = super().get_params(ctx)
         for param in params:
-            kind = re.search(r"(\w+)\W*$", param.display_type(ctx) or "")
+            # Older versions of Typer write INTEGER and the like by themselves.
+            type_of = getattr(param, "display_type", lambda ctx: "")
+            kind = re.search(r"(\w+)\W*$", type_of(ctx) or "")
             if param.metavar is None and kind and kind[1] in _METAVARS:
                 param.metavar = _METAVARS[kind[1]]
         return params
