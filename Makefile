@@ -27,7 +27,7 @@ VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon libvirt-daemon-driver
 PACKAGES := $(KERNEL_PACKAGES) $(GUEST_PACKAGES) $(DEB_PACKAGES) $(PYTHON_PACKAGES)
 
 # The packages of Python arrive while the kernel is compiled.
-demo: packages	## four experiments on the patched kernel against pthreads: a table and out/demo.html
+demo: packages	## five experiments on the patched kernel against pthreads: a table and out/demo.html
 	@$(MAKE) -j2 $(VENV)/installed image
 	@$(BIN)/labkit demo
 

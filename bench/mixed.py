@@ -1,118 +1,162 @@
 # SPDX-License-Identifier: MIT
-"""mixed: urgent requests beside batch work that takes every CPU cycle it gets."""
+"""mixed: urgent requests beside batch that takes every CPU cycle it gets; the experiment, asked."""
 
-import dataclasses
-import os
+from contextlib import ExitStack
+from typing import Any
 
-import numpy as np
-
-from labkit.benchmark.cgroups import NoCgroups, Weights
 from labkit.benchmark.suite import Bench, Contrast, Suite
-from labkit.native import bench as native
+from labkit.experiments.contest import BASELINES, Arena
+from labkit.experiments.mixed import MixedSpec
+from labkit.experiments.outcome import Result
 
-SERVICE_US, SHARE = 200.0, 0.10
-REQUESTS = 600
-BATCH, CREW = 4, 16
-SLICE_US = 2000.0
-CREWS = {
-    "umcg": native.Crew(
-        umcg=True, workers=CREW, servers=1, batch=BATCH, policy=f"priority:slice_us={SLICE_US:.0f}"
-    ),
-    "cfs": native.Crew(umcg=False, workers=CREW, batch=BATCH),
-    "nice": native.Crew(umcg=False, workers=CREW, batch=BATCH, nice=-20, batch_nice=19),
-    "cgroup": native.Crew(umcg=False, workers=CREW, batch=BATCH),
-    "fifo": native.Crew(umcg=False, workers=CREW, batch=BATCH, fifo=10),
+URGENT_US, URGENT_PERCENT = 1000.0, 70.0
+REQUESTS = 400
+CROWDS = (1, 8)
+COMMON: dict[str, Any] = {"report_percent": 0.0, "reserved": 1}
+#: Beside one batch thread a CPU and beside eight; a tenant with a CPU of its own beside one who
+#: asks for as much, and beside one who asks for ten times as much.
+ASKED: dict[str, dict[str, Any]] = {
+    f"{batch} batch": {
+        "policy": ["priority"],
+        "beside": list(BASELINES) if batch == CROWDS[0] else ["cfs"],
+        "urgent_percent": URGENT_PERCENT,
+        "urgent_us": URGENT_US,
+        "batch": batch,
+    }
+    for batch in CROWDS
+} | {
+    words: {
+        "policy": ["reserve"],
+        "beside": ["cfs"],
+        "urgent_percent": 30.0,
+        "urgent_us": URGENT_US / 2,
+        "tenants": 2,
+        "greed": greed,
+        "batch": 1,
+    }
+    for words, greed in (("modest neighbour", 1.0), ("greedy neighbour", 10.0))
 }
 WORDS = {
     "cfs": "plain threads",
+    "pool": "a thread pool",
     "nice": "nice -20 against nice 19",
     "cgroup": "cgroup weights, 10 000 against 1",
-    "fifo": "SCHED_FIFO for the urgent",
+    "sched-fifo": "SCHED_FIFO for the urgent",
 }
 
 
 def measure(bench: Bench) -> None:
-    """Latencies by crew in ns from arrival to answer; samples of batch in op/s, of all in cpu."""
-    count = bench.count(REQUESTS, 20)
-    crews = {name: crew for name, crew in CREWS.items() if bench.umcg or not crew.umcg}
-    if os.geteuid():
-        bench.note("not root: nice below 0, cgroups and SCHED_FIFO were left out")
-        for name in ("nice", "cgroup", "fifo"):
-            crews.pop(name)
-        _measure(bench, crews, count)
-        return
-    try:
-        with Weights(urgent=10_000, batch=1) as weights:
-            crews["cgroup"] = dataclasses.replace(
-                crews["cgroup"], cgroup=weights.urgent, batch_cgroup=weights.batch
-            )
-            _measure(bench, crews, count)
-    except NoCgroups as error:
-        bench.note(f"cgroup weights were left out: {error}")
-        crews.pop("cgroup")
-        _measure(bench, crews, count)
-
-
-def _measure(bench: Bench, crews: dict[str, native.Crew], count: int) -> None:
-    for repetition, name in bench.rounds(list(crews)):
-        gaps = np.random.default_rng(repetition + 1).exponential(SERVICE_US / SHARE, count)
-        answers = native.requests(
-            crews[name],
-            arrival_ns=(np.cumsum(gaps) * 1e3).astype(np.uint64),
-            service_us=np.full(count, SERVICE_US),
-            cpus=bench.cpus[:1],
-            client_cpu=bench.client_cpu,
-            batch_us=100.0,
-            stop=bench.stop,
+    """Latencies by series and case in ns; batch in op/s; shares of a CPU; CPUs kept busy."""
+    specs = {
+        case: MixedSpec(
+            requests=bench.count(REQUESTS // fields.get("tenants", 1), 20), **COMMON, **fields
         )
-        bench.latency(name, repetition, answers.latency_ns)
-        rate = answers.batch_ops * 1e9 / answers.elapsed_ns
-        bench.sample(f"{name}/batch", repetition, rate, "op/s", answers.batch_ops)
-        used = answers.cpu_ns / answers.elapsed_ns
-        bench.sample(name, repetition, used, "cpu", len(answers.latency_ns))
+        for case, fields in ASKED.items()
+    }
+    with ExitStack() as until:
+        arenas = {case: until.enter_context(spec.contest().open()) for case, spec in specs.items()}
+        for arena in arenas.values():
+            for name, why in arena.left_out.items():
+                bench.note(f"{name} was left out: {why}")
+        _measure(bench, specs, arenas)
+
+
+def _measure(bench: Bench, specs: dict[str, MixedSpec], arenas: dict[str, Arena]) -> None:
+    series = [f"{head}/{case}" for case, arena in arenas.items() for head in arena.series()]
+    for repetition, name in bench.rounds(series):
+        head, _, case = name.partition("/")
+        arena = arenas[case]
+        # Numbers of jobs are the repetition's own: the first round only warms up.
+        jobs = arena.contest.draw(specs[case].workload(max(repetition, 0) + 1))
+        result = arena.once(head, jobs, stop=bench.stop)
+        _sample(bench, name, repetition, result)
+
+
+def _sample(bench: Bench, name: str, repetition: int, result: Result) -> None:
+    # With tenants it is the first one's promise.
+    kind = next(iter(result.counts))
+    bench.latency(name, repetition, result.latency_ns[kind])
+    answered = sum(count.answered for count in result.counts.values())
+    ops = result.endless_ops or 0.0
+    n = round(ops * result.elapsed_ns / 1e9)
+    bench.sample(f"{name}/batch", repetition, ops, "op/s", n)
+    bench.sample(f"{name}/batch", repetition, result.endless_share, "share", n)
+    bench.sample(f"{name}/used", repetition, result.busy, "share", answered)
+    bench.sample(name, repetition, result.busy, "cpu", answered)
+    # What the shares are shares of.
+    bench.sample("everything", repetition, 1.0, "share", 1)
+
+
+def _urgent(batch: int, other: str, q: str, words: str) -> Contrast:
+    first = batch == CROWDS[0]
+    return Contrast(
+        f"umcg-priority/{batch} batch/{q}",
+        f"{other}/{batch} batch/{q}",
+        "ns",
+        f"An urgent request beside {batch} batch thread{'s' * (batch > 1)} over UMCG, {words}",
+        WORDS[other],
+        expect="better" if (other, q, first) == ("cfs", "p50", True) else "",
+        limit=0.05 if (other, q) == ("cfs", "p99") else 0.0,
+    )
 
 
 SUITE = Suite(
     name="mixed",
     order=9,
     title="Urgent and batch work",
-    question="How long do urgent requests wait beside batch work on a CPU that is always busy, and "
-    "what does that cost the batch work?",
-    refuted_by="A median or a 99th percentile over UMCG that is no shorter than under CFS without "
-    "priorities, or batch work that gets less than half of what it gets there.",
+    question="How long do urgent requests wait, at 70 % of a CPU, beside batch work that fills the "
+    "rest, what does that cost the batch work, and is a promise to a tenant kept?",
+    refuted_by="A 99th percentile over UMCG of more than 0.05 times CFS's without priorities, "
+    "beside one batch thread a CPU or beside eight; batch that gets less than 0.9 of what urgent "
+    "work leaves; less than 0.95 of the CPU in use; a tenant with a reserved CPU whose 99th "
+    "percentile grows by more than 1.2 when another asks for ten times its part.",
     measure=measure,
     contrasts=[
-        Contrast(
-            f"umcg/{q}",
-            f"{other}/{q}",
-            "ns",
-            f"An urgent request beside batch work over UMCG, {words}",
-            against,
-            expect="better" if other == "cfs" else "",
-        )
-        for other, against in WORDS.items()
+        _urgent(batch, other, q, words)
+        for batch in CROWDS
+        for other in (WORDS if batch == CROWDS[0] else ("cfs",))
         for q, words in (("p50", "median"), ("p99", "99th percentile"))
     ]
     + [
+        # Not against each other: some may give batch nothing.
         Contrast(
-            "umcg/batch",
-            f"{other}/batch",
-            "op/s",
-            "Batch work beside urgent requests over UMCG",
-            against,
-            limit=0.5 if other == "cfs" else 0.0,
+            f"{other}/{CROWDS[0]} batch/batch",
+            "everything",
+            "share",
+            f"CPU time of batch, beside {words}",
+            "urgent work leaves",
         )
-        for other, against in WORDS.items()
+        for other, words in WORDS.items()
+    ]
+    + [
+        Contrast(
+            f"umcg-priority/{batch} batch/{what}",
+            "everything",
+            "share",
+            f"{words}, over UMCG with {batch} batch thread{'s' * (batch > 1)}",
+            against,
+            limit=limit,
+        )
+        for batch in CROWDS
+        for what, words, against, limit in (
+            ("batch", "CPU time of batch", "urgent work leaves", 0.9),
+            ("used", "CPU time in use", "there is", 0.95),
+        )
+    ]
+    + [
+        Contrast(
+            "umcg-reserve/greedy neighbour/p99",
+            "umcg-reserve/modest neighbour/p99",
+            "ns",
+            "An urgent request of a tenant with a reserved CPU beside one who asks for ten times "
+            "its part, 99th percentile",
+            "beside one who asks for as much",
+            limit=1.2,
+        )
     ],
-    spec={
-        "service_us": SERVICE_US,
-        "share": SHARE,
-        "requests": REQUESTS,
-        "batch": BATCH,
-        "crew": CREW,
-        "slice_us": SLICE_US,
-    },
+    spec={"asked": ASKED, "common": COMMON, "requests": REQUESTS},
     help="The server takes batch off as soon as a request comes. SCHED_FIFO does the same in the "
-    "kernel, and CFS, too, prefers a thread that sleeps more than it computes: what is urgent and "
-    "rare needs no scheduler of its own.",
+    "kernel, where it is permitted; UMCG takes no privilege. What is urgent and rare needs no "
+    "scheduler of its own: CFS, too, prefers a thread that sleeps more than it computes; at 70 % "
+    "of a CPU it does not.",
 )

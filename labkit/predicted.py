@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from labkit import environment, forked
@@ -30,15 +29,13 @@ from labkit.workload import (
     Bimodal,
     Class,
     Compute,
-    Empirical,
     Exponential,
     Periodic,
     Poisson,
-    Trace,
     Uniform,
     Workload,
-    WorkloadError,
 )
+from labkit.workload.drawn import Jobs, draw
 
 #: Threads that answer: more than ever wait at a time in the workloads below.
 THREADS = 48
@@ -90,88 +87,6 @@ def workloads(jobs: int = FEWEST) -> tuple[Workload, ...]:
             ),
         ),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Jobs:
-    """The jobs of a workload, drawn: of each, in order of arrival, and as a workload again."""
-
-    workload: Workload
-    arrival_ns: npt.NDArray[np.uint64]
-    service_ns: npt.NDArray[np.int64]
-    klass: npt.NDArray[np.int64]
-
-    def of(self, field: str) -> npt.NDArray[np.int64]:
-        """A number of each job's class, 0 where it has none."""
-        values = [int(getattr(each, field) or 0) for each in self.workload.classes]
-        return np.asarray(values, np.int64)[self.klass]
-
-
-def _times(of: object, count: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    if isinstance(of, Exponential):
-        return np.rint(random.exponential(float(of.mean), count)).astype(np.int64)
-    if isinstance(of, Uniform):
-        return random.integers(int(of.low), int(of.high) + 1, count)
-    if isinstance(of, Bimodal):
-        long = random.random(count) < of.share
-        return np.where(long, int(of.long), int(of.short)).astype(np.int64)
-    if isinstance(of, Empirical):
-        values = np.asarray(of.values, np.int64)
-        return np.resize(values, count) if of.in_order else random.choice(values, count)
-    value = getattr(of, "value", None)
-    if value is None:
-        raise WorkloadError(f"{type(of).__name__} times cannot be predicted yet; give another")
-    return np.full(count, int(value), np.int64)
-
-
-def _arrivals(each: Class, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    if isinstance(each.arrivals, Trace):
-        return np.asarray(each.arrivals.times, np.int64)[: each.jobs]
-    if each.jobs is None:
-        raise WorkloadError(f"class {each.name!r} has no number of jobs; give jobs")
-    if isinstance(each.arrivals, Poisson):
-        gaps = random.exponential(1e9 / each.arrivals.rate_per_s, each.jobs)
-        return np.rint(np.cumsum(gaps)).astype(np.int64)
-    if isinstance(each.arrivals, Periodic):
-        return int(each.arrivals.offset) + np.arange(each.jobs) * int(each.arrivals.period)
-    raise WorkloadError(
-        f"class {each.name!r} is a closed loop; a prediction is about jobs that come by themselves"
-    )
-
-
-def draw(workload: Workload) -> Jobs:
-    """The jobs of a workload whose classes compute once a job, in an open loop.
-
-    Raises:
-        WorkloadError: it has another class.
-    """
-    random = np.random.default_rng(workload.seed)
-    classes, arrivals, services = [], [], []
-    for each in workload.classes:
-        phase = each.phases[0]
-        if len(each.phases) > 1 or each.repeat > 1 or not isinstance(phase, Compute):
-            raise WorkloadError(
-                f"class {each.name!r} does more than compute once; a prediction is about that"
-            )
-        came = _arrivals(each, random)
-        needs = np.maximum(1, _times(phase.time, len(came), random))
-        arrivals.append(came)
-        services.append(needs)
-        classes.append(
-            dataclasses.replace(
-                each,
-                arrivals=Trace(tuple(came.tolist())),
-                phases=(Compute(Empirical(tuple(needs.tolist()), in_order=True)),),
-                jobs=None,
-                threads=THREADS,
-            )
-        )
-    arrival = np.concatenate(arrivals)
-    order = np.argsort(arrival, kind="stable")
-    number = np.concatenate([np.full(len(came), i) for i, came in enumerate(arrivals)])
-    drawn = dataclasses.replace(workload, classes=tuple(classes), duration=None)
-    service = np.concatenate(services)[order]
-    return Jobs(drawn, arrival[order].astype(np.uint64), service, number[order])
 
 
 def instructions_per_ns(cpu: int) -> float:
@@ -256,7 +171,7 @@ def prediction(
     if not engine.enabled():
         raise NoUmcgError("a prediction is compared with this kernel, which has no UMCG")
     chosen = {text: policy_field.check("policies", text) for text in policies}
-    drawn = [draw(each) for each in (workloads() if what is None else what)]
+    drawn = [draw(each, THREADS) for each in (workloads() if what is None else what)]
     pairs = [(jobs, text) for jobs in drawn for text in chosen]
     samples: Samples = []
     stopped = False

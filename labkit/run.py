@@ -163,8 +163,9 @@ class Run(Record):
         """A figure of the run, to look at and to save (`.write_html`); as `labkit.plots.plot_WHAT`.
 
         Args:
-            what: `comparison` (all values), `histogram` or `latency` (of operations), `occupancy`,
-                `ratio`, `throughput`. The timeline is `timeline()`.
+            what: `comparison` (all values), `histogram` or `latency` (of operations), `load_curve`
+                (of `labkit.server`), `occupancy`, `ratio`, `throughput`. The timeline is
+                `timeline()`.
             options: what that function takes, as `series`.
 
         Raises:

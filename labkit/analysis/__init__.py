@@ -14,13 +14,17 @@ from labkit.analysis.compare import (
 )
 from labkit.analysis.jobs import df_jobs
 from labkit.analysis.latency import df_detection, df_latency, df_preemption, df_wake
+from labkit.analysis.load import Carried, carried, df_carried, df_load
 from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.analysis.states import df_cpu_use, df_fairness, df_occupancy, df_throughput
 
 __all__ = [
+    "Carried",
     "MissingEvents",
     "MissingSamples",
     "NotComparable",
+    "carried",
+    "df_carried",
     "df_compare",
     "df_compare_ratios",
     "df_cpu_use",
@@ -28,6 +32,7 @@ __all__ = [
     "df_fairness",
     "df_jobs",
     "df_latency",
+    "df_load",
     "df_occupancy",
     "df_preemption",
     "df_probe",

@@ -25,6 +25,7 @@ HOLDS, REFUTED, OPEN = "holds", "refuted", "not shown"
 SAID = {
     "bytes/worker": "as much as",
     "op/s": "as much as",
+    "share": "as much as",
     "cpu ns/op": "as much CPU time as",
 }
 

@@ -23,7 +23,7 @@ from labkit.names import meant
 #: Each command: where its app is, and what it is in a few words.
 COMMANDS = {
     "doctor": ("doctor:app", "Say what this machine can do for the lab."),
-    "demo": ("demo:app", "Run four experiments and write one page."),
+    "demo": ("demo:app", "Run five experiments and write one page."),
     "run": ("run:app", "Run one experiment."),
     "show": ("runs:show_app", "Show a saved run: its table, ratios, and reasons to doubt them."),
     "compare": ("runs:compare_app", "Compare two saved runs."),

@@ -45,7 +45,7 @@ def demo(
     ] = Path("out/demo.html"),
     as_json: Json = False,
 ) -> None:
-    """Run four experiments and write one page. Boots the microVM if need be."""
+    """Run five experiments and write one page. Boots the microVM if need be."""
     with console.errors():
         folder = output.absolute().parent
         folder.mkdir(parents=True, exist_ok=True)

@@ -58,17 +58,23 @@ def _show(run: Run, file: Path | None, as_json: bool) -> None:
     tables.show(run)
     if run.environment["umcg_missing"]:
         console.note(f"note: {NO_UMCG}")
+    for name, why in run.environment.get("left_out", {}).items():
+        console.note(f"note: {name} was left out: {why}")
     if file:
         console.note(f"saved {file}")
 
 
 def _metavar(what: Param) -> str:
     """What stands for a value in the help: `NAME,...`, `N,...`, `N`, `SECONDS`."""
+    if what.policy:
+        return "'POLICY ...'" if what.several else "POLICY"
+    if what.choices:
+        return "NAME,..." if what.several else "NAME"
     if what.several:
-        return "NAME,..." if what.choices else "N,..."
+        return "N,..."
     if what.unit:
         return {"s": "SECONDS", "ms": "MILLISECONDS", "µs": "MICROSECONDS"}[what.unit]
-    return "POLICY" if what.policy else "N" if what.whole else "NUMBER"
+    return "N" if what.whole else "NUMBER"
 
 
 def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
@@ -76,7 +82,8 @@ def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
     known = spec.params()
     parameters = []
     for field, what in known.items():
-        default = ",".join(map(str, what.default)) if what.several else what.default
+        between = " " if what.policy else ","
+        default = between.join(map(str, what.default)) if what.several else what.default
         option = typer.Option(
             "--" + field.replace("_", "-"),
             help=what.said(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,25 +103,57 @@ class Collector:
         if self._progress:
             self._progress(Update(self._done, self._total, self._what, live))
 
+    def made_in(self, environment: Mapping[str, Any]) -> None:
+        """It is measured elsewhere than here: in the simulator."""
+        self._environment = dict(environment)
+
+    def left_out(self, series: str, why: str, *, fewer: int) -> None:
+        """A series that was asked for and cannot be had here; `environment["left_out"]` says so.
+
+        `fewer`: measurements that are not made.
+        """
+        self._total -= fewer
+        self._environment.setdefault("left_out", {})[series] = why
+
     def sample(self, series: str, repetition: int, value: float, unit: str, n: int) -> None:
         """Add one measured value."""
         self._samples.append((series, repetition, float(value), unit, n))
 
-    def trace(self, series: str, outcome: engine.Outcome, *, keep: bool = True) -> None:
+    def trace(
+        self,
+        series: str,
+        outcome: engine.Outcome,
+        *,
+        keep: bool = True,
+        names: Sequence[str] = (),
+    ) -> None:
         """Keep the events and tasks of a traced measurement, and count what it lost.
 
-        `keep=False`: only count, where the events of another repetition stand for all.
+        `keep=False`: only count, where the events of another repetition stand for all. `names`:
+        what the tasks are called, with a number each; where it is "" or not given, by their role.
         """
         self.counters["lost"] += sum(task.lost for task in outcome.tasks)
         if not keep:
             return
         outcome = self._with_tids_of_its_own(outcome)
         numbers: dict[str, int] = {}
-        for task in outcome.tasks:
-            index = numbers[task.role] = numbers.get(task.role, -1) + 1
-            name = f"{'urgent ' if task.urgent else ''}{task.role} {index}"
+        own = [*names, *[""] * (len(outcome.tasks) - len(names))]
+        for task, given in zip(outcome.tasks, own, strict=True):
+            kind = given or task.role
+            index = numbers[kind] = numbers.get(kind, -1) + 1
+            name = f"{'urgent ' if task.urgent and not given else ''}{kind} {index}"
             self._tasks.append((task.tid, task.role, name, series))
         self._events += [event_table(outcome.events), loss_rows(outcome)]
+
+    def trace_of(self, series: str, record: Record) -> None:
+        """Keep the events and tasks of a simulation, as this series."""
+        shift = _BEYOND_TIDS + max((task[0] for task in self._tasks), default=0)
+        peer = pl.when(pl.col("peer") > 0).then(pl.col("peer") + shift).otherwise(pl.col("peer"))
+        moved = record.events.with_columns(tid=pl.col("tid") + shift, peer=peer)
+        self._events.append(moved.cast(EVENT_SCHEMA))  # type: ignore[arg-type]
+        self._tasks += [
+            (tid + shift, role, name, series) for tid, role, name, _ in record.tasks.iter_rows()
+        ]
 
     def _with_tids_of_its_own(self, outcome: engine.Outcome) -> engine.Outcome:
         """The kernel gives a tid again when all have been given; a run has each task once."""

@@ -95,9 +95,10 @@ class Param:
     def allowed(self) -> str:
         """What it may be, in words: `10 to 1000000 microseconds`."""
         if self.policy:
-            return "a name, such as las or las:quantum_us=500, or ./FILE.so"
+            more = "; several with spaces between" if self.several else ""
+            return f"a name, such as las or las:quantum_us=500, or ./FILE.so{more}"
         if self.choices:
-            return "one or more of " + ", ".join(self.choices)
+            return f"one{' or more' if self.several else ''} of {', '.join(self.choices)}"
         if self.limits is None:
             return ""
         low, high = (f"{end:.15g}" for end in self.limits)
@@ -117,6 +118,8 @@ class Param:
         """
         if not self.several:
             return text
+        if self.policy:  # whose options have commas between
+            return tuple(text.split())
         words = [word.strip() for word in text.split(",") if word.strip()]
         if not self.whole:
             return tuple(words)
@@ -135,30 +138,40 @@ class Param:
         Raises:
             SpecError: it is not allowed.
         """
-        if self.policy:
-            policies.check(self.name, value)
-            return value
         if not self.several:
-            return self._number(value, self.name)
-        values = self._values(value)
-        if not self.choices:
-            values = [self._number(one, f"one of {self.name}") for one in values]
-        for one in values:
-            if self.choices and one not in self.choices:
-                raise SpecError(
-                    f"{self.name}: unknown {one!r}{meant(one, self.choices)}; choose from "
-                    f"{', '.join(self.choices)}"
-                )
+            return self._one(value, self.name)
+        # One policy is what most ask for.
+        alone = self.policy and isinstance(value, str)
+        values = [
+            self._one(one, f"one of {self.name}")
+            for one in self._values((value,) if alone else value)
+        ]
         if len(set(values)) != len(values):
             raise SpecError(f"{self.name}: {', '.join(map(str, values))} names something twice")
         return tuple(values)
 
+    def _one(self, value: Any, name: str) -> Any:
+        """One value, checked; `name` is what it is called when it is wrong."""
+        if self.policy:
+            policies.check(self.name, value)
+            return value
+        if not self.choices:
+            return self._number(value, name)
+        if value not in self.choices:
+            raise SpecError(
+                f"{self.name}: unknown {value!r}{meant(value, self.choices)}; choose from "
+                f"{', '.join(self.choices)}"
+            )
+        return value
+
     def _values(self, value: Any) -> list[Any]:
         """A sequence of values as a list."""
-        wanted = self.choices or ("1", "2", "4")
-        give = f"give one or more of {', '.join(wanted)}" if self.choices else (
-            f"give one or more numbers, as in ({', '.join(wanted)})"
-        )  # fmt: skip
+        if self.choices:
+            give = f"give one or more of {', '.join(self.choices)}"
+        elif self.policy:
+            give = 'give one or more policies, as in ("las", "rr:slice_us=2000")'
+        else:
+            give = "give one or more numbers, as in (1, 2, 4)"
         if isinstance(value, set | frozenset):
             raise SpecError(f"{self.name} is a set, which has no order; {give}, as a list")
         if isinstance(value, np.ndarray) and value.ndim == 1:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labkit.native import checks, engine
+from labkit.native import checks, engine, serving
 
 try:
     from labkit.native._engine import ffi, lib
@@ -80,12 +80,6 @@ def _check_crew(crew: Crew) -> None:
     checks.whole(-1, 2**31 - 1, cgroup=crew.cgroup, batch_cgroup=crew.batch_cgroup)
 
 
-def _is_endless(policy: str) -> bool:
-    """Does this policy of ours let a worker run until it blocks?"""
-    name, _, options = policy.partition(":")
-    return name in ("fifo", "lifo", "edf") or (name == "priority" and "slice_us" not in options)
-
-
 def requests(
     crew: Crew,
     *,
@@ -121,63 +115,45 @@ def requests(
         EngineError: a system call failed.
         Stopped: `stop` was set.
     """
-    if crew.umcg and crew.batch and _is_endless(crew.policy):
-        raise ValueError(
-            f"batch beside a UMCG crew never gives its server back under {crew.policy}: "
-            "give a policy with slices, such as rr or priority:slice_us=2000"
-        )
     _check_crew(crew)
-    checks.cpus(cpus, needed=crew.umcg)
-    checks.cpus(() if client_cpu is None else (client_cpu,))
     checks.times(1e-6, batch_us=batch_us)
-    arrival, service = np.asarray(arrival_ns), np.asarray(service_us)
-    count = arrival.size
-    if arrival.ndim != 1 or service.shape != arrival.shape or not count:
-        raise ValueError(
-            f"arrival_ns is {arrival.shape}, service_us {service.shape}; give one or more requests "
-            "with a time of arrival and of service each"
+    groups = [
+        serving.Group(
+            threads=crew.workers, priority=1, nice=crew.nice, fifo=crew.fifo, cgroup=crew.cgroup
         )
-    if (arrival < 0).any() or (np.diff(arrival.astype(np.float64)) < 0).any():
-        raise ValueError("arrival_ns is not ascending from 0 on")
-    if not np.isfinite(service).all() or (service < 0).any():
-        raise ValueError("service_us has values that are no times; give numbers from 0 on")
-    turns = np.maximum(1, np.round(service * engine.turns_per_us())).astype(np.uint64)
-    latency = np.full(count, -1, np.int64)
-    arrival = np.ascontiguousarray(arrival, np.uint64)
-    spec = ffi.new("struct lab_requests *")
-    spec.crew = lib.LAB_CREW_UMCG if crew.umcg else lib.LAB_CREW_THREADS
-    spec.workers, spec.batch = crew.workers, crew.batch
-    spec.servers = crew.servers if crew.umcg else 0
-    spec.nr_cpus = _cpus(spec.cpus, cpus)
-    spec.client_cpu = -1 if client_cpu is None else client_cpu
-    spec.requests = count
-    spec.arrival_ns = ffi.cast("uint64_t *", ffi.from_buffer(arrival))
-    spec.turns = ffi.cast("uint64_t *", ffi.from_buffer(turns))
-    told = []
-    for name, kind, values in (
-        ("priority", "int32_t *", priority),
-        ("deadline_ns", "uint64_t *", deadline_ns),
-    ):
-        if values is None:
-            continue
-        if values.shape != arrival.shape:
-            raise ValueError(f"{name} is {values.shape}; give one for each of {count} requests")
-        told.append(np.ascontiguousarray(values, kind.split("_t")[0]))
-        setattr(spec, name, ffi.cast(kind, ffi.from_buffer(told[-1])))
-    spec.latency_ns = ffi.cast("int64_t *", ffi.from_buffer(latency))
-    spec.batch_turns = engine.turns(batch_us)
-    kept = engine.choose(spec.policy, crew.policy)
-    spec.nice, spec.batch_nice, spec.fifo = crew.nice, crew.batch_nice, crew.fifo
-    spec.cgroup, spec.batch_cgroup = crew.cgroup, crew.batch_cgroup
-    threads = crew.workers + crew.batch + spec.servers + 2
-    engine.measure(engine.Room(threads), lambda run: lib.lab_requests(run, spec), stop, watch)
-    del kept, told
+    ]
+    if crew.batch:
+        groups.append(
+            serving.Group(
+                threads=crew.batch,
+                endless=True,
+                tenant=1,
+                nice=crew.batch_nice,
+                cgroup=crew.batch_cgroup,
+            )
+        )
+    served = serving.serve(
+        groups,
+        serving.Requests(
+            arrival_ns=np.asarray(arrival_ns),
+            service_us=np.asarray(service_us),
+            priority=priority,
+            deadline_ns=deadline_ns,
+        ),
+        policy=crew.policy if crew.umcg else None,
+        servers=crew.servers,
+        cpus=cpus,
+        client_cpu=client_cpu,
+        endless_us=batch_us,
+        stop=stop,
+        watch=watch,
+    )
     return Answers(
-        latency[latency >= 0],
-        int(spec.elapsed_ns),
-        int(spec.cpu_ns),
-        int(spec.batch_ops),
-        int(spec.preempts),
+        served.latency_ns[served.latency_ns >= 0],
+        served.elapsed_ns,
+        served.cpu_ns,
+        served.group_ops[1] if crew.batch else 0,
+        served.preempts,
     )
 
 

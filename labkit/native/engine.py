@@ -22,7 +22,8 @@ import numpy.typing as npt
 from labkit.native import checks
 
 try:
-    from labkit.native._engine import ffi, lib
+    from labkit.native._engine import ffi as ffi
+    from labkit.native._engine import lib as lib
 except ImportError:  # not built, as where there is no Linux: what is saved can be looked at
     ffi = lib = None
 

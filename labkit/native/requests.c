@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * An open-loop server: a client sends requests at given times, a crew answers.
+ * An open-loop server: a client sends requests at given times, groups of threads
+ * answer, each its own; other groups compute all the time beside them.
  *
- * A request waits in the backlog, a worker without one on the stack of the idle.
- * Whoever adds to either then matches the two, so no request waits beside an
- * idle worker: of two that add at the same time, the later one sees both.
+ * A request waits in its group's backlog, a thread without one on the stack of the
+ * group's idle. Whoever adds to either then matches the two, so no request waits
+ * beside an idle thread: of two that add at the same time, the later one sees both.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -21,22 +22,34 @@
 
 #define LEAVE	UINT32_MAX
 
-/* What one thread of the crew is handed: a request's number + 1, or LEAVE. */
+/* A group's requests and idle threads. */
+struct line {
+	_Alignas(64) _Atomic uint32_t arrived, taken;	/* the backlog: what is between */
+	_Alignas(64) _Atomic uint64_t idle;		/* index + 1; a count against ABA above */
+	_Atomic uint32_t *order;	/* its requests, in the order in which they arrived */
+	struct lab_group *group;
+	uint32_t number, first;		/* of the groups; its first thread */
+	uint64_t ops, cpu_ns;		/* of its threads, at the begin */
+};
+
+/* What one thread is handed: a request's number + 1, or LEAVE. */
 struct hand {
 	_Alignas(64) _Atomic uint32_t word;
-	uint32_t next;			/* index + 1 of the next idle worker */
+	uint32_t next;			/* index + 1 of the next idle thread */
+	struct line *line;
 };
 
 struct shop {
 	struct lab_requests *spec;
 	struct lab_run *run;
+	struct line *lines;
 	struct hand *hands;
+	_Atomic uint32_t *order;
 	struct crew *crew;		/* over servers; or NULL */
+	uint32_t threads;		/* of all groups */
 	int64_t begin;
-	_Alignas(64) _Atomic uint32_t arrived, taken;	/* the backlog: what is between */
-	_Alignas(64) _Atomic uint64_t idle;		/* index + 1; a count against ABA above */
-	_Alignas(64) _Atomic uint32_t answered;
-	_Atomic uint32_t ready;		/* of crew and batch */
+	_Alignas(64) _Atomic uint32_t over;	/* requests of which it is known what became */
+	_Atomic uint32_t ready;		/* threads */
 };
 
 static struct shop *shop_of(struct lab_thread *self)
@@ -46,7 +59,7 @@ static struct shop *shop_of(struct lab_thread *self)
 
 static bool is_umcg(const struct shop *shop)
 {
-	return shop->spec->crew == LAB_CREW_UMCG;
+	return shop->spec->umcg;
 }
 
 static long futex(_Atomic uint32_t *word, int op, uint32_t value)
@@ -56,17 +69,18 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value)
 
 static void push_idle(struct shop *shop, uint32_t index)
 {
-	uint64_t top = atomic_load(&shop->idle), new;
+	struct line *line = shop->hands[index].line;
+	uint64_t top = atomic_load(&line->idle), new;
 
 	do {
 		shop->hands[index].next = (uint32_t)top;
 		new = ((top >> 32) + 1) << 32 | (index + 1);
-	} while (!atomic_compare_exchange_weak(&shop->idle, &top, new));
+	} while (!atomic_compare_exchange_weak(&line->idle, &top, new));
 }
 
-static bool pop_idle(struct shop *shop, uint32_t *index)
+static bool pop_idle(struct shop *shop, struct line *line, uint32_t *index)
 {
-	uint64_t top = atomic_load(&shop->idle), new;
+	uint64_t top = atomic_load(&line->idle), new;
 
 	do {
 		if (!(uint32_t)top)
@@ -74,18 +88,30 @@ static bool pop_idle(struct shop *shop, uint32_t *index)
 		*index = (uint32_t)top - 1;
 		/* Nonsense if another has taken it meanwhile: then the count has moved. */
 		new = ((top >> 32) + 1) << 32 | shop->hands[*index].next;
-	} while (!atomic_compare_exchange_weak(&shop->idle, &top, new));
+	} while (!atomic_compare_exchange_weak(&line->idle, &top, new));
 	return true;
 }
 
-static bool take_request(struct shop *shop, uint32_t *request)
+static bool take_request(struct line *line, uint32_t *request)
 {
-	*request = atomic_load(&shop->taken);
+	uint32_t place = atomic_load(&line->taken);
+
 	do {
-		if (*request >= atomic_load(&shop->arrived))
+		if (place >= atomic_load(&line->arrived))
 			return false;
-	} while (!atomic_compare_exchange_weak(&shop->taken, request, *request + 1));
+	} while (!atomic_compare_exchange_weak(&line->taken, &place, place + 1));
+	*request = atomic_load(&line->order[place]);
 	return true;
+}
+
+/* When it should be answered; 0: there is no such time. */
+static uint64_t deadline(const struct shop *shop, uint32_t request)
+{
+	const struct lab_requests *spec = shop->spec;
+
+	if (!spec->deadline_ns || !spec->deadline_ns[request])
+		return 0;
+	return (uint64_t)shop->begin + spec->arrival_ns[request] + spec->deadline_ns[request];
 }
 
 /* The policy sees it when the worker becomes ready next. */
@@ -93,15 +119,11 @@ static void describe(struct shop *shop, struct lab_thread *worker, uint32_t requ
 {
 	struct lab_requests *spec = shop->spec;
 	umcg_tid task = atomic_load(&worker->task);
-	uint64_t due = 0;
 
 	if (spec->priority)
 		umcg_sched_set_priority(task, spec->priority[request]);
-	if (!spec->deadline_ns)
-		return;
-	if (spec->deadline_ns[request])
-		due = (uint64_t)shop->begin + spec->arrival_ns[request] + spec->deadline_ns[request];
-	umcg_sched_set_deadline(task, due);
+	if (spec->deadline_ns)
+		umcg_sched_set_deadline(task, deadline(shop, request));
 }
 
 static void hand_over(struct shop *shop, uint32_t index, uint32_t word)
@@ -117,15 +139,15 @@ static void hand_over(struct shop *shop, uint32_t index, uint32_t word)
 		lab_fail(shop->run, "umcg_wake", errno);
 }
 
-/* Bring idle workers and waiting requests together. */
-static void match(struct shop *shop)
+/* Bring a group's idle threads and waiting requests together. */
+static void match(struct shop *shop, struct line *line)
 {
 	uint32_t index, request;
 
-	while (atomic_load(&shop->taken) < atomic_load(&shop->arrived)) {
-		if (!pop_idle(shop, &index))
+	while (atomic_load(&line->taken) < atomic_load(&line->arrived)) {
+		if (!pop_idle(shop, line, &index))
 			break;
-		if (!take_request(shop, &request)) {
+		if (!take_request(line, &request)) {
 			push_idle(shop, index);
 			continue;
 		}
@@ -133,6 +155,26 @@ static void match(struct shop *shop)
 			describe(shop, &shop->run->threads[index], request);
 		hand_over(shop, index, request + 1);
 	}
+}
+
+/* A plain thread tells of its states itself; over servers the scheduler does. */
+static void tell(struct shop *shop, struct lab_thread *self, enum lab_kind kind,
+		 enum lab_state old_state, enum lab_state new_state)
+{
+	if (!is_umcg(shop))
+		lab_emit(self, lab_now(), self->tid, kind, old_state, new_state, 0, 0);
+}
+
+static bool wait_for_hand(struct shop *shop, struct hand *hand)
+{
+	/* One wait for one wake-up: a second one would wait for the first. */
+	if (!is_umcg(shop)) {
+		futex(&hand->word, FUTEX_WAIT_PRIVATE, 0);
+	} else if (umcg_wait(0) && errno != EINTR) {
+		lab_fail(shop->run, "umcg_wait", errno);
+		return false;
+	}
+	return true;
 }
 
 /* The next request's number + 1, or LEAVE. */
@@ -144,54 +186,67 @@ static uint32_t next_request(struct shop *shop, struct lab_thread *self)
 	/* Before it waits, so that the policy knows when it is ready for it. */
 	if (is_umcg(shop))
 		umcg_sched_begin_request();
-	if (take_request(shop, &request)) {
+	if (take_request(hand->line, &request)) {
 		if (is_umcg(shop))
 			describe(shop, self, request);
 		return request + 1;
 	}
+	atomic_store_explicit(&self->blocked, 1, memory_order_relaxed);
+	tell(shop, self, LAB_BLOCK, LAB_RUNNING, LAB_BLOCKED);
 	push_idle(shop, self->index);
-	match(shop);
+	match(shop, hand->line);
 	do {
-		/* One wait for one wake-up: a second one would wait for the first. */
-		if (!is_umcg(shop)) {
-			futex(&hand->word, FUTEX_WAIT_PRIVATE, 0);
-		} else if (umcg_wait(0) && errno != EINTR) {
-			lab_fail(shop->run, "umcg_wait", errno);
+		if (!wait_for_hand(shop, hand))
 			return LEAVE;
-		}
 	} while (!(word = atomic_exchange(&hand->word, 0)));
+	tell(shop, self, LAB_WAKE, LAB_BLOCKED, LAB_RUNNING);
+	atomic_store_explicit(&self->blocked, 0, memory_order_relaxed);
 	return word;
+}
+
+/* Nobody wants it any more: the policy has said so, or its time is over. */
+static bool given_up(struct shop *shop, uint32_t request)
+{
+	uint64_t due = shop->spec->drop_late ? deadline(shop, request) : 0;
+
+	return (is_umcg(shop) && umcg_sched_dropped()) || (due && (uint64_t)lab_now() > due);
 }
 
 static void answer(struct shop *shop, struct lab_thread *self, uint32_t request)
 {
+	int64_t now, took;
+
+	if (given_up(shop, request)) {
+		shop->spec->latency_ns[request] = LAB_DROPPED;
+		atomic_fetch_add(&shop->over, 1);
+		return;
+	}
 	lab_spin(shop->run, shop->spec->turns[request]);
 	if (lab_stopped(shop->run))
 		return;
-	shop->spec->latency_ns[request] = lab_now() - shop->begin -
-					  (int64_t)shop->spec->arrival_ns[request];
+	now = lab_now();
+	took = now - shop->begin - (int64_t)shop->spec->arrival_ns[request];
+	shop->spec->latency_ns[request] = took;
 	lab_count(self);
-	atomic_fetch_add(&shop->answered, 1);
+	lab_emit(self, now, self->tid, LAB_OP, LAB_RUNNING, LAB_RUNNING, 0, took);
+	atomic_fetch_add(&shop->over, 1);
 }
 
-/* Be scheduled as the spec says; batch and crew differ. */
-static int be(struct shop *shop, bool batch)
+/* Be scheduled as the group says. */
+static int be(const struct lab_group *group)
 {
-	struct lab_requests *spec = shop->spec;
-	int nice = batch ? spec->batch_nice : spec->nice;
-	int cgroup = batch ? spec->batch_cgroup : spec->cgroup;
 	char tid[16];
 
-	if (cgroup >= 0) {
+	if (group->cgroup >= 0) {
 		int length = snprintf(tid, sizeof(tid), "%d", gettid());
 
-		if (write(cgroup, tid, (size_t)length) != length)
+		if (write(group->cgroup, tid, (size_t)length) != length)
 			return -1;
 	}
-	if (nice && setpriority(PRIO_PROCESS, 0, nice))
+	if (group->nice && setpriority(PRIO_PROCESS, 0, group->nice))
 		return -1;
-	if (spec->fifo && !batch) {
-		struct sched_param param = { .sched_priority = spec->fifo };
+	if (group->fifo) {
+		struct sched_param param = { .sched_priority = group->fifo };
 
 		return sched_setscheduler(0, SCHED_FIFO, &param);
 	}
@@ -200,12 +255,16 @@ static int be(struct shop *shop, bool batch)
 
 static bool enlist(struct shop *shop, struct lab_thread *self)
 {
-	bool batch = !self->urgent;
-	/* What policies may decide by: requests come first, and are another tenant's. */
-	struct umcg_sched_attr attr = { .priority = !batch, .klass = batch, .tenant = batch };
+	const struct line *line = shop->hands[self->index].line;
+	const struct lab_group *group = line->group;
+	struct umcg_sched_attr attr = {
+		.priority = group->priority, .weight = group->weight,
+		.klass = (uint16_t)line->number, .tenant = (uint16_t)group->tenant,
+	};
 
-	if (be(shop, batch))
+	if (be(group))
 		lab_fail(shop->run, "nice, cgroup or SCHED_FIFO of a thread", errno);
+	tell(shop, self, LAB_REGISTER, LAB_NONE, LAB_RUNNING);
 	if (!is_umcg(shop))
 		return false;
 	if (!crew_enter(shop->crew, self, &attr))
@@ -214,39 +273,37 @@ static bool enlist(struct shop *shop, struct lab_thread *self)
 	return false;
 }
 
-static void *crew_body(void *arg)
+static void compute(struct shop *shop, struct lab_thread *self)
 {
-	struct lab_thread *self = arg;
-	struct shop *shop = shop_of(self);
-	uint32_t word;
-	bool registered;
-
-	if (!lab_thread_begin(self))
-		return NULL;
-	registered = enlist(shop, self);
-	atomic_fetch_add(&shop->ready, 1);
-	while (!lab_stopped(self->run) && (word = next_request(shop, self)) != LEAVE)
-		answer(shop, self, word - 1);
-	if (registered && umcg_sched_leave())
-		lab_fail(self->run, "umcg_sched_leave", errno);
-	lab_thread_end(self);
-	return NULL;
-}
-
-static void *batch_body(void *arg)
-{
-	struct lab_thread *self = arg;
-	struct shop *shop = shop_of(self);
-	bool registered;
-
-	if (!lab_thread_begin(self))
-		return NULL;
-	registered = enlist(shop, self);
-	atomic_fetch_add(&shop->ready, 1);
 	while (!lab_stopped(self->run)) {
-		lab_spin(self->run, shop->spec->batch_turns);
+		lab_spin(self->run, shop->spec->endless_turns);
 		lab_count(self);
 	}
+}
+
+static void serve(struct shop *shop, struct lab_thread *self)
+{
+	uint32_t word;
+
+	while (!lab_stopped(self->run) && (word = next_request(shop, self)) != LEAVE)
+		answer(shop, self, word - 1);
+}
+
+static void *group_body(void *arg)
+{
+	struct lab_thread *self = arg;
+	struct shop *shop = shop_of(self);
+	bool registered;
+
+	if (!lab_thread_begin(self))
+		return NULL;
+	registered = enlist(shop, self);
+	atomic_fetch_add(&shop->ready, 1);
+	if (shop->hands[self->index].line->group->endless)
+		compute(shop, self);
+	else
+		serve(shop, self);
+	tell(shop, self, LAB_UNREGISTER, LAB_RUNNING, LAB_NONE);
 	if (registered && umcg_sched_leave())
 		lab_fail(self->run, "umcg_sched_leave", errno);
 	lab_thread_end(self);
@@ -271,45 +328,90 @@ static void sleep_until(int64_t when)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-static uint64_t batch_ops(struct shop *shop)
+/* So far, of a thread that runs elsewhere. */
+static uint64_t cpu_of(const struct lab_thread *thread)
 {
-	uint64_t ops = 0;
+	struct timespec time = { 0 };
+	clockid_t clock;
 
-	for (uint32_t i = 0; i < shop->spec->batch; i++)
-		ops += atomic_load(&shop->run->threads[shop->spec->workers + i].ops);
-	return ops;
+	if (!pthread_getcpuclockid(thread->pthread, &clock))
+		clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/* What the threads of each group have done and used so far. */
+static void look(struct shop *shop, void (*note)(struct line *line, uint64_t ops, uint64_t cpu_ns))
+{
+	for (uint32_t i = 0; i < shop->spec->nr_groups; i++) {
+		struct line *line = &shop->lines[i];
+		const struct lab_thread *thread = &shop->run->threads[line->first];
+		uint64_t ops = 0, cpu_ns = 0;
+
+		for (uint32_t n = line->group->threads; n--; thread++) {
+			ops += atomic_load(&thread->ops);
+			cpu_ns += cpu_of(thread);
+		}
+		note(line, ops, cpu_ns);
+	}
+}
+
+static void note_begin(struct line *line, uint64_t ops, uint64_t cpu_ns)
+{
+	line->ops = ops;
+	line->cpu_ns = cpu_ns;
+}
+
+static void note_end(struct line *line, uint64_t ops, uint64_t cpu_ns)
+{
+	line->group->ops = ops - line->ops;
+	line->group->cpu_ns = cpu_ns - line->cpu_ns;
+}
+
+static void send_one(struct shop *shop, uint32_t request)
+{
+	struct lab_requests *spec = shop->spec;
+	struct line *line = &shop->lines[spec->group ? spec->group[request] : 0];
+	uint32_t arrived = atomic_load(&line->arrived), most = line->group->most_waiting;
+
+	if (most && arrived - atomic_load(&line->taken) >= most) {
+		spec->latency_ns[request] = LAB_REFUSED;
+		atomic_fetch_add(&shop->over, 1);
+		return;
+	}
+	atomic_store(&line->order[arrived], request);
+	atomic_store(&line->arrived, arrived + 1);
+	match(shop, line);
 }
 
 static void send_all(struct shop *shop)
 {
 	struct lab_requests *spec = shop->spec;
 	const int64_t soon = 200000;
-	uint64_t before;
 
 	/*
-	 * Batch, too: a worker that has never run stands on the idle list, and one
-	 * that a request wakes would wait behind it for a whole slice.
+	 * The endless, too: a worker that has never run stands on the idle list, and
+	 * one that a request wakes would wait behind it for a whole slice.
 	 */
-	while (!lab_stopped(shop->run) &&
-	       atomic_load(&shop->ready) < spec->workers + spec->batch)
+	while (!lab_stopped(shop->run) && atomic_load(&shop->ready) < shop->threads)
 		sleep_until(lab_now() + soon);
-	before = batch_ops(shop);
+	look(shop, note_begin);
 	shop->begin = lab_now() + soon;
 	for (uint32_t i = 0; i < spec->requests && !lab_stopped(shop->run); i++) {
 		int64_t when = shop->begin + (int64_t)spec->arrival_ns[i];
 
 		if (lab_now() < when)
 			sleep_until(when);
-		atomic_fetch_add(&shop->arrived, 1);
-		match(shop);
+		if (spec->late_ns)
+			spec->late_ns[i] = (uint64_t)(lab_now() - when);
+		send_one(shop, i);
 	}
-	while (!lab_stopped(shop->run) && atomic_load(&shop->answered) < spec->requests)
+	while (!lab_stopped(shop->run) && atomic_load(&shop->over) < spec->requests)
 		sleep_until(lab_now() + soon);
 	spec->elapsed_ns = (uint64_t)(lab_now() - shop->begin);
-	spec->batch_ops = batch_ops(shop) - before;
+	look(shop, note_end);
 }
 
-/* The world outside; ends the run, and sends the crew home. */
+/* The world outside; ends the run, and sends the others home. */
 static void *client_body(void *arg)
 {
 	struct lab_thread *self = arg;
@@ -325,15 +427,15 @@ static void *client_body(void *arg)
 	if (!lab_stopped(self->run))
 		send_all(shop);
 	lab_stop(self->run);
-	for (uint32_t i = 0; i < shop->spec->workers; i++)
-		hand_over(shop, i, LEAVE);
+	for (uint32_t i = 0; i < shop->threads; i++)
+		if (!shop->hands[i].line->group->endless)
+			hand_over(shop, i, LEAVE);
 	if (registered)
 		umcg_unregister_task();
 	lab_thread_end(self);
 	return NULL;
 }
 
-/* Batch is told by `urgent` 0; behind the gate it is not read before that opens. */
 static int make_threads(struct shop *shop)
 {
 	struct lab_requests *spec = shop->spec;
@@ -341,13 +443,12 @@ static int make_threads(struct shop *shop)
 	uint32_t aside = spec->client_cpu >= 0;
 	struct lab_thread *made;
 
-	for (uint32_t i = 0; i < spec->workers + spec->batch; i++) {
-		made = lab_thread_new(shop->run, role,
-				      i < spec->workers ? crew_body : batch_body,
-				      spec->cpus, spec->nr_cpus);
+	for (uint32_t i = 0; i < shop->threads; i++) {
+		made = lab_thread_new(shop->run, role, group_body, spec->cpus, spec->nr_cpus);
 		if (!made)
 			return -1;
-		made->urgent = i < spec->workers;
+		/* Behind the gate it is not read before that opens. */
+		made->urgent = shop->hands[i].line->group->priority > 0;
 	}
 	return lab_thread_new(shop->run, LAB_BASIC, client_body, &spec->client_cpu,
 			      aside) ? 0 : -1;
@@ -370,52 +471,85 @@ static void measure(struct shop *shop)
 	lab_gate(shop->run, true);
 	/* The client last: it sends the others home. */
 	lab_join(shop->run, 0, all);
-	for (uint32_t i = 0; i + 1 < all; i++)
-		spec->cpu_ns += shop->run->threads[i].cpu_ns;
+	for (uint32_t i = 0; i < spec->nr_groups; i++)
+		spec->cpu_ns += spec->groups[i].cpu_ns;
+}
+
+/* Each group has its threads in a row, and its part of the order in which requests come. */
+static void lay_out(struct shop *shop)
+{
+	struct lab_requests *spec = shop->spec;
+	uint32_t thread = 0, place = 0;
+
+	for (uint32_t i = 0; i < spec->nr_groups; i++) {
+		struct line *line = &shop->lines[i];
+
+		line->group = &spec->groups[i];
+		line->number = i;
+		line->first = thread;
+		line->order = &shop->order[place];
+		for (uint32_t n = line->group->threads; n--;)
+			shop->hands[thread++].line = line;
+		for (uint32_t n = 0; n < spec->requests; n++)
+			place += (spec->group ? spec->group[n] : 0) == i;
+	}
+}
+
+static void *zeroed(size_t count, size_t size)
+{
+	void *memory = aligned_alloc(64, count * size);
+
+	return memory ? memset(memory, 0, count * size) : NULL;
 }
 
 static int prepare(struct shop *shop)
 {
 	struct lab_requests *spec = shop->spec;
-	size_t crew = spec->workers + spec->batch;
 
-	shop->hands = aligned_alloc(64, crew * sizeof(struct hand));
-	if (!shop->hands)
+	for (uint32_t i = 0; i < spec->nr_groups; i++)
+		shop->threads += spec->groups[i].threads;
+	shop->lines = zeroed(spec->nr_groups, sizeof(struct line));
+	shop->hands = zeroed(shop->threads, sizeof(struct hand));
+	shop->order = calloc(spec->requests, sizeof(*shop->order));
+	if (!shop->lines || !shop->hands || !shop->order)
 		return -1;
-	memset(shop->hands, 0, crew * sizeof(struct hand));
+	lay_out(shop);
 	for (uint32_t i = 0; i < spec->requests; i++)
-		spec->latency_ns[i] = -1;
+		spec->latency_ns[i] = LAB_NEVER_CAME;
 	return 0;
 }
 
 /* CPU time of the servers and of the scheduler's other threads belongs to the crew's. */
-static void close_crew(struct shop *shop, uint32_t threads)
+static void close_crew(struct shop *shop)
 {
 	struct lab_run *run = shop->run;
 
 	crew_end(shop->crew, &shop->spec->cpu_ns, &shop->spec->preempts);
-	for (uint32_t i = threads; i < run->nr_threads; i++)
+	for (uint32_t i = shop->threads + 1; i < run->nr_threads; i++)
 		shop->spec->cpu_ns += run->threads[i].cpu_ns;
 }
 
 int lab_requests(struct lab_run *run, struct lab_requests *spec)
 {
 	struct shop shop = { .spec = spec, .run = run };
-	uint32_t crew = spec->workers + spec->batch;
 
 	run->context = &shop;
 	if (prepare(&shop)) {
-		lab_fail(run, "memory for the crew", ENOMEM);
+		lab_fail(run, "memory for the groups", ENOMEM);
 	} else {
+		/* After the groups' threads and the client come the servers. */
 		if (is_umcg(&shop))
-			shop.crew = crew_new(run, &spec->policy, crew, spec->servers, spec->cpus,
-					     spec->nr_cpus, 0);
+			shop.crew = crew_new(run, &spec->policy, shop.threads, spec->servers,
+					     spec->cpus, spec->nr_cpus,
+					     run->threads[shop.threads + 1].max_events);
 		if (!is_umcg(&shop) || shop.crew)
 			measure(&shop);
 		if (shop.crew)
-			close_crew(&shop, crew + 1);
+			close_crew(&shop);
 	}
+	free(shop.order);
 	free(shop.hands);
+	free(shop.lines);
 	run->context = NULL;
 	errno = run->error;
 	return run->error ? -1 : 0;

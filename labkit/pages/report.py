@@ -14,7 +14,7 @@ from labkit import analysis, plots
 from labkit.analysis.compare import head_and_rest
 from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.experiments.asked import baselines, question
-from labkit.pages import webpage
+from labkit.pages import webpage, worth
 from labkit.plots.style import TCG_WARNING
 from labkit.record import Record
 from labkit.trace.files import write_atomically
@@ -69,6 +69,7 @@ def page(records: Sequence[Record], title: str = "UMCG Lab") -> str:
         '<li><a href="#limits">What the numbers do not say</a></li>'
         '<li><a href="#environment">Environment</a></li></ul></nav>',
         _tcg(records),
+        worth.section(records),
         _ratios(records),
         *(_run(anchor, r) for anchor, r in zip(names, records, strict=True)),
         _limits(records),
@@ -164,6 +165,8 @@ def _warnings(record: Record) -> str:
 def _samples(record: Record) -> Iterable[str]:
     if record.samples.is_empty():
         return
+    if record.experiment == "server":
+        yield webpage.figure(plots.plot_load_curve, record)
     if analysis.df_ratio(record).height:
         yield webpage.figure(plots.plot_ratio, record)
     for unit in record.samples["unit"].unique(maintain_order=True):

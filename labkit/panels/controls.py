@@ -149,16 +149,40 @@ def _slider(spec: type[Spec], what: Param, value: Any) -> Control:
     return Control(slider, [slider])
 
 
-def _policy(what: Param, value: str) -> Control:
+class Words(Control):
+    """A field that is one or more words: a text with spaces between them."""
+
+    @property
+    def value(self) -> tuple[str, ...]:
+        """The words."""
+        return tuple(self._inputs[0].value.split())
+
+    @value.setter
+    def value(self, value: Sequence[str]) -> None:
+        self._inputs[0].value = " ".join(value)
+
+
+def _choice(what: Param, value: str) -> Control:
+    chosen = widgets.Dropdown(
+        options=what.choices,
+        value=value,
+        description=what.words,
+        style={"description_width": "9em"},
+        layout={"width": "min(420px, 100%)"},
+    )
+    return Control(chosen, [chosen])
+
+
+def _policy(what: Param, value: str | Sequence[str]) -> Control:
     text = widgets.Combobox(
         options=policy.names(),
-        value=value,
+        value=value if isinstance(value, str) else " ".join(value),
         description=what.words,
         continuous_update=False,
         style={"description_width": "9em"},
         layout={"width": "min(420px, 100%)"},
     )
-    return Control(text, [text])
+    return (Words if what.several else Control)(text, [text])
 
 
 def controls(spec: type[Spec], initial: dict[str, Any]) -> dict[str, Control]:
@@ -174,6 +198,8 @@ def controls(spec: type[Spec], initial: dict[str, Any]) -> dict[str, Control]:
         control: Control
         if what.policy:
             control = _policy(what, value)
+        elif what.choices and not what.several:
+            control = _choice(what, value)
         elif what.choices:
             umcg = [one for one in what.choices if one.startswith("umcg")]
             control = Boxes(what, what.choices, value, () if engine.enabled() else umcg)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         plot_throughput,
     )
     from labkit.plots.intervals import Interval, plot_intervals
+    from labkit.plots.load import plot_load_curve
     from labkit.plots.prediction import plot_prediction
     from labkit.plots.style import caption, take_apart
     from labkit.plots.sweeps import plot_sweep
@@ -34,6 +35,7 @@ __all__ = [
     "plot_histogram",
     "plot_intervals",
     "plot_latency",
+    "plot_load_curve",
     "plot_occupancy",
     "plot_prediction",
     "plot_ratio",
@@ -46,7 +48,10 @@ __all__ = [
 ]
 
 #: Figures that are made of one run: `plot_NAME`.
-OF_ONE_RUN = ("comparison", "histogram", "latency", "occupancy", "ratio", "throughput")
+OF_ONE_RUN = (
+    *("comparison", "histogram", "latency", "load_curve"),
+    *("occupancy", "ratio", "throughput"),
+)
 
 _MODULES = {
     "charts": (
@@ -58,6 +63,7 @@ _MODULES = {
         "plot_throughput",
     ),
     "intervals": ("Interval", "plot_intervals"),
+    "load": ("plot_load_curve",),
     "prediction": ("plot_prediction",),
     "style": ("caption", "take_apart"),
     "sweeps": ("plot_sweep",),

@@ -54,7 +54,7 @@ def caption(record: Record) -> str:
             + (f" {lost:g} events were lost." if lost else "")
         )
     if env.get("backend") == "simulator":
-        return _simulated(spec)
+        return _simulated(spec | {"costs": env.get("costs", spec.get("costs", {}))})
     said = [f"{record.experiment}: kernel {env.get('kernel', 'unknown')}"]
     if env.get("config_digest"):
         said.append(f"config {env['config_digest']}")
@@ -80,13 +80,16 @@ def caption(record: Record) -> str:
 
 def _simulated(spec: dict[str, Any]) -> str:
     """The caption of what no kernel has run."""
-    said = [f"{spec['experiment']}: simulated in virtual time, policy {spec.get('policy', '?')}"]
+    policy = spec.get("policy", "?")
+    policy = policy if isinstance(policy, str) else " and ".join(policy)
+    said = [f"{spec['experiment']}: simulated in virtual time, policy {policy}"]
     if "points" in spec:
         said.append(f"{spec['points']} simulations, {spec['seeds']} seeds")
     if "servers" in spec:
         given = spec.get("costs", {}).items()
         costs = [f"{name.removesuffix('_ns')} {ns} ns" for name, ns in given if ns]
-        said.append(f"{spec['servers']} servers, seed {spec.get('seed', '?')}")
+        seeds = f"seeds 1 to {spec['repetitions']}" if "repetitions" in spec else ""
+        said.append(f"{spec['servers']} servers, {seeds or 'seed ' + str(spec.get('seed', '?'))}")
         said.append(f"switching costs {', '.join(costs) or 'nothing'}")
     return ", ".join(said) + "."
 

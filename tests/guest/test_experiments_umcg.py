@@ -34,6 +34,18 @@ SMALL = {
         {"runaways": 2, "urgent": 1, "duration_s": 0.3, "repetitions": 1},
         {"umcg", "umcg/latency", "umcg/urgent", "pthread/urgent"},
     ),
+    "deadline": (
+        {"duration_ms": 80, "repetitions": 1},
+        {"umcg-edf/met", "umcg-priority/late", "cfs/8 ms", "sched-fifo/dropped", "pool/batch"},
+    ),
+    "server": (
+        {"loads": (20, 40), "requests": 100, "long_percent": 3.0, "repetitions": 1},
+        {"umcg-rr/20% short", "umcg-las/40% short", "cfs/40%", "pool/20% long", "offered/40%"},
+    ),
+    "mixed": (
+        {"policy": ("priority", "las"), "requests": 40, "repetitions": 1},
+        {"umcg-priority/urgent", "umcg-las/batch", "cfs/report", "pool/urgent", "nice/urgent"},
+    ),
 }
 
 
@@ -96,3 +108,30 @@ def test_a_full_ring_of_a_server_hides_its_workers_until_the_end():
     spans = state_intervals(events.sort("t", maintain_order=True), tasks)
     assert spans["t1"].max() == server.lost_states
     assert invariants.check(events.sort("t", maintain_order=True), tasks).result == "UNDECIDED"
+
+
+def test_what_serves_requests_keeps_the_protocol():
+    run = labkit.mixed(policy=("priority", "las"), requests=60, repetitions=1, beside=("cfs",))
+    for series in ("umcg-priority", "umcg-las"):
+        part = run.of(series)
+        assert set(part.tasks["role"]) == {"server", "worker"}
+        verdict = invariants.check(part.events, part.tasks)
+        assert verdict.result == "PASSED", verdict.violations.rows()
+
+
+def test_a_policy_drops_frames_that_are_late():
+    """Twice as much as fits: what edf gives up is not done."""
+    run = labkit.deadline(
+        policy=("edf:late=drop",), load_percent=200.0, duration_ms=120.0, repetitions=1
+    )
+    dropped = run.samples.filter(series="umcg-edf/dropped", unit="%")
+    assert dropped["value"][0] > 0
+
+
+def test_reports_are_refused_where_too_many_wait():
+    run = labkit.mixed(
+        report_percent=300.0, threads=1, most_waiting=1, requests=60, repetitions=1, beside=("cfs",)
+    )
+    for head in ("umcg-priority", "cfs"):
+        refused = run.samples.filter(series=f"{head}/report refused", unit="%")
+        assert refused["value"][0] > 0, head

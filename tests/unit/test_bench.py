@@ -450,14 +450,15 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path, monkeypatch):
 def test_every_suite_is_complete_and_its_names_are_real(tmp_path):
     suites = suite.load()
     assert [s.name for s in suites] == [
-        "handoff", "wake", "block", "preempt", "spawn", "memory", "scale", "server", "mixed",
+        *("handoff", "wake", "block", "preempt", "spawn", "memory", "scale", "server", "mixed"),
+        "deadline",
     ]  # fmt: skip
     for one in suites:
         assert one.question.endswith("?") and one.refuted_by and one.help and one.spec
         assert len(set(one.contrasts)) == len(one.contrasts)
         assert {c.expect for c in one.contrasts} <= {"", "better", "not worse"}
         json.dumps(dict(one.spec))
-    with pytest.raises(SuiteError, match="no suite 'handof'; choose from block, handoff"):
+    with pytest.raises(SuiteError, match="no suite 'handof'; choose from block, deadline, handoff"):
         suite.load(["handof"])
     (tmp_path / "empty.py").write_text("", encoding="utf-8")
     with pytest.raises(SuiteError, match="defines no SUITE"):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from labkit import environment
-from labkit.native import bench, engine
+from labkit.native import bench, engine, serving
+from labkit.record import KINDS
 
 CPU = environment.cpus()[:1]
 
@@ -82,6 +83,74 @@ def test_what_cannot_be_had_is_an_error_and_ends():
             cpus=CPU,
             client_cpu=None,
         )
+
+
+def _serve(groups, service_us, **more):
+    count = len(service_us)
+    asked = {"arrival_ns": np.zeros(count, np.uint64)}
+    asked |= {name: more.pop(name) for name in ("group", "deadline_ns") if name in more}
+    return serving.serve(
+        groups,
+        serving.Requests(service_us=np.asarray(service_us, float), **asked),
+        policy=None,
+        cpus=CPU,
+        client_cpu=None,
+        **more,
+    )
+
+
+def test_each_group_answers_its_own_requests():
+    one, two = serving.Group(name="one", threads=1), serving.Group(name="two", threads=3)
+    group = np.array([0, 1, 1, 0, 1], np.uint8)
+    served = _serve([one, two], [10.0] * 5, group=group, events=True)
+    assert served.group_ops == [2, 3]
+    assert min(served.group_cpu_ns) > 0
+    assert served.cpu_ns == sum(served.group_cpu_ns)
+    assert (served.latency_ns > 0).all()
+    done = {
+        served.names[i]: task.ops for i, task in enumerate(served.outcome.tasks) if served.names[i]
+    }
+    assert done["one"] == 2
+    ops = served.outcome.events[served.outcome.events["kind"] == KINDS.index("op")]
+    assert sorted(ops["arg"]) == sorted(served.latency_ns)
+
+
+def test_a_request_that_finds_too_many_waiting_is_refused():
+    """The one thread is busy until all have come, so that each finds those before it waiting."""
+    served = _serve([serving.Group(threads=1, most_waiting=2)], [50_000.0, *[1.0] * 9])
+    answered, refused = (served.latency_ns >= 0), (served.latency_ns == serving.REFUSED)
+    assert answered.sum() + refused.sum() == 10
+    assert refused.sum() >= 7
+    assert served.group_ops == [answered.sum()]
+
+
+def test_a_request_whose_deadline_is_over_is_dropped_where_that_is_asked_for():
+    deadline = np.array([0, 1, 1], np.uint64)
+    group = serving.Group(threads=1)
+    kept = _serve([group], [10.0] * 3, deadline_ns=deadline)
+    assert (kept.latency_ns > 0).all()
+    dropped = _serve([group], [10.0] * 3, deadline_ns=deadline, drop_late=True)
+    assert (dropped.latency_ns == serving.DROPPED).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("groups", "more", "says"),
+    [
+        ([], {}, "groups is 0"),
+        ([{"threads": 0}], {}, "threads is 0"),
+        (
+            [{"threads": 1, "endless": True}],
+            {},
+            r"group has \[0\]; each has to be one that answers",
+        ),
+        ([{"threads": 1}], {"group": np.array([1], np.uint8)}, r"group has \[1\]"),
+        ([{"threads": 1}], {"group": np.zeros(2, np.uint8)}, r"group is \(2,\)"),
+        ([{"threads": 1, "tenant": 256}], {}, "tenant is 256"),
+    ],
+)
+def test_groups_that_cannot_be(groups, more, says):
+    with pytest.raises(ValueError, match=says):
+        _serve([serving.Group(**group) for group in groups], [1.0], **more)
 
 
 @pytest.mark.parametrize("crowd", [1, 16])

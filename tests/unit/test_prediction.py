@@ -11,7 +11,7 @@ import labkit
 from labkit.native import engine
 from labkit.plots import plot_prediction
 from labkit.plots.prediction import table
-from labkit.predicted import SERIES, draw, workloads
+from labkit.predicted import SERIES, THREADS, draw, workloads
 from labkit.record import SAMPLE_SCHEMA, Record
 from labkit.sim import simulate
 from labkit.workload import Class, Closed, Compute, Sleep, Trace, Workload, WorkloadError
@@ -19,7 +19,7 @@ from labkit.workload import Class, Closed, Compute, Sleep, Trace, Workload, Work
 
 def test_the_same_jobs_every_time_in_order_of_arrival() -> None:
     for workload in workloads(50):
-        jobs, again = draw(workload), draw(workload)
+        jobs, again = draw(workload, THREADS), draw(workload, THREADS)
         assert (jobs.arrival_ns == again.arrival_ns).all()
         assert (jobs.service_ns == again.service_ns).all()
         assert (np.diff(jobs.arrival_ns.astype(np.int64)) >= 0).all()
@@ -30,7 +30,7 @@ def test_the_same_jobs_every_time_in_order_of_arrival() -> None:
 
 def test_the_simulator_does_the_jobs_that_were_drawn() -> None:
     """One server, first come first served, no costs: latencies by Lindley's recursion."""
-    jobs = draw(workloads(200)[1])
+    jobs = draw(workloads(200)[1], THREADS)
     end, latencies = 0, []
     for arrival, service in zip(jobs.arrival_ns.tolist(), jobs.service_ns.tolist(), strict=True):
         end = max(end, arrival) + service
@@ -52,7 +52,7 @@ def test_what_cannot_be_predicted_is_said(arrivals, phases, says) -> None:  # ty
     jobs = None if isinstance(arrivals, Trace) else 3
     work = Workload(classes=(Class(name="a", arrivals=arrivals, phases=phases, jobs=jobs),))
     with pytest.raises(WorkloadError, match=says):
-        draw(work)
+        draw(work, THREADS)
 
 
 def _record(ratios: dict[str, float]) -> Record:

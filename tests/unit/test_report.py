@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import synthetic
 
+import labkit
 from labkit import analysis
 from labkit.pages import report, webpage
 from labkit.plots.style import TCG_WARNING
@@ -145,3 +146,15 @@ def test_the_numbers_of_the_page_are_those_of_the_tables() -> None:
 
 def test_a_truth_in_a_table_is_no_number() -> None:
     assert (webpage.cell(True), webpage.cell(False), webpage.cell(1)) == ("yes", "no", "1")
+
+
+def test_a_page_begins_with_what_it_is_for_as_its_runs_measured_it():
+    run = labkit.mixed(progress=None, where="simulator", requests=100, report_percent=30.0)
+    text = report.page([run])
+    worth = text[text.index('id="worth"') : text.index('id="ratios"')]
+    assert "Worth it here" in worth and "The price, here" in worth
+    row = run.ratios().filter(series="umcg-priority/urgent p99", unit="ns").row(0, named=True)
+    assert row["verdict"] == "better"
+    assert f"percentile of their latency: {row['ratio']:.2f} times that of plain threads" in worth
+    other = labkit.swap(progress=None, value_ms=1, repetitions=2, methods=("futex",))
+    assert 'id="worth"' not in report.page([other])

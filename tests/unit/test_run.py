@@ -180,7 +180,8 @@ def test_a_part_of_a_recorded_run_gives_the_figures_of_the_whole():
             assert labkit.analysis.df_occupancy(part).equals(mine), (file, series)
 
 
-@pytest.mark.parametrize("what", plots.OF_ONE_RUN)
+# That of server alone is in test_server_load.py.
+@pytest.mark.parametrize("what", sorted({*plots.OF_ONE_RUN} - {"load_curve"}))
 def test_a_figure_is_had_by_name(what):
     drawn = with_medians().plot(what)
     assert drawn.data or drawn.layout.shapes

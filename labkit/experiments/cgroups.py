@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two cgroups with CPU weights for threads of this process, gone when done."""
+"""Cgroups with CPU weights for threads of this process, gone when done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -15,22 +16,16 @@ class NoCgroups(OSError):
 
 
 class Weights:
-    """A context: threads enter by writing their number to the descriptor `urgent` or `batch`."""
+    """A context: cgroups by name and `cpu.weight`; threads enter one through its descriptor."""
 
-    def __init__(self, *, urgent: int, batch: int) -> None:
-        self._weights = {"urgent": urgent, "batch": batch}
+    def __init__(self, weights: Mapping[str, int]) -> None:
+        self._weights = dict(weights)
         self._fds: dict[str, int] = {}
         self._mounted: Path | None = None
 
-    @property
-    def urgent(self) -> int:
-        """Descriptor of the urgent threads' `cgroup.threads`."""
-        return self._fds["urgent"]
-
-    @property
-    def batch(self) -> int:
-        """Descriptor of the batch threads' `cgroup.threads`."""
-        return self._fds["batch"]
+    def door(self, name: str) -> int:
+        """Descriptor of that cgroup's `cgroup.threads`: who writes its number there is in it."""
+        return self._fds[name]
 
     def __enter__(self) -> Weights:
         """Make them.
@@ -65,7 +60,7 @@ class Weights:
         if "cpu" not in (root / "cgroup.controllers").read_text(encoding="utf-8").split():
             raise NoCgroups("the CPU controller is not in cgroup v2")
         (root / "cgroup.subtree_control").write_text("+cpu", encoding="utf-8")
-        self._top = root / f"labkit-bench-{os.getpid()}"
+        self._top = root / f"labkit-weights-{os.getpid()}"
         self._top.mkdir()
         (self._top / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
         for name in self._weights:
