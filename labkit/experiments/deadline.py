@@ -144,6 +144,10 @@ class DeadlineSpec(Spec):
         """Each series' repetitions, and on the kernel one that is traced."""
         return rounds.measurements(self.contest(), self.repetitions)
 
+    def measurement_s(self) -> float:
+        """For so long frames come."""
+        return self.duration_ms / 1e3
+
     def measure(self, collect: Collector) -> None:
         """The series in turn, and then each traced."""
 

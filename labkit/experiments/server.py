@@ -165,6 +165,11 @@ class ServerSpec(Spec):
         """Each series at each load in each repetition, and on the kernel one that is traced."""
         return rounds.measurements(self.contest(), self.repetitions, len(self.loads))
 
+    def measurement_s(self) -> float:
+        """For so long requests come, on average over the loads."""
+        slower = sum(100 / load for load in self.loads) / len(self.loads)
+        return self.requests / self.nominal() * slower
+
     def draw(self, arena: Arena, number: int) -> dict[str, Jobs]:
         """The jobs of a repetition by load; full load is what this machine carries now."""
         full = arena.contest.draw(self.workload(number))
