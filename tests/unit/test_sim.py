@@ -180,7 +180,7 @@ def test_until_cuts_a_run_short() -> None:
 def test_a_run_has_tables_and_a_timeline() -> None:
     run = labkit.simulate("fifo", MIXED)
     assert set(run.table()["series"]) >= {"fifo/get", "fifo/scan/p99", "fifo/tick/response"}
-    assert run.timeline().data and "fifo" in repr(run)
+    assert "Timeline: fifo" in run.timeline().svg and "fifo" in repr(run)
 
 
 def test_statistics_do_not_depend_on_events() -> None:
