@@ -33,7 +33,7 @@ static void hand_over(struct runtime *rt, struct thread *t)
 	if (t->pub.state != UMCG_SCHED_READY && !t->requeue)
 		return;
 	t->requeue = false;
-	t->pub.state = UMCG_SCHED_READY;
+	store(&t->pub.state, UMCG_SCHED_READY);
 	rt->base.ready++;
 	rt->version++;
 	policy_ready(rt, t, UMCG_WHY_WOKEN);

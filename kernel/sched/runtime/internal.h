@@ -113,7 +113,7 @@ struct server {
 	struct actor actor;
 	uint32_t index;
 	uint8_t sleep;			/* enum umcg_sleep */
-	bool there;			/* registered */
+	_Atomic bool there;		/* registered; the watchdog looks */
 	bool retry;			/* the preemption came too early: the timer tries again */
 	_Atomic uint32_t asked;		/* enum umcg_why + 1: its turn is to end; 0 */
 	uint32_t kicked;		/* UMCG_KICK_, by the policy */

@@ -18,7 +18,8 @@ struct thread *slot_get(struct runtime *rt)
 		t = slot_at(rt, index);
 		rt->free_slot = t->next_free;
 	} else if (rt->used_slots < rt->nr_slots) {
-		index = rt->used_slots++;
+		index = rt->used_slots;
+		store(&rt->used_slots, index + 1);
 		t = slot_at(rt, index);
 	} else {
 		return NULL;
@@ -31,7 +32,7 @@ struct thread *slot_get(struct runtime *rt)
 	t->pub.seq = rt->seq++;
 	t->pub.server = UMCG_NO_SERVER;
 	t->stats.id = index;
-	rt->base.threads++;
+	count(&rt->base.threads, 1);
 	if (rt->base.threads > rt->stats.most_threads)
 		store(&rt->stats.most_threads, rt->base.threads);
 	return t;
@@ -41,10 +42,10 @@ struct thread *slot_get(struct runtime *rt)
 void slot_put(struct runtime *rt, struct thread *t)
 {
 	__atomic_store_n(&t->task, UMCG_NONE, __ATOMIC_RELEASE);
-	t->pub.state = UMCG_SCHED_NONE;
+	store(&t->pub.state, UMCG_SCHED_NONE);
 	t->next_free = rt->free_slot;
 	rt->free_slot = t->pub.id + 1;
-	rt->base.threads--;
+	count(&rt->base.threads, -1U);
 }
 
 /* Under lock, while @t is not READY: what programs have set reaches the policy. */
@@ -64,7 +65,7 @@ void grant_wishes(struct thread *t)
 	if (changed & WISH_TENANT)
 		pub->tenant = atomic_load_explicit(&t->wishes.tenant, memory_order_relaxed);
 	if (changed & WISH_KLASS)
-		pub->klass = atomic_load_explicit(&t->wishes.klass, memory_order_relaxed);
+		store(&pub->klass, atomic_load_explicit(&t->wishes.klass, memory_order_relaxed));
 }
 
 /*

@@ -8,7 +8,7 @@ void be_ready(struct runtime *rt, struct thread *t, enum umcg_why why)
 		grant_wishes(t);
 		begin_noted(t, 0);
 	}
-	t->pub.state = UMCG_SCHED_READY;
+	store(&t->pub.state, UMCG_SCHED_READY);
 	t->pub.ready_ns = rt->base.now_ns;
 	t->passed = rt->turns;
 	rt->base.ready++;
@@ -64,7 +64,7 @@ void begin_turn(struct runtime *rt, struct server *server, struct thread *t)
 {
 	uint64_t now = rt->base.now_ns;
 
-	t->pub.state = UMCG_SCHED_RUNNING;
+	store(&t->pub.state, UMCG_SCHED_RUNNING);
 	t->pub.server = server->index;
 	t->pub.turn_ns = now;
 	t->turn++;
@@ -129,8 +129,8 @@ void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why)
 	rt->seated--;
 	server->slice_end = NEVER;
 	server->retry = false;
-	t->pub.state = why == UMCG_WHY_ENDED ? UMCG_SCHED_NONE : UMCG_SCHED_BLOCKED;
-	t->pub.service_ns += ran;
+	store(&t->pub.state, why == UMCG_WHY_ENDED ? UMCG_SCHED_NONE : UMCG_SCHED_BLOCKED);
+	count(&t->pub.service_ns, ran);
 	t->pub.request_service_ns += ran;
 	if (unlikely(atomic_load_explicit(&t->wishes.changed, memory_order_relaxed)))
 		begin_noted(t, ran);
