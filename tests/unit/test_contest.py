@@ -49,7 +49,7 @@ def test_the_simulator_runs_it_anywhere_and_the_same_again() -> None:
     assert ratio["baseline"].to_list() == ["cfs/urgent p99"]
     assert ratio["ratio"][0] < 0.5
     assert "simulated in virtual time, policy priority and las and reserve" in plots.caption(run)
-    assert "seeds 1 to 2, switching costs switch 2050 ns" in plots.caption(run)
+    assert "seeds 1 to 2, switching costs switch 2094 ns" in plots.caption(run)
 
 
 def test_what_the_simulator_has_no_twin_of_is_said() -> None:
