@@ -149,7 +149,7 @@ void check_told(const char *when)
 	check_exits(bystander, NULL, 0, "a late block of another process");
 }
 
-long free_mb(void)
+long used_mb(void)
 {
 	char line[128];
 	long kb = -1;
@@ -157,7 +157,7 @@ long free_mb(void)
 
 	CHECK(f);
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemFree: %ld", &kb) == 1)
+		if (sscanf(line, "AnonPages: %ld", &kb) == 1)
 			break;
 	fclose(f);
 	CHECK(kb >= 0);

@@ -30,6 +30,7 @@ void crowd_wait(const struct crowd *c, pid_t pid);
  */
 void check_told(const char *when);
 
-long free_mb(void);			/* of the machine's memory */
+/* Memory of all processes. What is free says less: each CPU keeps some tens of MB that it has freed. */
+long used_mb(void);
 
 #endif /* LIBCROWD_H */

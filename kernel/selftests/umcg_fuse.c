@@ -75,14 +75,14 @@ int main(void)
 	slow_files_unmount(files);
 
 	raw_note("memory of killed processes");
-	before = free_mb();
+	before = used_mb();
 	for (int i = 0; i < KILLED; i++) {
 		files = mount_files();
 		pid = start_crowd(1, BALLAST_MB);
 		crowd_wait(&crowd, pid);
 		kill(pid, SIGKILL);
 		child_wait(pid);
-		WAIT_FOR(free_mb() > before - BALLAST_MB / 2);
+		WAIT_FOR(used_mb() < before + BALLAST_MB / 2);
 		slow_files_unmount(files);
 	}
 	return 0;
