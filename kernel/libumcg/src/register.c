@@ -159,7 +159,7 @@ static umcg_tid enter(struct umcg_group *g, umcg_t group, enum umcg_kind kind,
 			      umcg_word(load(&self->rec.state_ts), NONE, 0));
 	}
 	if (!ret)
-		return self->utid;
+		return load(&self->utid);
 	errno = (int)-ret;
 	return UMCG_NONE;
 }

@@ -8,8 +8,17 @@
 #include "ring.h"
 
 __thread struct umcg_thread *umcg_self;
-/* How often the destructor has run: what is the last time is the system's to say. */
-static __thread unsigned int rounds;
+/*
+ * The last round of destructors. ThreadSanitizer's run time leaves a thread in that of the
+ * system, before us, and what is built with it must not run afterwards.
+ */
+#ifdef __SANITIZE_THREAD__
+#define LAST_ROUND	(PTHREAD_DESTRUCTOR_ITERATIONS - 1)
+#else
+#define LAST_ROUND	PTHREAD_DESTRUCTOR_ITERATIONS
+#endif
+
+static __thread unsigned int rounds;	/* of them that have been */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
@@ -23,9 +32,9 @@ static void thread_ends(void *thread)
 {
 	struct umcg_thread *self = thread;
 
-	if (++rounds < PTHREAD_DESTRUCTOR_ITERATIONS && !pthread_setspecific(key, self))
+	if (++rounds < LAST_ROUND && !pthread_setspecific(key, self))
 		return;
-	rounds = PTHREAD_DESTRUCTOR_ITERATIONS;
+	rounds = LAST_ROUND;
 	if (load(&self->kind) != KIND_NONE) {
 		/* Cancelled, or ended in a signal handler, in the middle of something. */
 		if (self->inside || (load_acquire(&self->rec.state_ts) & (STATE | LOCKED)) !=
@@ -83,7 +92,7 @@ struct umcg_thread *umcg_thread_self(void)
 		return self;
 	pthread_once(&once, make_key);
 	/* After the last round no task would take back what the thread gets now. */
-	if (!key_made || rounds == PTHREAD_DESTRUCTOR_ITERATIONS)
+	if (!key_made || rounds == LAST_ROUND)
 		return NULL;
 	self = umcg_thread_alloc();
 	if (!self)
@@ -101,7 +110,7 @@ EXPORT umcg_tid umcg_get_utid(void)
 	struct umcg_thread *self = umcg_thread_self();
 
 	if (self)
-		return self->utid;
+		return load(&self->utid);
 	errno = ENOMEM;
 	return UMCG_NONE;
 }
