@@ -17,7 +17,7 @@ from rich.table import Table
 from labkit.cli import console
 from labkit.cli.console import Json
 from labkit.progress import Line
-from labkit.sim import building, policies
+from labkit.sim import building, policies, python_file
 from labkit.sim.errors import ChoiceError
 from labkit.sim.trials import TRIALS, trials
 from labkit.trace.files import check_target
@@ -26,12 +26,14 @@ from labkit.workload import load
 app = console.new_app(
     no_args_is_help=True,
     help="Schedulers: those that come with labkit, and your own in C."
-    " A policy is a name, or the path of a shared object: ./mine.so.",
+    " A policy is a name, or the path of a shared object or Python file: ./mine.so, ./mine.py.",
 )
 
 
 def _look(text: str) -> policies.Policy:
     """What a policy says of itself, by its name or file."""
+    if python_file.is_python(text):
+        return python_file.describe(text)
     name, options = policies.split(policies.resolve(text))
     if options:
         raise ChoiceError(f"{text!r} has options; give the policy alone")
@@ -70,7 +72,9 @@ def list_policies(as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    policy: Annotated[str, typer.Argument(help="A name, or the path of a shared object.")],
+    policy: Annotated[
+        str, typer.Argument(help="A name, or the path of a shared object or Python file.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Show a policy's summary and options."""
@@ -213,7 +217,9 @@ def predict(
 def check(
     policy: Annotated[
         str,
-        typer.Argument(metavar="POLICY", help="A name with options, a shared object, or a C file."),
+        typer.Argument(
+            metavar="POLICY", help="A name with options, a shared object, or a file in C or Python."
+        ),
     ],
     watchdog: Annotated[
         float,

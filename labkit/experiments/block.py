@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,7 @@ class BlockSpec(Spec):
     events: int = param(
         4000, f"{EVENTS}; 0: nothing is traced", limits=(0, 1_000_000), measuring=True, free=True
     )
-    policy: str = param("fifo", POLICY, policy=True)
+    policy: Any = param("fifo", POLICY, policy=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from labkit.experiments.cgroups import NoCgroups, Weights
 from labkit.experiments.common import first_cpus
 from labkit.experiments.errors import SpecError
 from labkit.experiments.outcome import Kind, Result, served_result, simulated_result
+from labkit.experiments.own import Own
 from labkit.native import engine, serving
 from labkit.sim import simulate, simulation
 from labkit.sim.costs import Costs
@@ -47,14 +49,15 @@ _TWINS = {"cfs": "fair:slice_us=3000"}
 _POOL_TWIN = {"pool": "fifo"}
 
 
-def heads(texts: Sequence[str]) -> dict[str, str]:
+def heads(asked: Sequence[Any]) -> dict[str, Any]:
     """Series' heads of these policies: `umcg-NAME`, with options where a name is there twice."""
+    texts = [policies.said(one) for one in asked]
     stems = [Path(split(text)[0]).stem for text in texts]
     found = {}
-    for stem, text in zip(stems, texts, strict=True):
+    for stem, text, one in zip(stems, texts, asked, strict=True):
         options = split(text)[1]
         more = f":{options}" if stems.count(stem) > 1 and options else ""
-        found[f"umcg-{stem}{more}"] = text
+        found[f"umcg-{stem}{more}"] = one
     if len(found) < len(texts):
         raise SpecError(f"policy: {', '.join(texts)} have the same name twice; build one anew")
     return found
@@ -81,7 +84,7 @@ class Contest:
     """Who serves, what, and where.
 
     Attributes:
-        policies: over servers.
+        policies: over servers, as `labkit.experiments.policy.check` takes them.
         beside: of `BASELINES`.
         where: of `PLACES`.
         servers: CPUs for the work, and servers.
@@ -91,7 +94,7 @@ class Contest:
         drop_late: requests whose deadline is over when their turn comes are dropped.
     """
 
-    policies: Sequence[str]
+    policies: Sequence[Any]
     beside: Sequence[str]
     where: str
     servers: int
@@ -101,10 +104,11 @@ class Contest:
     drop_late: bool = False
 
     def __post_init__(self) -> None:
-        for text in self.texts().values():
-            if self.where == KERNEL and self._endless and serving.is_endless(text):
+        for policy in self.chosen().values():
+            if self.where == KERNEL and self._endless and serving.is_endless(policy):
+                name = policy if isinstance(policy, str) else policy.name
                 raise SpecError(
-                    f"policy: {text} never takes batch off its server, so nothing else would run; "
+                    f"policy: {name} never takes batch off its server, so nothing else would run; "
                     "give one with slices, such as rr or priority:slice_us=2000, or no batch"
                 )
 
@@ -116,12 +120,14 @@ class Contest:
     def _asked(self) -> list[Kind]:
         return [kind for kind in self.kinds if not kind.endless]
 
-    def texts(self) -> dict[str, str]:
-        """The policy of each series that has one, as engine and simulator take it."""
+    def chosen(self) -> dict[str, str | Own]:
+        """The policy of each series that has one, as the engine takes it."""
         there = self.where == SIMULATOR or engine.enabled()
+        # As `groups` has them.
+        classes = tuple(kind.name for kind in (*self._asked, *self._endless))
         found = {
-            head: policies.check("policy", text, **self.options)
-            for head, text in (heads(self.policies) if there else {}).items()
+            head: policies.check("policy", policy, classes, **self.options)
+            for head, policy in (heads(self.policies) if there else {}).items()
         }
         if self.where == SIMULATOR:
             twins = _TWINS if self._endless else _TWINS | _POOL_TWIN
@@ -130,7 +136,7 @@ class Contest:
 
     def series(self) -> list[str]:
         """Heads of all series that are asked for."""
-        return list(dict.fromkeys([*self.texts(), *self.beside]))
+        return list(dict.fromkeys([*self.chosen(), *self.beside]))
 
     @contextmanager
     def open(self) -> Iterator[Arena]:
@@ -147,7 +153,7 @@ class Contest:
 
     def _left_out(self) -> dict[str, str]:
         if self.where == SIMULATOR:
-            had = self.texts()
+            had = self.chosen()
             return {
                 name: "the simulator has no twin of it" for name in self.beside if name not in had
             }
@@ -228,7 +234,7 @@ class Arena:
         self.contest = contest
         self.left_out = left_out
         self._weights = weights
-        self._texts = contest.texts()
+        self._chosen = contest.chosen()
 
     def series(self) -> list[str]:
         """Heads of the series that can be had here."""
@@ -251,7 +257,7 @@ class Arena:
             Stopped: `stop` was set.
         """
         if self.contest.where == SIMULATOR:
-            return self._simulate(self._texts[head], jobs, events, stop)
+            return self._simulate(self._chosen[head], jobs, events, stop)
         contest = self.contest
         groups = contest.groups(head, self._weights)
         served = serving.serve(
@@ -262,7 +268,7 @@ class Arena:
                 group=None if head == "pool" else jobs.klass.astype(np.uint8),
                 deadline_ns=jobs.of("deadline").astype(np.uint64),
             ),
-            policy=self._texts.get(head),
+            policy=self._chosen.get(head),
             servers=contest.servers,
             cpus=first_cpus(contest.servers),
             client_cpu=self._client(),
@@ -294,10 +300,10 @@ class Arena:
         return beyond[0] if beyond else None
 
     def _simulate(
-        self, text: str, jobs: Jobs, events: bool, stop: threading.Event | None
+        self, policy: str | Own, jobs: Jobs, events: bool, stop: threading.Event | None
     ) -> Result:
         record = simulate(
-            text,
+            policy.policy if isinstance(policy, Own) else policy,
             self.contest.workload(jobs),
             servers=self.contest.servers,
             costs=Costs.counted(),
@@ -306,4 +312,4 @@ class Arena:
         )
         if record.counters.get("stopped"):
             raise engine.Stopped
-        return simulated_result(self.contest.kinds, text, record, self.contest.servers)
+        return simulated_result(self.contest.kinds, record, self.contest.servers)

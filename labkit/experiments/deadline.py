@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from labkit.experiments import contest, rounds
 from labkit.experiments.common import Collector
@@ -43,7 +44,7 @@ class DeadlineSpec(Spec):
     neither_is_better = ("cpu",)
     operations = "frames"
 
-    policy: tuple[str, ...] = param(
+    policy: tuple[Any, ...] = param(
         ("edf", "priority"),
         f"{POLICY}; a frame has its deadline, and the higher a priority the shorter its period, as "
         "with nice and SCHED_FIFO; batch has neither",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from labkit.experiments import contest, rounds
 from labkit.experiments.common import Collector
@@ -54,7 +54,7 @@ class MixedSpec(Spec):
         "requests": 200,
     }
 
-    policy: tuple[str, ...] = param(
+    policy: tuple[Any, ...] = param(
         ("priority",),
         f"{POLICY}; urgent requests have priority 1 and their tenant, all else priority 0 and "
         f"tenant {_REST}",
@@ -141,7 +141,7 @@ class MixedSpec(Spec):
             name="batch", threads=self.batch, endless=True, tenant=_REST, nice=19, weight=1
         )
         return Contest(
-            policies=[self._with_reserve(text) for text in self.policy],
+            policies=[self._with_reserve(policy) for policy in self.policy],
             beside=self.beside,
             where=self.where,
             servers=self.servers,
@@ -150,10 +150,10 @@ class MixedSpec(Spec):
             endless_us=self.batch_us,
         )
 
-    def _with_reserve(self, text: str) -> str:
-        name, options = split(text)
+    def _with_reserve(self, policy: Any) -> Any:
+        name, options = split(policy) if isinstance(policy, str) else ("", "")
         if name != "reserve" or "cpus" in options or not self.reserved:
-            return text
+            return policy
         return f"reserve:{options}{',' if options else ''}cpus0={self.reserved}"
 
     def _rate(self, percent: float, us: float) -> float:

@@ -140,9 +140,9 @@ def served_result(
     return result
 
 
-def simulated_result(kinds: Sequence[Kind], text: str, record: Record, servers: int) -> Result:
-    """What came of the jobs in the simulator, under the policy `text`."""
-    counters = record.counters
+def simulated_result(kinds: Sequence[Kind], record: Record, servers: int) -> Result:
+    """What came of the jobs in the simulator."""
+    text, counters = record.spec["policy"], record.counters
     now = int(counters["virtual_ns"])
     busy = (counters["utilisation"] + counters["overhead"]) * servers
     result = Result({}, {}, now, busy, record=record)

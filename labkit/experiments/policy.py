@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from labkit.experiments.errors import SpecError
-from labkit.sim import building, policies
+from labkit.experiments.own import CLASSES, Own
+from labkit.sim import building, policies, python_file
 from labkit.sim.core import check_options
 from labkit.sim.errors import ChoiceError
+from labkit.sim.python_policy import name_of
 
 
 def names() -> tuple[str, ...]:
@@ -16,29 +19,51 @@ def names() -> tuple[str, ...]:
     return (*policies.shipped(), *policies.built())
 
 
-def check(name: str, text: object, **otherwise: str) -> str:
+def is_own(policy: Any) -> bool:
+    """Is it a policy in Python, as a class or an object?"""
+    return not isinstance(policy, str) and hasattr(policy, "ready") and hasattr(policy, "next")
+
+
+def said(policy: Any) -> str:
+    """A policy as a run's spec has it: the text, or the name of one in Python."""
+    return policy if isinstance(policy, str) else name_of(policy)
+
+
+def check(
+    name: str, policy: Any, classes: tuple[str, ...] = CLASSES, **otherwise: str
+) -> str | Own:
     """A policy as it is asked for, as the engine knows it: with the path of one's own.
 
     Args:
         name: the field's name, for what is said.
-        text: NAME, or the path of a shared object, then :OPTIONS or nothing.
-        otherwise: values of options that the policy has and `text` does not give.
+        policy: NAME, or the path of a shared object, then :OPTIONS or nothing; FILE.py, then :CLASS
+            or nothing; or a class or object in Python with `ready` and `next`.
+        classes: what the kinds of threads are called, for one in Python.
+        otherwise: values of options that the policy has and `policy` does not give.
 
     Raises:
         SpecError: there is no such policy, it has no such option, or its file cannot be used.
     """
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise SpecError(f"{name} is {text!r}; give one of {', '.join(names())}, or ./FILE.so")
+    own = is_own(policy)
+    if not own and (not isinstance(policy, str) or not policy or "\0" in policy):
+        raise SpecError(
+            f"{name} is {policy!r}; give one of {', '.join(names())}, ./FILE.so, ./FILE.py, or a"
+            " class with ready(thread, why) and next(server)"
+        )
     try:
-        resolved = policies.resolve(text)
+        if isinstance(policy, str) and python_file.is_python(policy):
+            policy, own = python_file.load(policy), True
+        if own:
+            return Own(policy, classes)
+        resolved = policies.resolve(policy)
         which, options = policies.split(resolved)
-        own = policies.is_file(which)
-        found = building.look(Path(which)) if own else policies.of_labkit(which)
+        file = policies.is_file(which)
+        found = building.look(Path(which)) if file else policies.of_labkit(which)
         known = {option.name for option in found.options}
         given = {part.partition("=")[0] for part in options.split(",") if part}
         more = [f"{key}={value}" for key, value in otherwise.items() if key in known - given]
         whole = ",".join([options, *more] if options else more)
-        if not own:
+        if not file:
             check_options(which, whole)
     except ChoiceError as error:
         raise SpecError(f"{name}: {error}") from None

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from labkit.experiments import policy as policies
 from labkit.experiments.common import Collector, first_cpus, latencies
+from labkit.experiments.own import Own
 from labkit.experiments.spec import EVENTS, POLICY, REPETITIONS, Spec, param
 from labkit.native import engine
 
@@ -69,7 +70,7 @@ class PreemptSpec(Spec):
     duration_s: float = param(0.4, "each value takes so long", limits=(0.05, 60), measuring=True)
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
     events: int = param(20_000, EVENTS, limits=(1000, 1_000_000), measuring=True, free=True)
-    policy: str = param(
+    policy: Any = param(
         "priority",
         f"{POLICY}; urgent workers have priority 1 and tenant 0, runaways priority 0 and tenant 1",
         policy=True,
@@ -79,7 +80,7 @@ class PreemptSpec(Spec):
         super().__post_init__()
         self.check_room("runaways, urgent, servers or events")
 
-    def policy_text(self) -> str:
+    def chosen_policy(self) -> str | Own:
         """The policy as the engine takes it, with the length of its slices."""
         return policies.check("policy", self.policy, slice_us=f"{self.slice_us:.0f}")
 
@@ -117,7 +118,7 @@ class PreemptSpec(Spec):
             busy_us=self.chunk_us,
             urgent_us=self.urgent_us,
             idle_us=self.urgent_every_us,
-            policy=self.policy_text(),
+            policy=self.chosen_policy(),
             events=events,
             **hooks,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class ServerSpec(Spec):
     neither_is_better = ("cpu",)
     operations = "answers"
 
-    policy: tuple[str, ...] = param(
+    policy: tuple[Any, ...] = param(
         ("rr", "las"),
         f"{POLICY}. rr with the slice is what was published; las is told nothing either",
         policy=True,

@@ -56,7 +56,7 @@ class Param:
         measuring: it is about how well it is measured, not about what happens.
         free: two runs that differ in it measure the same and may be compared.
         cpus: it is a number of CPUs, so that no more than the machine's are allowed.
-        policy: it names a policy over servers.
+        policy: it is a policy over servers.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Param:
         """What it may be, in words: `10 to 1000000 microseconds`."""
         if self.policy:
             more = "; several with spaces between" if self.several else ""
-            return f"a name, such as las or las:quantum_us=500, or ./FILE.so{more}"
+            return f"a name, such as las or las:quantum_us=500, ./FILE.so or ./FILE.py{more}"
         if self.choices:
             return f"one{' or more' if self.several else ''} of {', '.join(self.choices)}"
         if self.limits is None:
@@ -141,13 +141,14 @@ class Param:
         if not self.several:
             return self._one(value, self.name)
         # One policy is what most ask for.
-        alone = self.policy and isinstance(value, str)
+        alone = self.policy and (isinstance(value, str) or policies.is_own(value))
         values = [
             self._one(one, f"one of {self.name}")
             for one in self._values((value,) if alone else value)
         ]
-        if len(set(values)) != len(values):
-            raise SpecError(f"{self.name}: {', '.join(map(str, values))} names something twice")
+        said = [policies.said(one) for one in values] if self.policy else values
+        if len(set(said)) != len(said):
+            raise SpecError(f"{self.name}: {', '.join(map(str, said))} names something twice")
         return tuple(values)
 
     def _one(self, value: Any, name: str) -> Any:
@@ -313,10 +314,13 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as JSON types, with `experiment`."""
-        fields = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
+        fields: dict[str, Any] = {}
+        for name, what in self.params().items():
+            value = getattr(self, name)
+            values = list(value) if what.several else [value]
+            if what.policy:
+                values = [policies.said(one) for one in values]
+            fields[name] = values if what.several else values[0]
         return {"experiment": self.experiment, **fields}
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ class WakeSpec(Spec):
         limits=(50, 1_000_000),
     )
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
-    policy: str = param("fifo", POLICY, policy=True)
+    policy: Any = param("fifo", POLICY, policy=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -44,7 +44,7 @@ class Crew:
     workers: int
     servers: int = 0
     batch: int = 0
-    policy: str = "fifo"
+    policy: str | engine.Own = "fifo"
     nice: int = 0
     batch_nice: int = 0
     fifo: int = 0
@@ -220,7 +220,7 @@ def ring(
     tokens: int,
     cpus: Sequence[int],
     duration_s: float,
-    policy: str = "fifo",
+    policy: str | engine.Own = "fifo",
     stop: threading.Event | None = None,
     watch: engine.Watcher | None = None,
 ) -> tuple[int, int]:
@@ -255,10 +255,10 @@ def ring(
     spec.servers = servers if umcg else 0
     spec.nr_cpus = _cpus(spec.cpus, cpus)
     spec.duration_ns = round(duration_s * 1e9)
-    kept = engine.choose(spec.policy, policy)
     threads = workers + spec.servers + 1
-    engine.measure(engine.Room(threads), lambda run: lib.lab_ring(run, spec), stop, watch)
-    del kept
+    with engine.choose(spec.policy, policy) as host:
+        room = engine.Room(threads)
+        engine.measure(room, lambda run: lib.lab_ring(run, spec), stop, watch, host)
     return int(spec.hops), int(spec.elapsed_ns)
 
 

@@ -17,7 +17,7 @@ ROOT = HERE.parents[1]
 
 SOURCES = [
     *("run.c", "swap.c", "work.c", "helper.c"),
-    *("service.c", "load.c", "crew.c", "rows.c"),
+    *("service.c", "load.c", "crew.c", "proxy.c", "rows.c"),
 ]
 ARCHIVES = ["libumcg-sched.a", "libumcg.a"]
 BENCH_SOURCES = ["requests.c", "spawn.c", "interrupt.c", "ring.c"]  # see bench.h

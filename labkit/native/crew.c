@@ -100,7 +100,9 @@ struct crew *crew_new(struct lab_run *run, const struct lab_policy *policy, uint
 		.size = sizeof(config), .policy = policy->name,
 		.own = (const struct umcg_policy *)policy->own, .binding = (void *)policy->binding,
 		.servers = servers, .threads = workers, .cpus = cpus, .nr_cpus = nr_cpus,
-		.flags = UMCG_SCHED_NO_STDERR | (policy->own ? UMCG_SCHED_NO_HANDLER : 0),
+		/* A proxy cannot crash, and sees to it itself that it comes back. */
+		.flags = UMCG_SCHED_NO_STDERR |
+			 (policy->own ? UMCG_SCHED_NO_HANDLER | UMCG_SCHED_COMES_BACK : 0),
 		.watchdog_ns = policy->watchdog_ns, .seed = policy->seed,
 		.trace = trace, .fault = note_fault, .arg = run, .spawn = make_part,
 	};

@@ -112,11 +112,45 @@ const char *lab_said(struct lab_run *run);
 /* What schedules the workers of a run over servers. */
 struct lab_policy {
 	const char *name;	/* as umcg_choose() reads it */
-	intptr_t own;		/* or a struct umcg_policy; 0 */
+	intptr_t own;		/* or a struct umcg_policy, by lab_proxy_use(); 0 */
 	intptr_t binding;	/* of that one */
 	uint64_t watchdog_ns;	/* 0: the library's own */
 	uint64_t seed;
 };
+
+/* A call of a policy whose functions another thread carries out; see umcg-policy.h. */
+enum lab_call {
+	LAB_CALL_INIT, LAB_CALL_READY, LAB_CALL_NEXT, LAB_CALL_STOPPED, LAB_CALL_SLICE,
+	LAB_CALL_BEFORE, LAB_CALL_DUMP
+};
+
+struct lab_asked {
+	int32_t call;
+	int32_t why;		/* ready, stopped */
+	intptr_t sched;
+	intptr_t thread;	/* all but init, next, dump */
+	intptr_t other;		/* before: the one that runs */
+	uint64_t ran_ns;	/* stopped */
+	uint32_t server;	/* next */
+};
+
+struct lab_proxy;
+/*
+ * The thread that carries them out waits for calls with lab_proxy_wait() while the
+ * measurement goes on, which waits for its answers. NULL: no memory.
+ */
+struct lab_proxy *lab_proxy_new(const char *name, uint32_t flags, bool has_slice, bool has_before);
+void lab_proxy_free(struct lab_proxy *proxy);
+/* The workers' policy is this one. */
+void lab_proxy_use(struct lab_proxy *proxy, struct lab_policy *policy);
+/* The next call, to be answered; false: there was none for so long, or it is closed. */
+bool lab_proxy_wait(struct lab_proxy *proxy, uint64_t ns, struct lab_asked *asked);
+/* init: 0 if it went well; next: the thread's address, or 0; slice: ns; before: 0 or 1. */
+void lab_proxy_answer(struct lab_proxy *proxy, uint64_t answer);
+/* No call is answered any more, for this reason; @dump is what the policy says of itself. */
+void lab_proxy_close(struct lab_proxy *proxy, const char *why, const char *dump);
+/* While a call waits for its answer: the kernel thread id of a thread by its id; 0: gone. */
+int32_t lab_proxy_tid(intptr_t sched, uint32_t thread);
 
 /* Turns of the spin loop in a microsecond of this CPU. */
 double lab_spin_rate(void);

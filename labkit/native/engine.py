@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +171,75 @@ class Hooks(TypedDict, total=False):
     watch: Watcher | None
 
 
+class Asked(NamedTuple):
+    """A call of a policy that is not in C; addresses are of umcg-policy.h's structures.
+
+    Attributes:
+        call: one of `CALLS`.
+        why: number in `enum umcg_why`; of ready and stopped.
+        sched: the `struct umcg_sched`.
+        thread: the `struct umcg_sched_thread` that it is about; 0.
+        other: before: the one that runs.
+        ran_ns: stopped: how long the turn was.
+        server: next: who asks.
+    """
+
+    call: str
+    why: int
+    sched: int
+    thread: int
+    other: int
+    ran_ns: int
+    server: int
+
+
+CALLS = ("init", "ready", "next", "stopped", "slice", "before", "dump")
+
+
+class Own(Protocol):
+    """A policy whose calls are carried out in Python, by the thread that measures.
+
+    Attributes:
+        name: for reports.
+        flags: UMCG_MAY_STARVE, UMCG_MAY_IDLE.
+        has_slice: it has `slice`.
+        has_before: it has `before`.
+    """
+
+    name: str
+    flags: int
+    has_slice: bool
+    has_before: bool
+
+    def answer(self, asked: Asked) -> int:
+        """Carry a call out. What is raised ends the measurement, with that.
+
+        Returns:
+            next: the thread's address, or 0; slice: ns; before: 0 or 1; of the others 0.
+        """
+
+    def watched(self, seconds: float) -> AbstractContextManager[None]:
+        """Within, raise in this thread when a call lasts longer than this; what is raised says so.
+
+        A measurement begins and ends with it.
+        """
+
+    def close(self, error: BaseException) -> tuple[str, str]:
+        """It is not asked any more, as the measurement ends with this.
+
+        Returns:
+            Why, in one sentence, and what it tells of itself, for the scheduler's report.
+        """
+
+    def blame(self, error: BaseException) -> str:
+        """What the policy has done wrong, when `answer` raised this; "" for an error of its own."""
+
+
+def thread_tid(asked: Asked, number: int) -> int:
+    """While a call is carried out: the kernel thread id of the thread with this id."""
+    return int(lib.lab_proxy_tid(asked.sched, number))
+
+
 class Running:
     """A load that runs, for a server that must get at its workers."""
 
@@ -290,7 +360,7 @@ def load(
     busy_us: float = 0.0,
     urgent_us: float = 0.0,
     idle_us: float = 0.0,
-    policy: str = "fifo",
+    policy: str | Own = "fifo",
     watchdog_s: float = 0.0,
     seed: int = 0,
     file: int = -1,
@@ -316,8 +386,9 @@ def load(
         urgent_us: computing of one urgent request.
         idle_us: sleep, device latency, or pause between storms.
         policy: over servers: which worker runs next, as `umcg_choose()` reads it: a name or the
-            path of a shared object, then `:OPTIONS` or nothing. Urgent workers have priority 1 and
-            class 1, the others 0 and, beside urgent ones, tenant 1; each operation is a request.
+            path of a shared object, then `:OPTIONS` or nothing; or one in Python, whose calls this
+            thread carries out. Urgent workers have priority 1 and class 1, the others 0 and, beside
+            urgent ones, tenant 1; each operation is a request.
         watchdog_s: seconds after which a policy that is wrong is found out; 0: 5.
         seed: of the policy's random numbers.
         file: faults: an open file of at least `workers` pages; better dozens for each worker, which
@@ -364,30 +435,87 @@ def load(
     spec.busy_turns, spec.urgent_turns = turns(busy_us), turns(urgent_us)
     spec.idle_ns = round(idle_us * 1e3)
     spec.file, spec.group = file, group
-    kept = choose(spec.policy, policy, watchdog_s, seed)
     room = load_room(workers, servers, events, duration_s, busy_us, urgent_us)
     reached = running or Running()
 
     def body(run: Any) -> int:
         return reached.measure(run, lambda run: int(lib.lab_load(run, spec)))
 
-    outcome = measure(room, body, stop, watch)
-    del kept
+    with choose(spec.policy, policy, watchdog_s, seed) as host:
+        outcome = measure(room, body, stop, watch, host)
     outcome.values = {
         name: int(getattr(spec, name)) for name in ("elapsed_ns", "preempts", "helpers_ns")
     }
     return outcome
 
 
-def choose(field: Any, policy: str, watchdog_s: float = 0.0, seed: int = 0) -> Any:
-    """Fill a `struct lab_policy`; what is returned has to live as long as that is used."""
+#: A call of a policy in Python that lasts longer is found out; as in libumcg-sched.
+_WATCHDOG_S = 5.0
+
+
+@dataclass
+class Host:
+    """Carries the calls of a policy in Python out while a measurement goes on."""
+
+    own: Own
+    proxy: Any
+    watchdog_s: float
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Calls that last too long are ended within."""
+        return self.own.watched(self.watchdog_s)
+
+    def serve(self, seconds: float) -> None:
+        """Carry calls out for so long, or until the policy is closed."""
+        end = time.monotonic() + seconds
+        asked = ffi.new("struct lab_asked *")
+        while (left := end - time.monotonic()) > 0:
+            if not lib.lab_proxy_wait(self.proxy, round(left * 1e9), asked):
+                return
+            call = Asked(
+                CALLS[asked.call], asked.why, asked.sched, asked.thread, asked.other,
+                asked.ran_ns, asked.server,
+            )  # fmt: skip
+            lib.lab_proxy_answer(self.proxy, self.own.answer(call))
+
+    def close(self, error: BaseException) -> None:
+        """Answer no more; the scheduler goes on without it."""
+        why, said = self.own.close(error)
+        lib.lab_proxy_close(self.proxy, why.encode(), said.encode())
+
+
+@contextmanager
+def choose(
+    field: Any, policy: str | Own, watchdog_s: float = 0.0, seed: int = 0
+) -> Iterator[Host | None]:
+    """Fill a `struct lab_policy`, which may be used within.
+
+    Returns:
+        Who carries a policy's calls out, to be given to `measure`; None for one in C.
+    """
     checks.times(watchdog_s=watchdog_s)
     checks.whole(0, _NO_LIMIT, seed=seed)
-    if not policy or "\0" in policy:
-        raise NoPolicy(f"policy is {policy!r}; give a name, or the path of a shared object")
-    text = ffi.new("char[]", policy.encode())
-    field.name, field.watchdog_ns, field.seed = text, round(watchdog_s * 1e9), seed
-    return text
+    field.watchdog_ns, field.seed = round(watchdog_s * 1e9), seed
+    if isinstance(policy, str):
+        if not policy or "\0" in policy:
+            raise NoPolicy(f"policy is {policy!r}; give a name, or the path of a shared object")
+        text = ffi.new("char[]", policy.encode())
+        field.name = text
+        yield None
+        return
+    proxy = lib.lab_proxy_new(
+        policy.name.encode(),
+        policy.flags,
+        policy.has_slice,
+        policy.has_before,
+    )
+    if proxy == ffi.NULL:
+        raise EngineError("no memory for a policy")
+    try:
+        lib.lab_proxy_use(proxy, ffi.addressof(field))
+        yield Host(policy, proxy, watchdog_s or _WATCHDOG_S)
+    finally:
+        lib.lab_proxy_free(proxy)
 
 
 def load_room(
@@ -464,14 +592,17 @@ def measure(
     body: Callable[[Any], int],
     stop: threading.Event | None,
     watch: Watcher | None,
+    host: Host | None = None,
 ) -> Outcome:
     """Make a run with this room, and call `body` with it.
 
-    `body` calls one of the engine's measurements: 0, or -1 with errno. `values` stay empty.
+    `body` calls one of the engine's measurements: 0, or -1 with errno. `values` stay empty. `host`
+    carries the calls of its policy out, in this thread.
 
     Raises:
         EngineError: the measurement failed, or there is no memory for it.
         Stopped: `stop` was set.
+        BaseException: what a policy in Python raised.
     """
     # A short measurement would be over before anybody looked at `stop` again.
     if stop is not None and stop.is_set():
@@ -488,16 +619,24 @@ def measure(
             f"{room.servers} servers with {room.server_events} each; ask for fewer"
         )
     try:
-        stopped = _watch(run, body, stop, watch)
+        stopped = _watch(run, body, stop, watch, host)
         if stopped:
             raise Stopped
         return _outcome(run)
+    except BaseException as error:
+        if host and (wrong := host.own.blame(error)):
+            raise PolicyFault(f"{_said(run)}\n{wrong}") from None
+        raise
     finally:
         lib.lab_free(run)
 
 
 def _watch(
-    run: Any, call: Callable[[Any], int], stop: threading.Event | None, watch: Watcher | None
+    run: Any,
+    call: Callable[[Any], int],
+    stop: threading.Event | None,
+    watch: Watcher | None,
+    host: Host | None,
 ) -> bool:
     """Run `call` in a thread, look at it meanwhile; was it stopped from outside?"""
     result: list[tuple[int, int]] = []
@@ -508,6 +647,8 @@ def _watch(
             code = call(run)
             result.append((code, ffi.errno))
             done.set()
+            if host:  # which waits for calls
+                lib.lab_proxy_close(host.proxy, b"", b"")
 
     seen = ffi.new("struct lab_progress *")
 
@@ -516,16 +657,28 @@ def _watch(
             lib.lab_get_progress(run, seen)
             watch(Progress(seen.ops, seen.live, seen.blocked))
 
+    def over() -> bool:
+        if host and not done.is_set():
+            host.serve(0.05)
+            return done.is_set()
+        return done.wait(0.05)
+
     stopped = False
     try:
-        threading.Thread(target=body, name="labkit-engine").start()
-        while not done.wait(0.05):
-            if stop is not None and stop.is_set():
-                stopped = True
-                lib.lab_stop(run)
-            look()
+        with host.watched() if host else nullcontext():
+            threading.Thread(target=body, name="labkit-engine").start()
+            while not over():
+                if stop is not None and stop.is_set():
+                    stopped = True
+                    lib.lab_stop(run)
+                look()
         # A short measurement is over before the first look.
         look()
+    except BaseException as error:
+        # Whoever waits for an answer must not wait for ever, so that its workers can leave.
+        if host:
+            host.close(error)
+        raise
     finally:
         # The caller frees the run: its threads must be gone, whatever interrupts us, as often as
         # it likes. Only a body that has not begun, and now never will, is not waited for.
@@ -535,7 +688,7 @@ def _watch(
                 done.wait()
     code, number = result[0]
     if code:
-        said = ffi.string(lib.lab_said(run)).decode(errors="replace").rstrip()
+        said = _said(run)
         if lib.lab_said_what(run) == lib.LAB_SAID_FAULT:
             raise PolicyFault(said)
         if lib.lab_said_what(run) == lib.LAB_SAID_CHOICE:
@@ -544,6 +697,12 @@ def _watch(
         name = errno.errorcode.get(number, str(number))
         raise EngineError(f"{what}: {os.strerror(number)} ({name})")
     return stopped
+
+
+def _said(run: Any) -> str:
+    """The scheduler's report, or its sentence; "" if it had nothing to say."""
+    said: str = ffi.string(lib.lab_said(run)).decode(errors="replace").rstrip()
+    return said
 
 
 def _outcome(run: Any) -> Outcome:

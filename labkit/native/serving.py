@@ -101,8 +101,13 @@ class Served:
     names: list[str] = field(repr=False)
 
 
-def is_endless(policy: str) -> bool:
-    """Does this policy of ours let a worker without a deadline run until it blocks?"""
+def is_endless(policy: str | engine.Own) -> bool:
+    """Does this policy, of ours or in Python, let a worker without a deadline run until it blocks?
+
+    Of shared objects nobody knows.
+    """
+    if not isinstance(policy, str):
+        return not policy.has_slice
     name, _, options = policy.partition(":")
     return name in ("fifo", "lifo") or (name == "priority" and "slice_us" not in options)
 
@@ -120,7 +125,7 @@ def room(groups: Sequence[Group], requests: int, span_ns: int, servers: int) -> 
     return engine.Room(threads + 1, own, servers, min(7 * turns, _MOST_SERVER_ROWS))
 
 
-def _check(groups: Sequence[Group], asked: Requests, policy: str | None) -> None:
+def _check(groups: Sequence[Group], asked: Requests, policy: str | engine.Own | None) -> None:
     checks.whole(1, 255, groups=len(groups))
     for group in groups:
         checks.whole(1, checks.MOST_THREADS, threads=group.threads)
@@ -131,8 +136,9 @@ def _check(groups: Sequence[Group], asked: Requests, policy: str | None) -> None
         checks.whole(0, 99, fifo=group.fifo)
         checks.whole(-1, 2**31 - 1, cgroup=group.cgroup)
     if policy is not None and is_endless(policy) and any(group.endless for group in groups):
+        name = policy if isinstance(policy, str) else policy.name
         raise ValueError(
-            f"batch beside a UMCG crew never gives its server back under {policy}: "
+            f"batch beside a UMCG crew never gives its server back under {name}: "
             "give a policy with slices, such as rr or priority:slice_us=2000"
         )
     arrival, service = asked.arrival_ns, asked.service_us
@@ -164,7 +170,7 @@ def serve(
     groups: Sequence[Group],
     asked: Requests,
     *,
-    policy: str | None,
+    policy: str | engine.Own | None,
     servers: int = 1,
     cpus: Sequence[int],
     client_cpu: int | None,
@@ -233,12 +239,10 @@ def serve(
             kept.append(np.ascontiguousarray(values, kind))
             setattr(spec, name, ffi.cast(f"{kind}_t *", ffi.from_buffer(kept[-1])))
     spec.endless_turns = engine.turns(endless_us)
-    kept.append(engine.choose(spec.policy, "fifo" if policy is None else policy))
     of_events = room(groups, count, int(asked.arrival_ns[-1]), servers)
-    without = engine.Room(of_events.threads + servers)
-    outcome = engine.measure(
-        of_events if events else without, lambda run: lib.lab_requests(run, spec), stop, watch
-    )
+    given = of_events if events else engine.Room(of_events.threads + servers)
+    with engine.choose(spec.policy, "fifo" if policy is None else policy) as host:
+        outcome = engine.measure(given, lambda run: lib.lab_requests(run, spec), stop, watch, host)
     del kept
     names = [group.name for group in groups for _ in range(group.threads)]
     return Served(

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +28,17 @@ def main(folder: Path, tell: int) -> None:
     report = os.open(folder / "report", os.O_WRONLY | os.O_CREAT, 0o600)
     events = os.open(folder / "events", os.O_WRONLY | os.O_CREAT, 0o600)
 
-    def guard(sim: Any) -> None:
+    @contextmanager
+    def guarded(sim: Any) -> Iterator[None]:
         if not lib.sim_guard(sim, wanted["watchdog_s"], report, tell, wanted["parent"]):
             raise SimulationError("the simulator's watchdog cannot be set up")
+        yield
 
     try:
         choice, options = core.choose(wanted["policy"])
         settings = core.Settings(**wanted["settings"])
         workload = from_dict(wanted["workload"])
-        found = core.run(choice.policy, options, workload, settings, events, guard)
+        found = core.run(choice.policy, options, workload, settings, events, guarded)
     except (SimulationError, WorkloadError) as error:
         text = json.dumps([type(error).__name__, str(error)])
         (folder / "error").write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -111,11 +112,11 @@ def run(
     workload: Workload,
     settings: Settings,
     fd: int,
-    prepare: Callable[[Any], None] = lambda sim: None,
+    around: Callable[[Any], AbstractContextManager[None]] = nullcontext,
 ) -> dict[str, Any]:
     """Simulate: `policy` is a `const struct umcg_policy *`, `fd` takes the events.
 
-    `prepare` is called with the `struct sim *` before it runs. Returns `results()` with `stopped`.
+    `around` is given the `struct sim *`, which runs within it. Returns `results()` with `stopped`.
 
     Raises:
         SimulationError: by what went wrong; see errors.py.
@@ -127,9 +128,9 @@ def run(
     if sim == ffi.NULL:
         raise SimulationError("there is not enough memory for the simulation")
     try:
-        prepare(sim)
-        outcome = lib.sim_run(sim, options.encode())
-        code = ffi.errno
+        with around(sim):
+            outcome = lib.sim_run(sim, options.encode())
+            code = ffi.errno
         if outcome not in (lib.SIM_DONE, lib.SIM_STOPPED):
             report = ffi.string(lib.sim_report(sim)).decode(errors="replace")
             raise error(outcome, report, code, settings.rows)

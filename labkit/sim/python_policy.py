@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Policies written in Python: a class with `ready` and `next`.
+"""Policies written in Python: a class with `ready` and `next`, and what it sees of its host.
 
-They run in this process, so that their objects can be looked at afterwards and an exception in one
-is an exception here. What they get are `Thread` and `Scheduler` objects over the C structures.
+What its calls get are `Thread` and `Scheduler` objects over the C structures of umcg-policy.h,
+whoever the host is: the simulator (`python_run.py`), or the kernel (`labkit.experiments.own`). The
+calls are made in the thread that asked for the run, so that an exception in one is an exception
+there, and the policy's object can be looked at afterwards.
 """
 
 from __future__ import annotations
@@ -10,20 +12,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import inspect
-import os
 import signal
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
-from labkit.sim import core
 from labkit.sim._simulator import ffi, lib
-from labkit.sim.core import Settings
 from labkit.sim.errors import ChoiceError, PolicyError
-from labkit.workload import Workload
 
 #: What `why` may be; see umcg-policy.h.
 WHYS = (
@@ -36,15 +32,17 @@ STATES = ("none", "ready", "running", "blocked")
 class Thread:
     """A thread as a policy sees it. A policy may set attributes of its own.
 
-    Attributes (times in ns of virtual time; see `struct umcg_sched_thread`): `id` (the tid of the
-    event table), `klass` (name of its class), `weight`, `priority` (larger goes first),
-    `deadline_ns` (of its job, 0: none), `expected_ns` (0: unknown), `tenant`, `state` (ready,
-    running, blocked, none), `server` (that has it or had it last, None), `service_ns`,
-    `request_service_ns`, `request_ns`, `ready_ns`, `turn_ns`.
+    Attributes (times in ns, virtual ones in the simulator; see `struct umcg_sched_thread`): `id`
+    (the tid of the event table), `klass` (name of its class), `weight`, `priority` (larger goes
+    first), `deadline_ns` (of its job, 0: none), `expected_ns` (0: unknown), `tenant`, `state`
+    (ready, running, blocked, none), `server` (that has it or had it last, None), `service_ns`,
+    `request_service_ns`, `request_ns`, `ready_ns`, `turn_ns`. After its end they stay what they
+    were last.
     """
 
     def __init__(self, of: Any, number: int, klass: str) -> None:
         self._of = of
+        self._gone = False
         self.id = number
         self.klass = klass
 
@@ -70,7 +68,12 @@ class Thread:
         raise AttributeError(f"a thread has no {name!r}; it has {', '.join(_ATTRIBUTES)}")
 
     def __repr__(self) -> str:
-        return f"<thread {self.id} ({self.klass}), {self.state}>"
+        return f"<thread {self.id} ({self.klass}), {'ended' if self._gone else self.state}>"
+
+    def _leave(self) -> None:
+        """The C structure is going to be another's, or nobody's: keep what it says."""
+        self._of = ffi.new("struct umcg_sched_thread *", self._of[0])
+        self._gone = True
 
 
 _NUMBERS = (
@@ -83,36 +86,43 @@ _ATTRIBUTES = ("id", "klass", "state", "server", *_NUMBERS)
 class Scheduler:
     """What a policy may ask of its host: `self.sched` of the policy.
 
-    Attributes: `now_ns` (virtual time), `servers` (how many), `ready` (threads that are ready).
+    Attributes: `now_ns` (the time; virtual in the simulator), `servers` (how many), `ready`
+    (threads that are ready). Only calls of the policy may use it.
     """
 
-    def __init__(self, of: Any, binding: _Binding) -> None:
+    def __init__(self, of: Any, binding: Binding) -> None:
         self._of = of
         self._binding = binding
 
     @property
+    def _host(self) -> Any:
+        if self._binding.over:
+            raise RuntimeError("the run is over, and with it this policy's scheduler")
+        return self._of
+
+    @property
     def now_ns(self) -> int:
-        """Virtual time in ns."""
-        now: int = self._of.now_ns
+        """The time in ns; during one call it stands still."""
+        now: int = self._host.now_ns
         return now
 
     @property
     def servers(self) -> int:
         """How many servers there are, numbered from 0."""
-        count: int = self._of.servers
+        count: int = self._host.servers
         return count
 
     @property
     def ready(self) -> int:
         """How many threads are ready."""
-        count: int = self._of.ready
+        count: int = self._host.ready
         return count
 
     def running(self, server: int) -> Thread | None:
         """Whom a server runs."""
         if not 0 <= server < self.servers:
             raise IndexError(f"there is no server {server}; there are 0 to {self.servers - 1}")
-        return self._binding.thread(self._of.running[server])
+        return self._binding.thread(self._host.running[server])
 
     def turn_ns(self, thread: Thread) -> int:
         """How long the present turn of a thread lasts already; 0 if it does not run."""
@@ -120,13 +130,13 @@ class Scheduler:
 
     def random(self) -> int:
         """The next of 2^64 numbers that follow from the seed."""
-        number: int = lib.umcg_random(self._of)
+        number: int = lib.umcg_random(self._host)
         return number
 
     def kick(self, server: int, *, wake: bool = False, preempt: bool = False) -> None:
         """Have a server look again: if it sleeps (`wake`), if it runs a thread (`preempt`)."""
         how = wake * lib.UMCG_KICK_WAKE | preempt * lib.UMCG_KICK_PREEMPT
-        lib.sim_host_kick(self._of, server, how)
+        lib.sim_host_kick(self._host, server, how)
 
 
 class PythonPolicy(Protocol):
@@ -145,139 +155,186 @@ class PythonPolicy(Protocol):
         """Which thread does this server run? None: none."""
 
 
+#: How often a watchdog looks at a policy's call, s.
+_LOOK_S = 0.05
+
+
 class _Stuck(BaseException):
     """A call of the policy does not come back."""
 
 
-class _Binding:
-    """A policy's object with what its callbacks need."""
+class Binding:
+    """A policy's object in one run, with what its calls need.
 
-    def __init__(self, policy: Any, classes: list[str], servers: int) -> None:
-        self.policy = policy
-        self.classes = classes
-        self.first = servers + 1
-        self.threads: dict[int, Thread] = {}
+    Attributes:
+        policy: the object.
+        error: what a call raised; None.
+        over: there is no scheduler any more.
+    """
+
+    def __init__(self, policy: Any, classes: tuple[str, ...], number: Callable[[Any], int]) -> None:
+        """`number(struct umcg_sched_thread *)` is the thread's tid in the event table."""
+        check_calls(policy)
+        self.policy: Any = policy() if inspect.isclass(policy) else policy
         self.error: BaseException | None = None
-        self.calls = 0
-        self.inside = ""  # the function that is being called
-        self.failed = ""  # the one that raised `error`
-        self.sim: Any = None
-        self.keep: Any = None
+        self.over = False
+        self._classes = classes
+        self._number = number
+        self._threads: dict[int, Thread] = {}
+        self._calls = 0
+        self._inside = ""  # the function that is being called
+        self._failed = ""  # the one that raised `error`
 
     def thread(self, of: Any) -> Thread | None:
         """The object of a C thread."""
         if of == ffi.NULL:
             return None
-        found = self.threads.get(of.seq)
+        found = self._threads.get(of.seq)
         if found is None:
-            found = Thread(of, self.first + of.seq, self.classes[of.klass])
-            self.threads[of.seq] = found
+            klass = of.klass
+            name = self._classes[klass] if klass < len(self._classes) else f"class {klass}"
+            found = Thread(of, self._number(of), name)
+            self._threads[of.seq] = found
         return found
 
+    def call(self, name: str, sched: Any, *given: Any) -> Any:
+        """Call a function of the policy; what C gives it, and wants from it."""
+        self._calls += 1
+        self._inside = name
+        found = getattr(self, f"_{name}")(sched, *given)
+        self._inside = ""
+        return found
 
-class _Running(threading.local):
-    """The simulations of a thread, the innermost last: `onerror` is told of no scheduler.
+    def failed(self, error: BaseException) -> None:
+        """A call has raised this. The first error is what went wrong."""
+        if self.error is None:
+            self.error, self._failed = error, self._inside
+        self._inside = ""
 
-    A simulation calls its policy in the thread that it runs in, so this is the right one.
-    """
+    def finish(self) -> None:
+        """The C structures are going away."""
+        self.over = True
+        for thread in self._threads.values():
+            if not thread._gone:
+                thread._leave()
 
-    def __init__(self) -> None:
-        self.stack: list[_Binding] = []
+    def _init(self, sched: Any) -> int:
+        self.policy.sched = Scheduler(sched, self)
+        if hasattr(self.policy, "init"):
+            self.policy.init()
+        return 0
 
+    def _ready(self, sched: Any, thread: Any, why: int) -> None:
+        self.policy.ready(self.thread(thread), WHYS[why])
 
-_running = _Running()
+    def _next(self, sched: Any, server: int) -> Any:
+        found = self.policy.next(server)
+        if found is None:
+            return ffi.NULL
+        if not isinstance(found, Thread) or found._gone:
+            raise PolicyError(
+                f"policy {name_of(self.policy)} returned {found!r} from next() to server {server};"
+                " it has to return a thread that is ready, or None"
+            )
+        return found._of
 
+    def _stopped(self, sched: Any, thread: Any, why: int, ran_ns: int) -> None:
+        about = self.thread(thread)
+        if hasattr(self.policy, "stopped"):
+            self.policy.stopped(about, WHYS[why], ran_ns)
+        if WHYS[why] == "ended" and about:
+            about._leave()
+            self._threads.pop(thread.seq, None)
 
-def _failed(kind: Any, error: BaseException, trace: Any) -> None:
-    binding = _running.stack[-1]
-    if binding.error is None:
-        binding.error, binding.failed = error.with_traceback(trace), binding.inside
-    binding.inside = ""
-    lib.sim_stop(binding.sim)
+    def _slice(self, sched: Any, thread: Any) -> int:
+        found = self.policy.slice(self.thread(thread)) or 0
+        if isinstance(found, float) and found.is_integer():
+            found = int(found)
+        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 2**63:
+            raise PolicyError(
+                f"policy {name_of(self.policy)} returned {found!r} from slice(); it has to return"
+                " whole ns, 0 for no end"
+            )
+        return found
 
+    def _before(self, sched: Any, a: Any, b: Any) -> bool:
+        return bool(self.policy.before(self.thread(a), self.thread(b)))
 
-def _callback(error: Any = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a function of (binding, scheduler, ...) what C calls as `sim_python_` and its name."""
+    def _dump(self, sched: Any) -> None:
+        lib.sim_host_print(sched, f"{self.dumped()}\n".encode())
 
-    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
-        name = function.__name__.strip("_")
+    def dumped(self) -> str:
+        """What the policy tells of itself: by `dump()`, else its attributes."""
+        try:
+            if hasattr(self.policy, "dump"):
+                return str(self.policy.dump())
+            attributes = {name: of for name, of in vars(self.policy).items() if name != "sched"}
+            return ", ".join(f"{name}={value!r}" for name, value in attributes.items())
+        except Exception as error:
+            return f"nothing, as that raises {error!r}"
 
-        def call(sched: Any, *given: Any) -> Any:
-            binding = _running.stack[-1]
-            binding.calls += 1
-            binding.inside = name
-            found = function(binding, sched, *given)
-            binding.inside = ""
-            return found
-
-        ffi.def_extern(name=f"sim_python_{name}", error=error, onerror=_failed)(call)
-        return function
-
-    return wrap
-
-
-@_callback(error=-1)
-def _init(binding: _Binding, sched: Any) -> int:
-    binding.policy.sched = Scheduler(sched, binding)
-    if hasattr(binding.policy, "init"):
-        binding.policy.init()
-    return 0
-
-
-@_callback()
-def _ready(binding: _Binding, sched: Any, thread: Any, why: int) -> None:
-    binding.policy.ready(binding.thread(thread), WHYS[why])
-
-
-@_callback(error=ffi.NULL)
-def _next(binding: _Binding, sched: Any, server: int) -> Any:
-    found = binding.policy.next(server)
-    if found is None:
-        return ffi.NULL
-    if not isinstance(found, Thread):
-        raise PolicyError(
-            f"policy {name_of(binding.policy)} returned {found!r} from next() to server {server};"
-            " it has to return a thread or None"
+    def stuck_error(self, seconds: float) -> PolicyError:
+        """The report of a call that did not come back, with the policy's own lines."""
+        assert self.error is not None
+        frames = traceback.extract_tb(self.error.__traceback__)
+        own = [frame for frame in frames if frame.filename != __file__]
+        lines = "".join(traceback.format_list(own))
+        busy = [f"  {thread!r}\n" for thread in self._threads.values()][:16]
+        return PolicyError(
+            f"policy {name_of(self.policy)} does not come back from {self._failed}() within"
+            f" {seconds:g} s: it spins or sleeps\n{lines}{''.join(busy)}"
+            f"{name_of(self.policy)} says: {self.dumped()}"
         )
-    return found._of
 
+    @contextlib.contextmanager
+    def watched(
+        self, seconds: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """Raise `_Stuck` in a call that lasts too long; call `meanwhile` twenty times a second.
 
-@_callback()
-def _stopped(binding: _Binding, sched: Any, thread: Any, why: int, ran_ns: int) -> None:
-    if hasattr(binding.policy, "stopped"):
-        binding.policy.stopped(binding.thread(thread), WHYS[why], ran_ns)
-    if WHYS[why] == "ended":
-        binding.threads.pop(thread.seq, None)
+        Time is counted in looks, as a machine that stands still is no fault of the policy's. A call
+        that sleeps in the operating system is only reached in the main thread, by a signal.
+        """
+        target = threading.get_ident()
+        main = threading.current_thread() is threading.main_thread()
+        over = threading.Event()
+        stuck_call = -1
 
+        def stuck(*_: object) -> None:
+            if self._inside and self._calls == stuck_call:
+                raise _Stuck
 
-@_callback(error=0)
-def _slice(binding: _Binding, sched: Any, thread: Any) -> int:
-    found = binding.policy.slice(binding.thread(thread)) or 0
-    if isinstance(found, float) and found.is_integer():
-        found = int(found)
-    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 2**63:
-        raise PolicyError(
-            f"policy {name_of(binding.policy)} returned {found!r} from slice(); it has to return"
-            " whole ns, 0 for no end"
-        )
-    return found
+        def watch() -> None:
+            nonlocal stuck_call
+            seen, looks = -1, 0
+            while not over.wait(_LOOK_S):
+                meanwhile()
+                looks += 1
+                if not self._inside or self._calls != seen:
+                    seen, looks = self._calls, 0
+                elif looks * _LOOK_S >= seconds and stuck_call != seen:
+                    stuck_call = seen
+                    if main:
+                        signal.pthread_kill(target, signal.SIGALRM)
+                    else:
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                            ctypes.c_ulong(target), ctypes.py_object(_Stuck)
+                        )
 
+        before = signal.signal(signal.SIGALRM, stuck) if main else None
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+            if main:
+                signal.signal(signal.SIGALRM, before)
 
-@_callback(error=False)
-def _before(binding: _Binding, sched: Any, a: Any, b: Any) -> bool:
-    return bool(binding.policy.before(binding.thread(a), binding.thread(b)))
-
-
-@_callback()
-def _dump(binding: _Binding, sched: Any) -> None:
-    lib.sim_host_print(sched, f"{_dumped(binding.policy)}\n".encode())
-
-
-def _dumped(policy: Any) -> str:
-    """What a policy tells of itself: by `dump()`, else its attributes."""
-    if hasattr(policy, "dump"):
-        return str(policy.dump())
-    return ", ".join(f"{name}={value!r}" for name, value in vars(policy).items() if name != "sched")
+    def what_failed(self, seconds: float) -> BaseException | None:
+        """What the run is to raise: what a call raised, or the report of one that was stuck."""
+        return self.stuck_error(seconds) if isinstance(self.error, _Stuck) else self.error
 
 
 def name_of(policy: Any) -> str:
@@ -286,133 +343,21 @@ def name_of(policy: Any) -> str:
     return str(getattr(policy, "name", "") or kind.__name__)
 
 
-def _check(policy: Any) -> Any:
-    """An object of the policy, with everything it has to have.
+def flags_of(policy: Any) -> int:
+    """UMCG_MAY_STARVE and UMCG_MAY_IDLE, as its attributes say."""
+    flags = bool(getattr(policy, "may_starve", False)) * lib.UMCG_MAY_STARVE
+    return int(flags | bool(getattr(policy, "may_idle", False)) * lib.UMCG_MAY_IDLE)
+
+
+def check_calls(policy: Any) -> None:
+    """Check that a class or an object has what a policy must have.
 
     Raises:
-        ChoiceError: it is no policy.
+        ChoiceError: it has not.
     """
-    made = policy() if inspect.isclass(policy) else policy
     for needed in ("ready", "next"):
-        if not callable(getattr(made, needed, None)):
+        if not callable(getattr(policy, needed, None)):
             raise ChoiceError(
                 f"{policy!r} is no policy: it has no {needed}(); give a name, the path of a shared"
                 " object, or a class with ready(thread, why) and next(server)"
             )
-    return made
-
-
-def _struct(policy: Any) -> tuple[Any, Any]:
-    """The C policy that calls a Python one, and its name, which must stay alive."""
-    name = ffi.new("char[]", name_of(policy).encode())
-    flags = bool(getattr(policy, "may_starve", False)) * lib.UMCG_MAY_STARVE
-    flags |= bool(getattr(policy, "may_idle", False)) * lib.UMCG_MAY_IDLE
-    made = ffi.new("struct umcg_policy *")
-    made.abi, made.size = lib.UMCG_POLICY_ABI, ffi.sizeof("struct umcg_policy")
-    made.name, made.summary, made.flags = name, name, flags
-    for what in ("init", "ready", "next", "stopped", "dump"):
-        setattr(made, what, getattr(lib, f"sim_python_{what}"))
-    for what in ("slice", "before"):
-        if hasattr(policy, what):
-            setattr(made, what, getattr(lib, f"sim_python_{what}"))
-    return made, name
-
-
-@contextlib.contextmanager
-def _watchdog(binding: _Binding, seconds: float, stop: threading.Event | None) -> Iterator[None]:
-    """Raise `_Stuck` in a call that lasts too long; end the simulation on `stop`.
-
-    A call that sleeps in the operating system is only reached in the main thread, by a signal.
-    """
-    target = threading.get_ident()
-    main = threading.current_thread() is threading.main_thread()
-    over = threading.Event()
-    stuck_call = -1
-
-    def stuck(*_: object) -> None:
-        if binding.inside and binding.calls == stuck_call:
-            raise _Stuck
-
-    def watch() -> None:
-        nonlocal stuck_call
-        seen, since = -1, time.monotonic()
-        while not over.wait(0.05):
-            if stop is not None and stop.is_set():
-                lib.sim_stop(binding.sim)
-            if not binding.inside or binding.calls != seen:
-                seen, since = binding.calls, time.monotonic()
-            elif time.monotonic() - since >= seconds and stuck_call != seen:
-                stuck_call = seen
-                if main:
-                    signal.pthread_kill(target, signal.SIGALRM)
-                else:
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(target), ctypes.py_object(_Stuck)
-                    )
-
-    before = signal.signal(signal.SIGALRM, stuck) if main else None
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-        if main:
-            signal.signal(signal.SIGALRM, before)
-
-
-def _stuck_error(binding: _Binding, seconds: float) -> PolicyError:
-    """The report of a call that did not come back, with the policy's own lines."""
-    assert binding.error is not None
-    frames = traceback.extract_tb(binding.error.__traceback__)
-    own = [frame for frame in frames if frame.filename != __file__]
-    lines = "".join(traceback.format_list(own))
-    busy = [f"  {thread!r}\n" for thread in binding.threads.values()][:16]
-    return PolicyError(
-        f"policy {name_of(binding.policy)} does not come back from {binding.failed}() within"
-        f" {seconds:g} s: it spins or sleeps\n{lines}{''.join(busy)}"
-        f"{name_of(binding.policy)} says: {_dumped(binding.policy)}"
-    )
-
-
-def run(
-    policy: Any,
-    workload: Workload,
-    settings: Settings,
-    folder: Path,
-    watchdog_s: float,
-    stop: threading.Event | None = None,
-) -> dict[str, Any]:
-    """Simulate as `core.run` does; events go to `folder`/events.
-
-    Raises:
-        ChoiceError: this is no policy.
-        PolicyError: the policy is wrong.
-        BaseException: what the policy raised.
-    """
-    made = _check(policy)
-    struct, name = _struct(made)
-    binding = _Binding(made, [each.name for each in workload.classes], settings.servers)
-
-    def prepare(sim: Any) -> None:
-        binding.sim = sim
-        binding.keep = (struct, name)
-
-    file = os.open(folder / "events", os.O_WRONLY | os.O_CREAT, 0o600)
-    _running.stack.append(binding)
-    try:
-        with _watchdog(binding, watchdog_s, stop):
-            found = core.run(struct, "", workload, settings, file, prepare)
-    except ChoiceError:
-        # init() failed: by what it raised.
-        if binding.error is None:
-            raise
-    finally:
-        _running.stack.pop()
-        os.close(file)
-    if isinstance(binding.error, _Stuck):
-        raise _stuck_error(binding, watchdog_s) from None
-    if binding.error is not None:
-        raise binding.error
-    return found

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.record import EVENT_SCHEMA, Record, empty
-from labkit.sim import policies, process, python_policy, tables
+from labkit.sim import policies, process, python_file, python_policy, python_run, tables
 from labkit.sim.core import Settings
 from labkit.sim.costs import TEXTBOOK, Costs
 from labkit.sim.errors import SettingError
@@ -96,8 +96,9 @@ def simulate(
 
     Args:
         policy: a name with options, `"las"`, `"las:levels=3,boost_ms=100"` (`labkit policy list`);
-            the path of a shared object, `"./mine.so"`; the name of a policy made by `%%policy`; or
-            a Python class or object with `ready`, `next` and, if wanted, `slice`, `stopped`,
+            the path of a shared object, `"./mine.so"`, or of a Python file, `"./mine.py"` (with
+            `":CLASS"` if it has several); the name of a policy made by `%%policy`; or a Python
+            class or object with `ready`, `next` and, if wanted, `slice`, `stopped`,
             `before`, `dump` (see `labkit.sim.PythonPolicy`). C runs in a process of its own, Python
             in this one.
         workload: what there is to do, or the .json or .toml file that says it.
@@ -135,12 +136,14 @@ def simulate(
         workload = load(workload)
     settings = _settings(workload, servers, seed, costs, events, until, watchdog_s)
     with process.scratch() as folder:
+        name = policy if isinstance(policy, str) else python_policy.name_of(policy)
+        if isinstance(policy, str) and python_file.is_python(policy):
+            policy = python_file.load(policy)
         if isinstance(policy, str):
-            name, text = policy, policies.resolve(policy)
+            text = policies.resolve(policy)
             found = process.run(text, workload, settings, folder, watchdog_s, progress, stop)
         else:
-            name = python_policy.name_of(policy)
-            found = python_policy.run(policy, workload, settings, folder, watchdog_s, stop)
+            found = python_run.run(policy, workload, settings, folder, watchdog_s, stop)
         record = _record(name, workload, settings, found, folder / "events")
     return record
 

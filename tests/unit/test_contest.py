@@ -4,19 +4,36 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from python_policies import Fifo, Las
 
 import labkit
 from labkit import analysis, plots
 from labkit.experiments import MixedSpec, SpecError, contest
 from labkit.experiments.outcome import served_result
+from labkit.experiments.own import Own
 from labkit.native import engine, serving
 
 SIMULATED: dict[str, Any] = {"where": "simulator", "requests": 100, "repetitions": 2}
+SLICED = """
+class Turns:
+    def __init__(self):
+        self.queue = []
+
+    def ready(self, thread, why):
+        self.queue.append(thread)
+
+    def next(self, server):
+        return self.queue.pop(0) if self.queue else None
+
+    def slice(self, thread):
+        return 2_000_000
+"""
 
 
 def test_series_are_called_after_their_policies() -> None:
@@ -64,6 +81,38 @@ def test_batch_beside_a_policy_without_slices_is_refused_before() -> None:
             with pytest.raises(SpecError, match="never takes batch off its server"):
                 MixedSpec(policy=policy)
         MixedSpec(policy=policy, where="simulator")
+
+
+def test_a_policy_in_python_is_one_among_others(tmp_path: Path) -> None:
+    assert list(contest.heads((Las, "./mine.py:Las", "./mine.py:Other"))) == [
+        "umcg-Las",
+        "umcg-mine:Las",
+        "umcg-mine:Other",
+    ]
+    mine = tmp_path / "mine.py"
+    mine.write_text(SLICED)
+    run = labkit.mixed(progress=None, **SIMULATED, policy=(Las, str(mine)), beside=("cfs",))
+    assert run.spec["policy"] == ["Las", str(mine)]
+    assert set(run.tasks["series"]) == {"umcg-Las", "umcg-mine", "cfs"}
+    assert MixedSpec(policy=Las, where="simulator").policy == (Las,)
+    with pytest.raises(SpecError, match="Las, Las names something twice"):
+        MixedSpec(policy=(Las, Las), where="simulator")
+
+
+def test_a_policy_in_python_without_slices_is_refused_before(monkeypatch: Any) -> None:
+    monkeypatch.setattr(engine, "enabled", lambda: True)
+    with pytest.raises(SpecError, match="Fifo never takes batch off its server"):
+        MixedSpec(policy=Fifo)
+    with pytest.raises(ValueError, match="its server back under Fifo"):
+        serving.serve(
+            [serving.Group(threads=1), serving.Group(threads=1, endless=True)],
+            serving.Requests(arrival_ns=np.zeros(1, np.uint64), service_us=np.ones(1)),
+            policy=Own(Fifo),
+            cpus=(0,),
+            client_cpu=None,
+        )
+    classes = MixedSpec(policy=Las).contest().chosen()["umcg-Las"]
+    assert isinstance(classes, Own) and classes.classes == ("urgent", "report", "batch")
 
 
 def test_every_series_has_the_same_jobs() -> None:

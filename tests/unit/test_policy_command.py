@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_sim_wrong import WORK, source
+from test_sim_wrong import WORK
 from typer.testing import CliRunner
+from wrong_policies import source
 
 import labkit
 from labkit.cli.commands import app
-from labkit.sim import policies
+from labkit.sim import policies, simulate
 from labkit.sim.errors import ChoiceError
+from labkit.workload import Class, Compute, Trace, Workload
 
 RUN = CliRunner()
 
@@ -130,3 +132,40 @@ def test_a_cells_errors_have_the_cells_lines(shell: object) -> None:
         shell.run_cell_magic("policy", "", cell)  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="'fifo' is the name of a policy that comes with labkit"):
         shell.run_cell_magic("policy", "fifo", cell)  # type: ignore[attr-defined]
+
+
+PYTHON = '''
+import collections
+
+class Fifo:
+    """First come, first served."""
+
+    def __init__(self):
+        self.queue = collections.deque()
+
+    def ready(self, thread, why):
+        self.queue.append(thread)
+
+    def next(self, server):
+        return self.queue.popleft() if self.queue else None
+'''
+
+
+def test_a_policy_in_a_python_file_is_one_by_its_path(tmp_path: Path) -> None:
+    file, two = tmp_path / "mine.py", tmp_path / "two.py"
+    file.write_text(PYTHON, encoding="utf-8")
+    two.write_text(f"{PYTHON}\nclass Other(Fifo):\n    pass\n", encoding="utf-8")
+    found = RUN.invoke(app, ["policy", "check", str(file)])
+    assert found.exit_code == 0 and "nothing wrong" in found.output, found.output
+    found = RUN.invoke(app, ["policy", "show", f"{two}:Other"])
+    assert "Other: First come, first served." in found.output
+    found = RUN.invoke(app, ["policy", "check", str(two)])
+    assert found.exit_code == 2 and "has Fifo, Other: say which" in found.output.replace("\n", " ")
+    found = RUN.invoke(app, ["policy", "show", f"{file}:Nobody"])
+    assert "has no policy 'Nobody'; it has Fifo" in found.output.replace("\n", " ")
+    work = Workload(classes=(Class(name="a", arrivals=Trace((0, 1)), phases=(Compute(5),)),))
+    run = simulate(str(file), work)
+    assert run.spec["policy"] == str(file)
+    assert run.events.equals(simulate("fifo", work).events)
+    with pytest.raises(ChoiceError, match=r"there is no file .*none\.py"):
+        simulate(str(tmp_path / "none.py"), work)

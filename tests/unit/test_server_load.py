@@ -24,7 +24,7 @@ def test_the_published_load_is_the_default_but_for_its_scale() -> None:
     times, counts = np.unique(jobs.service_ns, return_counts=True)
     assert times.tolist() == [10_000, 5_000_000]
     assert counts.tolist() == [1990, 10]
-    assert spec.contest().texts().get("umcg-rr", "rr:slice_us=30") == "rr:slice_us=30"
+    assert spec.contest().chosen().get("umcg-rr", "rr:slice_us=30") == "rr:slice_us=30"
     assert spec.mean_us() == pytest.approx(0.995 * 10 + 0.005 * 5000)
 
 

@@ -14,6 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wrong_policies import (
+    LATER,
+    LOSES,
+    Ended,
+    Fifo,
+    Loses,
+    Raises,
+    Rubbish,
+    Sleeps,
+    Slow,
+    Spins,
+    Twice,
+    source,
+)
 
 from labkit.sim import BuildError, ChoiceError, PolicyError, simulate
 from labkit.sim.building import build, compile_file
@@ -25,63 +39,6 @@ WORK = Workload(
         Class(name="work", arrivals=Closed(5), jobs=50, phases=(Compute("10us"), Sleep("10us"))),
     )
 )
-
-#: fifo, with a place where it can go wrong.
-SOURCE = """
-#include <umcg-policy.h>
-#include <umcg-queue.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-struct all { uint64_t turns; struct umcg_list queue; struct umcg_sched_thread *last; };
-
-static void ready(struct umcg_sched *s, struct umcg_sched_thread *t, enum umcg_why why)
-{
-	struct all *all = umcg_sched_data(s);
-
-	(void)why;
-	READY
-	umcg_list_put(&all->queue, umcg_thread_data(t));
-}
-
-static struct umcg_sched_thread *next(struct umcg_sched *s, uint32_t server)
-{
-	struct all *all = umcg_sched_data(s);
-	struct umcg_sched_thread *t;
-
-	(void)server;
-	all->turns++;
-	NEXT
-	t = umcg_thread_of(umcg_list_get(&all->queue));
-	if (t)
-		all->last = t;
-	return t;
-}
-
-static void dump(struct umcg_sched *s)
-{
-	struct all *all = umcg_sched_data(s);
-
-	umcg_print(s, "asked %llu times", (unsigned long long)all->turns);
-	DUMP
-}
-
-UMCG_POLICY(wrong,
-	.summary = "goes wrong",
-	.sched_size = sizeof(struct all),
-	.thread_size = sizeof(struct umcg_link),
-	.ready = ready,
-	.next = next,
-	.dump = dump
-);
-"""
-
-
-def source(**parts: str) -> str:
-    text = SOURCE
-    for part in ("READY", "NEXT", "DUMP"):
-        text = text.replace(part, parts.get(part, ""))
-    return text
 
 
 @pytest.fixture(autouse=True)
@@ -98,14 +55,11 @@ def report(**parts: str) -> str:
     return str(error.value)
 
 
-LATER = "all->turns > 20"
-
-
 @pytest.mark.parametrize(
     "parts, says",
     [
         (
-            {"READY": "if (t->id == 3 && t->service_ns) return;"},
+            {"READY": LOSES},
             "policy wrong has lost a thread: it is ready, a server sleeps, and next() does not"
             " return it; thread 6 (work) is ready since ",
         ),
@@ -166,7 +120,7 @@ def test_what_is_wrong_is_named(parts: dict[str, str], says: str) -> None:
 
 
 def test_a_lost_thread_is_named_with_its_last_holder() -> None:
-    text = report(READY="if (t->id == 3 && t->service_ns) return;")
+    text = report(READY=LOSES)
     assert "thread 6 (work) is ready since" in text.splitlines()[0]
     assert "server 1 had it last" in text.splitlines()[0] or "server 0 had it" in text
 
@@ -306,61 +260,6 @@ def test_stop_gives_what_there_is() -> None:
     assert told and told[0][1] > 0
 
 
-class Fifo:
-    def __init__(self) -> None:
-        self.queue: list[Any] = []
-        self.turns = 0
-
-    def ready(self, thread: Any, why: str) -> None:
-        self.queue.append(thread)
-
-    def next(self, server: int) -> Any:
-        self.turns += 1
-        return self.queue.pop(0) if self.queue else None
-
-
-class Raises(Fifo):
-    def next(self, server: int) -> Any:
-        if self.turns > 5:
-            raise ZeroDivisionError("mine")
-        return super().next(server)
-
-
-class Spins(Fifo):
-    def next(self, server: int) -> Any:
-        while self.turns > 5:
-            pass
-        return super().next(server)
-
-
-class Sleeps(Fifo):
-    def next(self, server: int) -> Any:
-        if self.turns > 5:
-            time.sleep(1000)
-        return super().next(server)
-
-
-class Loses(Fifo):
-    def ready(self, thread: Any, why: str) -> None:
-        if thread.id != 6 or not thread.service_ns:
-            super().ready(thread, why)
-
-
-class Twice(Fifo):
-    def next(self, server: int) -> Any:
-        return self.sched.running(0) or super().next(server)  # type: ignore[attr-defined]
-
-
-class Rubbish(Fifo):
-    def next(self, server: int) -> Any:
-        return 5
-
-
-class Slow(Fifo):
-    def slice(self, thread: Any) -> Any:
-        return "long"
-
-
 def test_an_exception_of_a_python_policy_is_the_callers() -> None:
     with pytest.raises(ZeroDivisionError, match="mine") as error:
         simulate(Raises, WORK)
@@ -383,13 +282,14 @@ def test_an_exception_in_init_is_the_callers_too() -> None:
         (Sleeps, r"policy Sleeps does not come back from next\(\) within 0.5 s"),
         (
             Loses,
-            r"policy Loses has lost a thread: .*thread 6 \(work\) is ready since .*had it last",
+            r"policy Loses has lost a thread: .*thread 3 \(work\) is ready since .*had it last",
         ),
-        (Twice, r"policy Twice returned a thread from next\(\) that runs already, to server 1"),
+        (Twice, r"policy Twice returned a thread from next\(\) that runs already, to server"),
         (
             Rubbish,
             r"policy Rubbish returned 5 from next\(\) to server 0; it has to return a thread",
         ),
+        (Ended, r"policy Ended returned <thread 3 \(work\), ended> from next\(\) to server"),
         (Slow, r"policy Slow returned 'long' from slice\(\); it has to return whole ns"),
     ],
 )

@@ -25,6 +25,11 @@ extern "C" {
 #define UMCG_SCHED_NO_HANDLER	0x1U
 /* The report of a policy that is wrong goes to @fault alone, not to stderr. */
 #define UMCG_SCHED_NO_STDERR	0x2U
+/*
+ * The policy sees to it itself that its functions come back: they may wait, for an
+ * interpreter say, and the watchdog looks for threads that it forgets, not for that.
+ */
+#define UMCG_SCHED_COMES_BACK	0x4U
 
 struct umcg_sched_thread_stats;
 struct umcg_sched_event;

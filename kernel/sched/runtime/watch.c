@@ -126,7 +126,9 @@ static void look(struct runtime *rt)
 {
 	uint64_t now = umcg_get_time_ns();
 
-	for (uint32_t i = 0; i < rt->base.servers + 2; i++) {
+	bool may_stick = !(rt->config.flags & UMCG_SCHED_COMES_BACK);
+
+	for (uint32_t i = 0; may_stick && i < rt->base.servers + 2; i++) {
 		struct actor *actor = actor_at(rt, i);
 
 		if (actor && is_stuck(rt, actor, now))
