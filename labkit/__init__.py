@@ -6,6 +6,7 @@
     labkit.kept()                         # what was measured before Ctrl-C
     labkit.load("swap.parquet"); labkit.compare(a, b); labkit.doctor()
     labkit.simulate("las", workload)      # a policy in virtual time, on any machine
+    labkit.perform("las", workload)       # the same jobs on this kernel's threads
     labkit.prediction()                   # what it predicts beside what this kernel measures
     labkit.import_trace("trace.txt")      # trace-cmd, perf, ftrace, systrace
     labkit.record("memcached")            # a real program over a scheduler of yours
@@ -26,6 +27,7 @@ if _TYPE_CHECKING:
     from labkit.api import kept
     from labkit.diagnosis import doctor
     from labkit.panels import panel, timeline
+    from labkit.performed import perform
     from labkit.predicted import prediction
     from labkit.programs import record
     from labkit.run import Run, compare, import_trace, load
@@ -40,6 +42,7 @@ __all__ = [
     "kept",
     "load",
     "panel",
+    "perform",
     "prediction",
     "record",
     "simulate",
@@ -54,6 +57,7 @@ _WHERE = {
     "import_trace": "labkit.run",
     "load": "labkit.run",
     "doctor": "labkit.diagnosis",
+    "perform": "labkit.performed",
     "prediction": "labkit.predicted",
     "simulate": "labkit.simulation",
     **dict.fromkeys(("panel", "timeline"), "labkit.panels"),

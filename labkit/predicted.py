@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the simulator predicts beside what the kernel measures, of the same jobs under one policy.
 
-The jobs are drawn once, so that both have the same arrivals and the same computing. On the kernel a
-client sends them to as many threads as may be waiting at a time (`labkit.native.bench`), over
-one server; in the simulator switching costs what `Costs.counted` says.
+Both carry the same description out, with the same arrivals and the same times of each job, over one
+server; in the simulator switching costs what `Costs.counted` says.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from labkit import environment, forked
 from labkit.experiments import NoUmcgError, ProgressCallback, Update
 from labkit.experiments import policy as policy_field
 from labkit.experiments.alone import alone
-from labkit.native import bench, engine
+from labkit.native import engine
+from labkit.performed import measure
 from labkit.record import SAMPLE_SCHEMA
 from labkit.run import Run
 from labkit.sim import simulate
@@ -34,10 +33,10 @@ from labkit.workload import (
     Poisson,
     Uniform,
     Workload,
+    to_dict,
 )
-from labkit.workload.drawn import Jobs, draw
 
-#: Threads that answer: more than ever wait at a time in the workloads below.
+#: Threads of a class: more than ever wait at a time in the workloads below.
 THREADS = 48
 #: A series of a prediction: workload, class, policy.
 SERIES = "{}: {} under {}"
@@ -50,7 +49,14 @@ Samples = list[tuple[str, int, float, str, int]]
 
 
 def _class(name: str, rate: float, time: Any, jobs: int, **fields: Any) -> Class:
-    return Class(name=name, arrivals=Poisson(rate), phases=(Compute(time),), jobs=jobs, **fields)
+    return Class(
+        name=name,
+        arrivals=Poisson(rate),
+        phases=(Compute(time),),
+        jobs=jobs,
+        threads=THREADS,
+        **fields,
+    )
 
 
 def workloads(jobs: int = FEWEST) -> tuple[Workload, ...]:
@@ -75,6 +81,7 @@ def workloads(jobs: int = FEWEST) -> tuple[Workload, ...]:
                     arrivals=Periodic("2ms"),
                     phases=(Compute(Uniform("500us", "2500us")),),
                     jobs=jobs,
+                    threads=THREADS,
                     deadline="10ms",
                 ),
             ),
@@ -103,38 +110,22 @@ def instructions_per_ns(cpu: int) -> float:
     return SERVER_ROUND_TRIP / best
 
 
-def measured(jobs: Jobs, policy: str, stop: threading.Event | None = None) -> bench.Answers:
-    """The jobs on the kernel: workers over one server under this policy, on one CPU."""
-    cpus = environment.cpus()
-    return bench.requests(
-        bench.Crew(umcg=True, workers=THREADS, servers=1, policy=policy),
-        arrival_ns=jobs.arrival_ns,
-        service_us=jobs.service_ns / 1e3,
-        priority=jobs.of("priority").astype(np.int32),
-        deadline_ns=jobs.of("deadline").astype(np.uint64),
-        cpus=cpus[:1],
-        client_cpu=cpus[1] if len(cpus) > 1 else None,
-        stop=stop,
-    )
-
-
-def _samples(jobs: Jobs, policy: str, answers: bench.Answers, costs: Costs) -> Samples:
+def _samples(workload: Workload, policy: str, measured: Run, costs: Costs) -> Samples:
     """Both figures and their ratio, of each class."""
-    samples = simulate(policy, jobs.workload, servers=1, costs=costs, events=0).samples
+    simulated = simulate(policy, workload, servers=1, costs=costs, events=0).samples
     found: Samples = []
-    for index, each in enumerate(jobs.workload.classes):
-        late = answers.latency_ns[jobs.klass == index]
-        for suffix, q in (("", 50), ("/p99", 99)):
+    for each in workload.classes:
+        for suffix in ("", "/p99"):
             of = (pl.col("series") == f"{policy}/{each.name}{suffix}") & (pl.col("unit") == "ns")
-            simulated = float(samples.filter(of)["value"][0])
-            real = float(np.percentile(late, q, method="inverted_cdf"))
-            series = SERIES.format(jobs.workload.name, each.name, policy) + suffix
+            real, n = measured.samples.filter(of).select("value", "n").row(0)
+            virtual = float(simulated.filter(of)["value"][0])
+            series = SERIES.format(workload.name, each.name, policy) + suffix
             for value, unit in (
-                (simulated, "simulated ns"),
+                (virtual, "simulated ns"),
                 (real, "measured ns"),
-                (simulated / real, "ratio"),
+                (virtual / real, "ratio"),
             ):
-                found.append((series, 0, value, unit, len(late)))
+                found.append((series, 0, value, unit, n))
     return found
 
 
@@ -148,7 +139,7 @@ def prediction(
     """Latencies that the simulator predicts beside those that this kernel measures.
 
     Args:
-        what: workloads whose classes come in an open loop and compute once a job; None: five.
+        what: workloads; None: five.
         policies: by name with options, or the path of a shared object.
         progress: called with an `Update` before each pair of workload and policy.
         stop: an event that ends it early; what is done is returned, `counters["stopped"]` is 1.
@@ -163,36 +154,35 @@ def prediction(
     Raises:
         NoUmcgError: this kernel has no UMCG.
         SpecError: there is no such policy or option.
-        WorkloadError: a workload does something else.
+        WorkloadError: a workload cannot be.
         PolicyFault: a policy is wrong.
         Busy: another experiment runs on this machine.
     """
     forked.check()
     if not engine.enabled():
         raise NoUmcgError("a prediction is compared with this kernel, which has no UMCG")
-    chosen = {text: policy_field.check("policies", text) for text in policies}
-    drawn = [draw(each, THREADS) for each in (workloads() if what is None else what)]
-    pairs = [(jobs, text) for jobs in drawn for text in chosen]
+    for text in policies:
+        policy_field.check("policies", text)
+    chosen = workloads() if what is None else tuple(what)
+    pairs = [(workload, text) for workload in chosen for text in policies]
     samples: Samples = []
     stopped = False
     with alone("prediction"):
         rate = instructions_per_ns(environment.cpus()[0])
         costs = Costs.counted(rate)
-        for done, (jobs, text) in enumerate(pairs):
+        for done, (workload, text) in enumerate(pairs):
             if progress:
-                progress(Update(done, len(pairs), f"{jobs.workload.name} under {text}"))
-            try:
-                answers = measured(jobs, chosen[text], stop)
-            except engine.Stopped:
+                progress(Update(done, len(pairs), f"{workload.name} under {text}"))
+            measured = measure(text, workload, stop=stop)
+            if measured.counters.get("stopped"):
                 stopped = True
                 break
-            samples += _samples(jobs, text, answers, costs)
+            samples += _samples(workload, text, measured, costs)
     return Run(
         spec={
             "experiment": "prediction",
-            "workloads": [jobs.workload.name for jobs in drawn],
-            "policies": list(chosen),
-            "jobs": [len(jobs.arrival_ns) for jobs in drawn],
+            "workloads": [to_dict(workload) for workload in chosen],
+            "policies": list(policies),
             "costs": dataclasses.asdict(costs),
             "instructions_per_ns": rate,
         },

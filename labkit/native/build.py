@@ -17,10 +17,14 @@ ROOT = HERE.parents[1]
 
 SOURCES = [
     *("run.c", "swap.c", "work.c", "helper.c"),
-    *("service.c", "load.c", "crew.c", "proxy.c", "rows.c"),
+    *("service.c", "load.c", "crew.c", "proxy.c", "rows.c", "wait.c"),
 ]
+HEADERS = ["engine.h", "bench.h", "perform.h"]
 ARCHIVES = ["libumcg-sched.a", "libumcg.a"]
-BENCH_SOURCES = ["requests.c", "spawn.c", "interrupt.c", "ring.c"]  # see bench.h
+BENCH_SOURCES = ["requests.c", "hall.c", "spawn.c", "interrupt.c", "ring.c"]  # see bench.h
+#: What a workload's description says, to the simulator and here.
+DESCRIPTION = ROOT / "labkit" / "sim"
+PERFORM_SOURCES = ["perform.c", "turns.c", "../sim/description.c", "../sim/random.c"]
 
 UMCG = """
 typedef intptr_t umcg_t;
@@ -50,7 +54,7 @@ uint64_t umcg_get_time_ns(void);
 
 def declarations() -> str:
     """What Python may call: the marked parts of the headers, and libumcg's functions."""
-    texts = [(HERE / name).read_text(encoding="utf-8") for name in ("engine.h", "bench.h")]
+    texts = [(HERE / name).read_text(encoding="utf-8") for name in HEADERS]
     parts = [text.split("/* cffi: begin */")[1].split("/* cffi: end */")[0] for text in texts]
     return re.sub(r"\bLAB_MAX_CPUS\b", "64", "".join(parts)) + UMCG
 
@@ -79,12 +83,18 @@ def make() -> FFI:
     ffi.cdef(declarations())
     ffi.set_source(
         "labkit.native._engine",
-        '#include <libumcg.h>\n#include <linux/umcg.h>\n#include "bench.h"\n',
-        sources=[os.path.relpath(HERE / name, ROOT) for name in SOURCES + BENCH_SOURCES],
+        '#include <libumcg.h>\n#include <linux/umcg.h>\n#include "bench.h"\n#include "perform.h"\n',
+        sources=[
+            os.path.relpath((HERE / name).resolve(), ROOT)
+            for name in SOURCES + BENCH_SOURCES + PERFORM_SOURCES
+        ],
         include_dirs=[str(HERE), str(library / "include"), str(headers / "include")],
         extra_objects=[str(path) for path in archives],
-        depends=[str(path) for path in (*HERE.glob("*.h"), *archives)],
-        extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread"],
+        depends=[str(path) for path in (*HERE.glob("*.h"), *DESCRIPTION.glob("*.h"), *archives)],
+        # As in the simulator: contraction would make random times differ from its.
+        extra_compile_args=[
+            *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread", "-ffp-contract=off"),
+        ],
         extra_link_args=["-pthread"],
         libraries=["dl"],
     )

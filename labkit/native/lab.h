@@ -161,6 +161,30 @@ void lab_gate(struct lab_run *run, bool open);
 /* Wait for the threads [@from, @to). */
 void lab_join(struct lab_run *run, uint32_t from, uint32_t to);
 
+/* wait.c: around a call that may block; the time. */
+int64_t lab_block_begin(struct lab_thread *self);
+int64_t lab_block_end(struct lab_thread *self, int64_t begin);
+/* An operation is over at @now, that took so long. */
+void lab_finished(struct lab_thread *self, int64_t now, int64_t took);
+/* The time after it. */
+int64_t lab_sleep_until(struct lab_thread *self, int64_t when);
+
+/* A client without a CPU of its own goes first on the one there is; where that is not allowed, it waits. */
+void lab_go_first(void);
+
+/* Pages of a file that have left memory, some for each thread. */
+struct lab_pages {
+	char *at;
+	size_t size;
+	int file;
+	uint32_t each;
+};
+
+int lab_pages_map(struct lab_pages *pages, int file, uint32_t threads);
+void lab_pages_unmap(struct lab_pages *pages);
+/* Touch the next of the calling thread's own, which waits for the disk; *@next is which, from 0. */
+int lab_pages_touch(struct lab_pages *pages, struct lab_thread *self, uint32_t *next);
+
 /* Turn the spin loop @turns times, or until the run is stopped. */
 void lab_spin(struct lab_run *run, uint64_t turns);
 

@@ -19,8 +19,7 @@ struct load {
 	struct worker *workers;			/* spec->workers of them */
 	struct crew *crew;			/* UMCG, if the servers are not the caller's */
 	pthread_mutex_t lock;			/* the lock of LAB_WORK_LOCK */
-	char *pages;				/* of LAB_WORK_FAULT's file, */
-	uint32_t own_pages;			/* so many a worker */
+	struct lab_pages pages;			/* of LAB_WORK_FAULT */
 	_Atomic uint32_t live;			/* workers that have not left */
 	/* Storms: all wait for the next generation, all are woken at once. */
 	_Alignas(64) _Atomic uint32_t generation;

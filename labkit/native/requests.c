@@ -2,10 +2,6 @@
 /*
  * An open-loop server: a client sends requests at given times, groups of threads
  * answer, each its own; other groups compute all the time beside them.
- *
- * A request waits in its group's backlog, a thread without one on the stack of the
- * group's idle. Whoever adds to either then matches the two, so no request waits
- * beside an idle thread: of two that add at the same time, the later one sees both.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -13,37 +9,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <linux/futex.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "bench.h"
 #include "crew.h"
+#include "hall.h"
 
 #define LEAVE	UINT32_MAX
 
 /* A group's requests and idle threads. */
 struct line {
-	_Alignas(64) _Atomic uint32_t arrived, taken;	/* the backlog: what is between */
-	_Alignas(64) _Atomic uint64_t idle;		/* index + 1; a count against ABA above */
+	struct hall hall;		/* what each is handed: a request's number + 1, or LEAVE */
 	_Atomic uint32_t *order;	/* its requests, in the order in which they arrived */
+	struct shop *shop;
 	struct lab_group *group;
 	uint32_t number, first;		/* of the groups; its first thread */
 	uint64_t ops, cpu_ns;		/* of its threads, at the begin */
-};
-
-/* What one thread is handed: a request's number + 1, or LEAVE. */
-struct hand {
-	_Alignas(64) _Atomic uint32_t word;
-	uint32_t next;			/* index + 1 of the next idle thread */
-	struct line *line;
 };
 
 struct shop {
 	struct lab_requests *spec;
 	struct lab_run *run;
 	struct line *lines;
-	struct hand *hands;
+	struct line **line_of;		/* of each thread */
 	_Atomic uint32_t *order;
 	struct crew *crew;		/* over servers; or NULL */
 	uint32_t threads;		/* of all groups */
@@ -62,44 +50,20 @@ static bool is_umcg(const struct shop *shop)
 	return shop->spec->umcg;
 }
 
-static long futex(_Atomic uint32_t *word, int op, uint32_t value)
+/* What this thread is handed. */
+static _Atomic uint32_t *word_of(const struct shop *shop, uint32_t index)
 {
-	return syscall(SYS_futex, word, op, value, NULL, NULL, 0);
-}
+	struct line *line = shop->line_of[index];
 
-static void push_idle(struct shop *shop, uint32_t index)
-{
-	struct line *line = shop->hands[index].line;
-	uint64_t top = atomic_load(&line->idle), new;
-
-	do {
-		shop->hands[index].next = (uint32_t)top;
-		new = ((top >> 32) + 1) << 32 | (index + 1);
-	} while (!atomic_compare_exchange_weak(&line->idle, &top, new));
-}
-
-static bool pop_idle(struct shop *shop, struct line *line, uint32_t *index)
-{
-	uint64_t top = atomic_load(&line->idle), new;
-
-	do {
-		if (!(uint32_t)top)
-			return false;
-		*index = (uint32_t)top - 1;
-		/* Nonsense if another has taken it meanwhile: then the count has moved. */
-		new = ((top >> 32) + 1) << 32 | shop->hands[*index].next;
-	} while (!atomic_compare_exchange_weak(&line->idle, &top, new));
-	return true;
+	return &line->hall.hands[index - line->first].word;
 }
 
 static bool take_request(struct line *line, uint32_t *request)
 {
-	uint32_t place = atomic_load(&line->taken);
+	uint32_t place;
 
-	do {
-		if (place >= atomic_load(&line->arrived))
-			return false;
-	} while (!atomic_compare_exchange_weak(&line->taken, &place, place + 1));
+	if (!hall_take(&line->hall, &place))
+		return false;
 	*request = atomic_load(&line->order[place]);
 	return true;
 }
@@ -129,32 +93,33 @@ static void describe(struct shop *shop, struct lab_thread *worker, uint32_t requ
 static void hand_over(struct shop *shop, uint32_t index, uint32_t word)
 {
 	struct lab_thread *worker = &shop->run->threads[index];
+	_Atomic uint32_t *to = word_of(shop, index);
 
-	atomic_store(&shop->hands[index].word, word);
+	atomic_store(to, word);
 	if (!is_umcg(shop)) {
-		futex(&shop->hands[index].word, FUTEX_WAKE_PRIVATE, 1);
+		lab_futex(to, FUTEX_WAKE_PRIVATE, 1);
 		return;
 	}
 	if (umcg_wake(atomic_load(&worker->task), false) && errno != ESRCH)
 		lab_fail(shop->run, "umcg_wake", errno);
 }
 
-/* Bring a group's idle threads and waiting requests together. */
-static void match(struct shop *shop, struct line *line)
+/* Give a group's idle thread the request in this place of the order. */
+static void give(void *arg, uint32_t index, uint32_t place)
 {
-	uint32_t index, request;
+	struct line *line = arg;
+	struct shop *shop = line->shop;
+	uint32_t request = atomic_load(&line->order[place]);
 
-	while (atomic_load(&line->taken) < atomic_load(&line->arrived)) {
-		if (!pop_idle(shop, line, &index))
-			break;
-		if (!take_request(line, &request)) {
-			push_idle(shop, index);
-			continue;
-		}
-		if (is_umcg(shop))
-			describe(shop, &shop->run->threads[index], request);
-		hand_over(shop, index, request + 1);
-	}
+	index += line->first;
+	if (is_umcg(shop))
+		describe(shop, &shop->run->threads[index], request);
+	hand_over(shop, index, request + 1);
+}
+
+static void match(struct line *line)
+{
+	hall_match(&line->hall, give, line);
 }
 
 /* A plain thread tells of its states itself; over servers the scheduler does. */
@@ -165,11 +130,11 @@ static void tell(struct shop *shop, struct lab_thread *self, enum lab_kind kind,
 		lab_emit(self, lab_now(), self->tid, kind, old_state, new_state, 0, 0);
 }
 
-static bool wait_for_hand(struct shop *shop, struct hand *hand)
+static bool wait_for_word(struct shop *shop, _Atomic uint32_t *from)
 {
 	/* One wait for one wake-up: a second one would wait for the first. */
 	if (!is_umcg(shop)) {
-		futex(&hand->word, FUTEX_WAIT_PRIVATE, 0);
+		lab_futex(from, FUTEX_WAIT_PRIVATE, 0);
 	} else if (umcg_wait(0) && errno != EINTR) {
 		lab_fail(shop->run, "umcg_wait", errno);
 		return false;
@@ -180,25 +145,26 @@ static bool wait_for_hand(struct shop *shop, struct hand *hand)
 /* The next request's number + 1, or LEAVE. */
 static uint32_t next_request(struct shop *shop, struct lab_thread *self)
 {
-	struct hand *hand = &shop->hands[self->index];
+	struct line *line = shop->line_of[self->index];
+	_Atomic uint32_t *from = word_of(shop, self->index);
 	uint32_t word, request;
 
 	/* Before it waits, so that the policy knows when it is ready for it. */
 	if (is_umcg(shop))
 		umcg_sched_begin_request();
-	if (take_request(hand->line, &request)) {
+	if (take_request(line, &request)) {
 		if (is_umcg(shop))
 			describe(shop, self, request);
 		return request + 1;
 	}
 	atomic_store_explicit(&self->blocked, 1, memory_order_relaxed);
 	tell(shop, self, LAB_BLOCK, LAB_RUNNING, LAB_BLOCKED);
-	push_idle(shop, self->index);
-	match(shop, hand->line);
+	hall_rest(&line->hall, self->index - line->first);
+	match(line);
 	do {
-		if (!wait_for_hand(shop, hand))
+		if (!wait_for_word(shop, from))
 			return LEAVE;
-	} while (!(word = atomic_exchange(&hand->word, 0)));
+	} while (!(word = atomic_exchange(from, 0)));
 	tell(shop, self, LAB_WAKE, LAB_BLOCKED, LAB_RUNNING);
 	atomic_store_explicit(&self->blocked, 0, memory_order_relaxed);
 	return word;
@@ -227,8 +193,7 @@ static void answer(struct shop *shop, struct lab_thread *self, uint32_t request)
 	now = lab_now();
 	took = now - shop->begin - (int64_t)shop->spec->arrival_ns[request];
 	shop->spec->latency_ns[request] = took;
-	lab_count(self);
-	lab_emit(self, now, self->tid, LAB_OP, LAB_RUNNING, LAB_RUNNING, 0, took);
+	lab_finished(self, now, took);
 	atomic_fetch_add(&shop->over, 1);
 }
 
@@ -255,7 +220,7 @@ static int be(const struct lab_group *group)
 
 static bool enlist(struct shop *shop, struct lab_thread *self)
 {
-	const struct line *line = shop->hands[self->index].line;
+	const struct line *line = shop->line_of[self->index];
 	const struct lab_group *group = line->group;
 	struct umcg_sched_attr attr = {
 		.priority = group->priority, .weight = group->weight,
@@ -299,7 +264,7 @@ static void *group_body(void *arg)
 		return NULL;
 	registered = enlist(shop, self);
 	atomic_fetch_add(&shop->ready, 1);
-	if (shop->hands[self->index].line->group->endless)
+	if (shop->line_of[self->index]->group->endless)
 		compute(shop, self);
 	else
 		serve(shop, self);
@@ -308,15 +273,6 @@ static void *group_body(void *arg)
 		lab_fail(self->run, "umcg_sched_leave", errno);
 	lab_thread_end(self);
 	return NULL;
-}
-
-/* A client without a CPU of its own goes first on the one there is; where that is not allowed, it waits. */
-static void go_first(struct shop *shop)
-{
-	struct sched_param param = { .sched_priority = 50 };
-
-	if (shop->spec->client_cpu < 0)
-		sched_setscheduler(0, SCHED_FIFO, &param);
 }
 
 static void sleep_until(int64_t when)
@@ -371,16 +327,16 @@ static void send_one(struct shop *shop, uint32_t request)
 {
 	struct lab_requests *spec = shop->spec;
 	struct line *line = &shop->lines[spec->group ? spec->group[request] : 0];
-	uint32_t arrived = atomic_load(&line->arrived), most = line->group->most_waiting;
+	uint32_t arrived = atomic_load(&line->hall.arrived), most = line->group->most_waiting;
 
-	if (most && arrived - atomic_load(&line->taken) >= most) {
+	if (most && arrived - atomic_load(&line->hall.taken) >= most) {
 		spec->latency_ns[request] = LAB_REFUSED;
 		atomic_fetch_add(&shop->over, 1);
 		return;
 	}
 	atomic_store(&line->order[arrived], request);
-	atomic_store(&line->arrived, arrived + 1);
-	match(shop, line);
+	hall_arrive(&line->hall);
+	match(line);
 }
 
 static void send_all(struct shop *shop)
@@ -420,7 +376,8 @@ static void *client_body(void *arg)
 
 	if (!lab_thread_begin(self))
 		return NULL;
-	go_first(shop);
+	if (shop->spec->client_cpu < 0)
+		lab_go_first();
 	registered = is_umcg(shop) && umcg_register_basic_task(0) != UMCG_NONE;
 	if (is_umcg(shop) && !registered)
 		lab_fail(self->run, "registration of the client", errno);
@@ -428,7 +385,7 @@ static void *client_body(void *arg)
 		send_all(shop);
 	lab_stop(self->run);
 	for (uint32_t i = 0; i < shop->threads; i++)
-		if (!shop->hands[i].line->group->endless)
+		if (!shop->line_of[i]->group->endless)
 			hand_over(shop, i, LEAVE);
 	if (registered)
 		umcg_unregister_task();
@@ -448,7 +405,7 @@ static int make_threads(struct shop *shop)
 		if (!made)
 			return -1;
 		/* Behind the gate it is not read before that opens. */
-		made->urgent = shop->hands[i].line->group->priority > 0;
+		made->urgent = shop->line_of[i]->group->priority > 0;
 	}
 	return lab_thread_new(shop->run, LAB_BASIC, client_body, &spec->client_cpu,
 			      aside) ? 0 : -1;
@@ -484,34 +441,51 @@ static void lay_out(struct shop *shop)
 	for (uint32_t i = 0; i < spec->nr_groups; i++) {
 		struct line *line = &shop->lines[i];
 
+		line->shop = shop;
 		line->group = &spec->groups[i];
 		line->number = i;
 		line->first = thread;
 		line->order = &shop->order[place];
 		for (uint32_t n = line->group->threads; n--;)
-			shop->hands[thread++].line = line;
+			shop->line_of[thread++] = line;
 		for (uint32_t n = 0; n < spec->requests; n++)
 			place += (spec->group ? spec->group[n] : 0) == i;
 	}
 }
 
-static void *zeroed(size_t count, size_t size)
+static int open_lines(struct shop *shop)
 {
-	void *memory = aligned_alloc(64, count * size);
+	struct lab_requests *spec = shop->spec;
+	size_t size = spec->nr_groups * sizeof(struct line);
 
-	return memory ? memset(memory, 0, count * size) : NULL;
+	shop->lines = aligned_alloc(64, size);
+	if (!shop->lines)
+		return -1;
+	memset(shop->lines, 0, size);
+	for (uint32_t i = 0; i < spec->nr_groups; i++) {
+		if (hall_open(&shop->lines[i].hall, spec->groups[i].threads))
+			return -1;
+		shop->threads += spec->groups[i].threads;
+	}
+	return 0;
+}
+
+static void close_lines(struct shop *shop)
+{
+	for (uint32_t i = 0; shop->lines && i < shop->spec->nr_groups; i++)
+		hall_close(&shop->lines[i].hall);
+	free(shop->lines);
 }
 
 static int prepare(struct shop *shop)
 {
 	struct lab_requests *spec = shop->spec;
 
-	for (uint32_t i = 0; i < spec->nr_groups; i++)
-		shop->threads += spec->groups[i].threads;
-	shop->lines = zeroed(spec->nr_groups, sizeof(struct line));
-	shop->hands = zeroed(shop->threads, sizeof(struct hand));
+	if (open_lines(shop))
+		return -1;
+	shop->line_of = calloc(shop->threads, sizeof(*shop->line_of));
 	shop->order = calloc(spec->requests, sizeof(*shop->order));
-	if (!shop->lines || !shop->hands || !shop->order)
+	if (!shop->line_of || !shop->order)
 		return -1;
 	lay_out(shop);
 	for (uint32_t i = 0; i < spec->requests; i++)
@@ -548,8 +522,8 @@ int lab_requests(struct lab_run *run, struct lab_requests *spec)
 			close_crew(&shop);
 	}
 	free(shop.order);
-	free(shop.hands);
-	free(shop.lines);
+	free(shop.line_of);
+	close_lines(&shop);
 	run->context = NULL;
 	errno = run->error;
 	return run->error ? -1 : 0;

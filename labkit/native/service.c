@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* Servers for workers of any making, such as Python threads. */
+/*
+ * Servers for workers of any making, such as Python threads, in groups that are
+ * written by hand over libumcg (labkit.umcg). No scheduler: who is next is who stands
+ * first on the idle list. It is in C as a server must not need the lock that its
+ * workers may hold.
+ */
 #define _GNU_SOURCE
 #include <stdlib.h>
 

@@ -165,6 +165,9 @@ def _warnings(record: Record) -> str:
 def _samples(record: Record) -> Iterable[str]:
     if record.samples.is_empty():
         return
+    if record.experiment == "prediction":  # each value once: its ratios are its figure
+        yield webpage.figure(plots.plot_prediction, record)
+        return
     if record.experiment == "server":
         yield webpage.figure(plots.plot_load_curve, record)
     if analysis.df_ratio(record).height:

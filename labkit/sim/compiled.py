@@ -11,7 +11,6 @@ from labkit.workload import (
     Bimodal,
     Class,
     Closed,
-    Compute,
     Constant,
     Empirical,
     Exponential,
@@ -86,8 +85,8 @@ class Compiled:
                 self.phases(phase.phases, held + 1)
                 self.steps.append((lib.SIM_UNLOCK, number))
             else:
-                kind = lib.SIM_COMPUTE if isinstance(phase, Compute) else lib.SIM_SLEEP
-                self.steps.append((kind, self.distribution(phase.time)))
+                kind = f"SIM_{type(phase).__name__.upper()}"
+                self.steps.append((getattr(lib, kind), self.distribution(phase.time)))
 
     def fill(self, into: Any, of: Class) -> None:
         """Fill in the C structure of one class."""
@@ -149,3 +148,8 @@ def spec(workload: Workload, made: Compiled, **settings: int) -> Any:
     for name, value in settings.items():
         setattr(found, name, value)
     return found
+
+
+def address(of: Any) -> int:
+    """Where a C structure lies, for another room's C."""
+    return int(ffi.cast("uintptr_t", of))

@@ -6,9 +6,9 @@
  */
 #include <stdlib.h>
 
+#include "description.h"
 #include "internal.h"
 
-#define STREAM_OF_ARRIVALS	UINT64_MAX
 #define STEPS_WITHOUT_TIME	1000000U
 
 static uint32_t number_of(const struct sim *sim, const struct sim_class *klass)
@@ -23,27 +23,7 @@ static struct sim_class_state *state_of(struct sim *sim, const struct sim_class 
 
 static uint64_t draw(const struct sim *sim, uint32_t distribution, uint64_t job, uint64_t *draws)
 {
-	return sim_draw(&sim->spec.distribution[distribution], sim->spec.values, job, draws);
-}
-
-/* How long the job will compute: its stream read ahead. */
-static uint64_t computing(const struct sim *sim, const struct sim_thread *thread)
-{
-	const struct sim_class *klass = thread->klass;
-	uint64_t draws = thread->draws, sum = 0;
-
-	for (uint64_t i = 0; i < klass->repeat; i++)
-		for (uint32_t j = 0; j < klass->steps; j++) {
-			const struct sim_step *step = &sim->spec.step[klass->first_step + j];
-
-			if (step->kind > SIM_SLEEP)
-				continue;
-			uint64_t time = draw(sim, step->of, thread->job, &draws);
-
-			if (step->kind == SIM_COMPUTE)
-				sum += time;
-		}
-	return sum;
+	return sim_draw_of(&sim->spec, distribution, job, draws);
 }
 
 /* The policy may know of the job now. */
@@ -55,7 +35,8 @@ static void renew(struct sim *sim, struct sim_thread *thread)
 	thread->t.request_ns = thread->arrived;
 	thread->t.request_service_ns = 0;
 	thread->t.deadline_ns = klass->deadline ? thread->arrived + klass->deadline : 0;
-	thread->t.expected_ns = klass->size_known ? computing(sim, thread) : 0;
+	thread->t.expected_ns = klass->size_known ?
+		sim_computing(&sim->spec, klass, thread->job, thread->draws) : 0;
 	thread->t.flags &= (uint8_t)~UMCG_THREAD_DROPPED;
 }
 
@@ -119,19 +100,9 @@ static bool keep_waiting(struct sim_class_state *state, uint64_t arrived)
 static void expect(struct sim *sim, const struct sim_class *klass, uint64_t from)
 {
 	struct sim_class_state *state = state_of(sim, klass);
-	uint64_t job = state->done.come, time = from;
+	uint64_t time;
 
-	if (job >= klass->jobs)
-		return;
-	if (klass->arrivals == SIM_POISSON)
-		time = from + sim_draw_exponential(klass->mean, &state->draws);
-	else if (klass->arrivals == SIM_PERIODIC)
-		time = klass->offset + job * klass->period;
-	else if (klass->arrivals == SIM_TRACE && job < klass->times)
-		time = sim->spec.values[klass->first_time + job];
-	else
-		return;
-	if (time < sim->spec.duration)
+	if (sim_arrival(&sim->spec, klass, state->done.come, from, &state->draws, &time))
 		sim_put(sim, time, DUE(DUE_ARRIVAL, number_of(sim, klass)), (void *)klass);
 }
 
@@ -158,7 +129,7 @@ bool sim_arrivals_begin(struct sim *sim)
 		const struct sim_class *klass = &sim->spec.klass[i];
 		struct sim_class_state *state = &sim->classes[i];
 
-		state->draws = sim_stream(sim->spec.seed, i, STREAM_OF_ARRIVALS);
+		state->draws = sim_stream(sim->spec.seed, i, SIM_STREAM_OF_ARRIVALS);
 		if (klass->arrivals == SIM_CLOSED) {
 			if (klass->offset < sim->spec.duration)
 				sim_put(sim, klass->offset, DUE(DUE_ARRIVAL, i), (void *)klass);
@@ -346,6 +317,8 @@ bool sim_advance(struct sim *sim, struct sim_thread *thread, enum umcg_why *why)
 				return true;
 			break;
 		case SIM_SLEEP:
+		case SIM_IO:
+		case SIM_FAULT:
 			time = draw(sim, step->of, thread->job, &thread->draws);
 			sim_put(sim, sim->s.now_ns + time + sim->spec.wake_ns,
 				DUE(DUE_WAKE, sim->wakes++), thread);

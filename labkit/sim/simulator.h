@@ -15,7 +15,7 @@ struct sim;
 
 /* One step of a class's threads. */
 enum sim_step_kind {
-	SIM_COMPUTE, SIM_SLEEP, SIM_LOCK, SIM_UNLOCK, SIM_YIELD
+	SIM_COMPUTE, SIM_SLEEP, SIM_IO, SIM_FAULT, SIM_LOCK, SIM_UNLOCK, SIM_YIELD
 };
 
 struct sim_step {

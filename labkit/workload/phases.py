@@ -104,9 +104,14 @@ def phases_of(given: object) -> tuple[Phase, ...]:
     return tuple(given)
 
 
+def all_phases(phases: tuple[Phase, ...]) -> Iterator[Phase]:
+    """These phases, with those inside locks."""
+    for phase in phases:
+        yield phase
+        if isinstance(phase, Lock):
+            yield from all_phases(phase.phases)
+
+
 def inner_locks(phases: tuple[Phase, ...]) -> Iterator[str]:
     """Names of all locks that these phases take, with those inside others."""
-    for phase in phases:
-        if isinstance(phase, Lock):
-            yield phase.name
-            yield from inner_locks(phase.phases)
+    return (phase.name for phase in all_phases(phases) if isinstance(phase, Lock))

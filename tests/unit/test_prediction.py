@@ -1,58 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Predictions: the jobs are the same on both sides, and the figure says what is off."""
+"""Predictions: the figure says what is off."""
 
 from __future__ import annotations
 
-import numpy as np
 import polars as pl
 import pytest
 
 import labkit
 from labkit.native import engine
+from labkit.pages.report import page
 from labkit.plots import plot_prediction
 from labkit.plots.prediction import table
-from labkit.predicted import SERIES, THREADS, draw, workloads
+from labkit.predicted import SERIES
 from labkit.record import SAMPLE_SCHEMA, Record
-from labkit.sim import simulate
-from labkit.workload import Class, Closed, Compute, Sleep, Trace, Workload, WorkloadError
-
-
-def test_the_same_jobs_every_time_in_order_of_arrival() -> None:
-    for workload in workloads(50):
-        jobs, again = draw(workload, THREADS), draw(workload, THREADS)
-        assert (jobs.arrival_ns == again.arrival_ns).all()
-        assert (jobs.service_ns == again.service_ns).all()
-        assert (np.diff(jobs.arrival_ns.astype(np.int64)) >= 0).all()
-        for index, each in enumerate(jobs.workload.classes):
-            assert isinstance(each.arrivals, Trace)
-            assert each.arrivals.times == tuple(jobs.arrival_ns[jobs.klass == index].tolist())
-
-
-def test_the_simulator_does_the_jobs_that_were_drawn() -> None:
-    """One server, first come first served, no costs: latencies by Lindley's recursion."""
-    jobs = draw(workloads(200)[1], THREADS)
-    end, latencies = 0, []
-    for arrival, service in zip(jobs.arrival_ns.tolist(), jobs.service_ns.tolist(), strict=True):
-        end = max(end, arrival) + service
-        latencies.append(end - arrival)
-    samples = simulate("fifo", jobs.workload, servers=1, events=0).samples
-    of = (pl.col("series") == "fifo/jobs") & (pl.col("unit") == "ns")
-    median = samples.filter(of)["value"][0]
-    assert median == pytest.approx(np.percentile(latencies, 50), rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("arrivals", "phases", "says"),
-    [
-        (Closed(2), (Compute("1ms"),), "closed loop"),
-        (Trace((0, 1)), (Compute("1ms"), Sleep("1ms")), "more than compute once"),
-    ],
-)
-def test_what_cannot_be_predicted_is_said(arrivals, phases, says) -> None:  # type: ignore[no-untyped-def]
-    jobs = None if isinstance(arrivals, Trace) else 3
-    work = Workload(classes=(Class(name="a", arrivals=arrivals, phases=phases, jobs=jobs),))
-    with pytest.raises(WorkloadError, match=says):
-        draw(work, THREADS)
 
 
 def _record(ratios: dict[str, float]) -> Record:
@@ -90,3 +50,8 @@ def test_a_run_of_something_else_is_no_prediction() -> None:
 def test_without_umcg_there_is_nothing_to_compare_with() -> None:
     with pytest.raises(labkit.experiments.NoUmcgError, match="no UMCG"):
         labkit.prediction()
+
+
+def test_its_report_shows_the_figure() -> None:
+    bad = SERIES.format("two classes", "urgent", "las") + "/p99"
+    assert "1 of 1 are off by more than 20%" in page([_record({bad: 0.5})])
