@@ -15,7 +15,8 @@
 
 enum how {
 	WELL, LOSES, FORGETS, TWICE, NOT_READY, RUBBISH, CRASHES_NEXT, CRASHES_READY, CRASHES_STOPPED,
-	CRASHES_SLICE, CRASHES_DUMP, RECURSES, SPINS, SLEEPS, SAYS_ERROR, KICKS_WRONG,
+	CRASHES_SLICE, CRASHES_DUMP, RECURSES, SPINS, SLEEPS, PAUSES, SAYS_ERROR,
+	KICKS_WRONG,
 };
 
 static enum how how;
@@ -95,6 +96,12 @@ static struct umcg_sched_thread *next(struct umcg_sched *sched, uint32_t server)
 		case SLEEPS:
 			for (;;)
 				sleep(100);
+		case PAUSES:
+			/* Longer than the watchdog's time. */
+			if (!done)
+				sleep(4);
+			done = true;
+			break;
 		default:
 			break;
 		}
@@ -174,7 +181,7 @@ static void *body(void *arg)
 /* Only these are the watchdog's to find. With the rest a machine may stand still for longer than it waits. */
 static bool takes_time(void)
 {
-	return how == LOSES || how == FORGETS || how == SPINS || how == SLEEPS;
+	return how == LOSES || how == FORGETS || how == SPINS || how == SLEEPS || how == PAUSES;
 }
 
 static void open_wrong(uint32_t flags)
@@ -260,6 +267,21 @@ static void dies(enum how way, uint32_t flags, int wanted)
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == wanted, "status %x, wanted signal %d", status, wanted);
 }
 
+/* Who sees to it himself that his functions come back is not thrown out for a long one. */
+static void test_waits(void)
+{
+	pthread_t thread[THREADS];
+
+	how = PAUSES;
+	open_wrong(UMCG_SCHED_COMES_BACK | UMCG_SCHED_NO_HANDLER);
+	for (intptr_t i = 0; i < THREADS; i++)
+		thread[i] = test_spawn(body, (void *)i);
+	for (int i = 0; i < THREADS; i++)
+		test_join(thread[i]);
+	CHECK(!faults, "%d faults:\n%s", faults, text);
+	sched_close(s);
+}
+
 static volatile sig_atomic_t handled;
 
 static void on_segv(int sig, siginfo_t *info, void *context)
@@ -309,6 +331,7 @@ int main(int argc, char **argv)
 	}
 	run(SAYS_ERROR, UMCG_FAULT_ERROR, true, "is one too many");
 	run(KICKS_WRONG, UMCG_FAULT_ERROR, true, "umcg_kick() of server 77 of 2");
+	test_waits();
 	test_handler();
 	return 0;
 }
