@@ -25,8 +25,10 @@ static void clean_up(void *arg)
 	uint64_t state = umcg_get_task_state(self);
 
 	(void)arg;
-	if (is_worker && umcg_wait(1)) {
-		CHECK(errno == EAGAIN || errno == ETIMEDOUT, "umcg_wait");
+	/* Without a server a wait may still return 0: it had a wake-up queued. */
+	if (is_worker) {
+		if (umcg_wait(1))
+			CHECK(errno == EAGAIN || errno == ETIMEDOUT, "umcg_wait");
 		cleaned++;
 		return;
 	}
