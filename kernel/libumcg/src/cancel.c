@@ -33,9 +33,9 @@ static void end_switch(struct umcg_thread *self, uint64_t s)
 /*
  * The calling worker does not wait any more. Has a server just run it, it goes on
  * with that. Else it has none, and waits for none, as no server may come that runs it: to
- * the kernel it is in a signal handler that it never leaves.
+ * the kernel it is in a signal handler that it never leaves. Returns whether it has one.
  */
-static void end_wait_worker(struct umcg_thread *self)
+static bool end_wait_worker(struct umcg_thread *self)
 {
 	uint64_t s = load_acquire(&self->rec.state_ts);
 	unsigned int spins = 0;
@@ -45,11 +45,14 @@ static void end_wait_worker(struct umcg_thread *self)
 	     s = load_acquire(&self->rec.state_ts))
 		umcg_relax(&spins);
 
-	if ((s & STATE) == RUNNING)
+	if ((s & STATE) == RUNNING) {
 		/* Returns at once, and the kernel knows that it runs. */
 		umcg_sys_wait(UMCG_WAIT_CLOCK_MONOTONIC, 0);
-	else if ((s & (STATE | LOCKED)) == (IDLE | LOCKED))
+		return true;
+	}
+	if ((s & (STATE | LOCKED)) == (IDLE | LOCKED))
 		end_switch(self, s);
+	return false;
 }
 
 /* The calling server gets its place back: the task that has it is preempted. */
@@ -113,9 +116,13 @@ void umcg_end_wait(struct umcg_thread *self)
 		umcg_unlock_self(self, true);
 	self->inside = 0;
 	umcg_step_begins(self);
-	if (self->kind == KIND_WORKER)
-		end_wait_worker(self);
-	else
+	if (self->kind != KIND_WORKER)
 		end_wait_server(self);
+	else if (!end_wait_worker(self))
+		/*
+		 * The step never ends: its word says RUNNING for a moment when a server
+		 * is about to run it, and what waits must be refused then, too.
+		 */
+		return;
 	umcg_step_ends(self);
 }

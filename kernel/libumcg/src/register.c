@@ -298,15 +298,15 @@ bool umcg_leave(struct umcg_thread *self)
  * The thread of @t has ended without a server to tell, or without leaving, by a
  * bare exit(2) for which the kernel has made its word NONE. (One that leaves
  * properly is no member any more when its word says that.) Several may notice:
- * the task that makes the word BLOCKED tidies up. Not for a worker that is on the idle
- * list, which is met there.
+ * the task that sets LOCKED tidies up, and the word stays NONE, so that no wake-up is
+ * queued meanwhile. Not for a worker that is on the idle list, which is met there.
  */
 void umcg_free_ended(struct umcg_thread *self, struct umcg_group *g, struct umcg_thread *t)
 {
 	uint64_t s = load_acquire(&t->rec.state_ts);
 
-	if ((s & STATE) != NONE || load(&t->utid) <= 0 || load(&t->group) != g ||
-	    load_acquire(&t->kind) == KIND_NONE || !umcg_mark(t, &s, BLOCKED))
+	if ((s & (STATE | LOCKED)) != NONE || load(&t->utid) <= 0 || load(&t->group) != g ||
+	    load_acquire(&t->kind) == KIND_NONE || !umcg_mark(t, &s, NONE | LOCKED))
 		return;
 	if (load(&t->kind) == KIND_SERVER)
 		umcg_leave_sleepers(self, g, t);

@@ -25,10 +25,8 @@ static void clean_up(void *arg)
 	uint64_t state = umcg_get_task_state(self);
 
 	(void)arg;
-	/* Without a server a wait may still return 0: it had a wake-up queued. */
-	if (is_worker) {
-		if (umcg_wait(1))
-			CHECK(errno == EAGAIN || errno == ETIMEDOUT, "umcg_wait");
+	if (is_worker && umcg_wait(1)) {
+		CHECK(errno == EAGAIN || errno == ETIMEDOUT, "umcg_wait");
 		cleaned++;
 		return;
 	}
@@ -378,8 +376,7 @@ static void workers_end(int servers)
 		CHECK(!pthread_cancel(threads[i]), "pthread_cancel");
 	for (int i = 0; i < WAYS; i++) {
 		test_join(threads[i]);
-		/* Its server may still have to tidy up after it. */
-		test_state(workers[i], UMCG_TASK_NONE);
+		CHECK(umcg_try_wake(workers[i], false) && errno == ESRCH, "umcg_try_wake");
 	}
 	for (int i = 0; i < servers; i++)
 		test_join(serving[i]);
