@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """deadline: frames that must be done in time, beside batch; the experiment, asked."""
 
+from labkit.benchmark.contests import outcomes
 from labkit.benchmark.suite import Bench, Contrast, Suite
 from labkit.experiments.deadline import DeadlineSpec, frames
 
@@ -31,19 +32,7 @@ def measure(bench: Bench) -> None:
         case: DeadlineSpec(duration_ms=float(duration), **fields)  # type: ignore[arg-type]
         for case, fields in ASKED.items()
     }
-    arenas = {}
-    for case, spec in specs.items():
-        # None of these baselines needs a cgroup, which would be gone here.
-        with spec.contest().open() as arena:
-            arenas[case] = arena
-        for name, why in arena.left_out.items():
-            bench.note(f"{name} was left out: {why}")
-    series = [f"{head}/{case}" for case, arena in arenas.items() for head in arena.series()]
-    for repetition, name in bench.rounds(series):
-        head, _, case = name.partition("/")
-        arena = arenas[case]
-        jobs = arena.contest.draw(specs[case].workload(max(repetition, 0) + 1))
-        result = arena.once(head, jobs, stop=bench.stop)
+    for name, repetition, result in outcomes(bench, specs):
         asked = sum(count.asked for count in result.counts.values())
         met = next(value for what, value, _ in frames(result) if what == "met")
         bench.sample(f"{name}/met", repetition, met, "share", asked)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """mixed: urgent requests beside batch that takes every CPU cycle it gets; the experiment, asked."""
 
-from contextlib import ExitStack
 from typing import Any
 
+from labkit.benchmark.contests import outcomes
 from labkit.benchmark.suite import Bench, Contrast, Suite
-from labkit.experiments.contest import BASELINES, Arena
+from labkit.experiments.contest import BASELINES
 from labkit.experiments.mixed import MixedSpec
 from labkit.experiments.outcome import Result
 
@@ -53,22 +53,7 @@ def measure(bench: Bench) -> None:
         )
         for case, fields in ASKED.items()
     }
-    with ExitStack() as until:
-        arenas = {case: until.enter_context(spec.contest().open()) for case, spec in specs.items()}
-        for arena in arenas.values():
-            for name, why in arena.left_out.items():
-                bench.note(f"{name} was left out: {why}")
-        _measure(bench, specs, arenas)
-
-
-def _measure(bench: Bench, specs: dict[str, MixedSpec], arenas: dict[str, Arena]) -> None:
-    series = [f"{head}/{case}" for case, arena in arenas.items() for head in arena.series()]
-    for repetition, name in bench.rounds(series):
-        head, _, case = name.partition("/")
-        arena = arenas[case]
-        # Numbers of jobs are the repetition's own: the first round only warms up.
-        jobs = arena.contest.draw(specs[case].workload(max(repetition, 0) + 1))
-        result = arena.once(head, jobs, stop=bench.stop)
+    for name, repetition, result in outcomes(bench, specs):
         _sample(bench, name, repetition, result)
 
 

@@ -3,53 +3,31 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec
 
+from labkit.record import Record
 from labkit.run import Run
-from labkit.sim import TEXTBOOK, Costs
 from labkit.sim import simulate as _simulate
-from labkit.sim.process import Tell
-from labkit.sim.simulation import EVENTS
-from labkit.workload import Workload
+
+_Asked = ParamSpec("_Asked")
 
 
-def simulate(
-    policy: Any,
-    workload: Workload | str | os.PathLike[str],
-    servers: int = 2,
-    seed: int | None = None,
-    *,
-    costs: Costs = TEXTBOOK,
-    events: int = EVENTS,
-    until: int | str | None = None,
-    watchdog_s: float = 5.0,
-    progress: Tell | None = None,
-    stop: threading.Event | None = None,
-) -> Run:
-    """Let a policy schedule a workload in virtual time; see `labkit.sim.simulate`."""
-    made = _simulate(
-        policy,
-        workload,
-        servers,
-        seed,
-        costs=costs,
-        events=events,
-        until=until,
-        watchdog_s=watchdog_s,
-        progress=progress,
-        stop=stop,
+def _as_run(make: Callable[_Asked, Record]) -> Callable[_Asked, Run]:
+    """The same function, whose record is a `Run`; it has the same arguments and words."""
+
+    @functools.wraps(make)
+    def made(*args: _Asked.args, **wishes: _Asked.kwargs) -> Run:
+        return Run(**vars(make(*args, **wishes)))
+
+    made.__module__ = __name__
+    made.__annotations__ = made.__annotations__ | {"return": Run}
+    made.__signature__ = inspect.signature(make).replace(  # type: ignore[attr-defined]
+        return_annotation=Run
     )
-    return Run(
-        spec=made.spec,
-        environment=made.environment,
-        events=made.events,
-        tasks=made.tasks,
-        samples=made.samples,
-        counters=made.counters,
-    )
+    return made
 
 
-# One text for both: what differs is what a Run can do.
-simulate.__doc__ = _simulate.__doc__
+simulate = _as_run(_simulate)

@@ -56,9 +56,7 @@ def bench(
     ] = False,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The results file; the report goes beside it."
-        ),
+        console.output("The results file; the report goes beside it."),
     ] = DEFAULT,
     as_json: Json = False,
 ) -> None:
@@ -295,12 +293,7 @@ def report_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A results file (.json).")],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The page; without: beside the file.",
-        ),
+        console.output("The page; without: beside the file."),
     ] = None,
     as_json: Json = False,
 ) -> None:

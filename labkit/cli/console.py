@@ -82,6 +82,11 @@ def new_app(**given: Any) -> typer.Typer:
     )
 
 
+def output(words: str) -> Any:
+    """The option of the file to write, of every command that writes one."""
+    return typer.Option("--output", "-o", metavar="FILE", help=words)
+
+
 #: An option of most commands.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 

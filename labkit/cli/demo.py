@@ -36,12 +36,7 @@ def _present(folder: Path, page: Path, *, quiet: bool = False) -> list[Run]:
 def demo(
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The page to write.",
-        ),
+        console.output("The page to write."),
     ] = Path("out/demo.html"),
     as_json: Json = False,
 ) -> None:

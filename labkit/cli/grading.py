@@ -51,7 +51,7 @@ def grade_command(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write the grades there, as CSV."),
+        console.output("Write the grades there, as CSV."),
     ] = None,
     as_json: Json = False,
 ) -> None:

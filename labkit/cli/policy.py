@@ -108,9 +108,7 @@ def build(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="The policy's C file.")],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The shared object; without: beside the C file."
-        ),
+        console.output("The shared object; without: beside the C file."),
     ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep it under its name instead, for use anywhere.")
@@ -174,9 +172,7 @@ def predict(
         list[str] | None,
         typer.Option("--policy", "-p", metavar="POLICY", help="May be given again."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Save the run in this .parquet file.")
-    ] = None,
+    output: Annotated[Path | None, console.output("Save the run in this .parquet file.")] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Draw it in this .html file.")
     ] = None,

@@ -23,7 +23,7 @@ def command(
     program: Annotated[list[str], typer.Argument(metavar="-- PROGRAM [ARG]...")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The run to write; without: PROGRAM.parquet, here."),
+        console.output("The run to write; without: PROGRAM.parquet, here."),
     ] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Plain threads, seen by the kernel's tracepoints.")

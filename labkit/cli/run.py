@@ -101,12 +101,7 @@ def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
         )
     output = Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Save the run in this .parquet file.",
-        ),
+        console.output("Save the run in this .parquet file."),
     ]
     parameters += [
         inspect.Parameter(

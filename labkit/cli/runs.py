@@ -130,12 +130,7 @@ def report(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Saved runs (.parquet).")],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The page to write.",
-        ),
+        console.output("The page to write."),
     ],
     as_json: Json = False,
 ) -> None:

@@ -37,12 +37,7 @@ def command(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The .parquet file.",
-        ),
+        console.output("The .parquet file."),
     ],
     policy: Annotated[
         list[str],

@@ -23,12 +23,7 @@ def trace_export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A saved run (.parquet).")],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The Perfetto file to write.",
-        ),
+        console.output("The Perfetto file to write."),
     ],
     as_json: Json = False,
 ) -> None:
@@ -54,12 +49,7 @@ def trace_import(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The run to write; without: FILE's name.parquet, here.",
-        ),
+        console.output("The run to write; without: FILE's name.parquet, here."),
     ] = None,
     as_json: Json = False,
 ) -> None:

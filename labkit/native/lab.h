@@ -168,6 +168,8 @@ int64_t lab_block_end(struct lab_thread *self, int64_t begin);
 void lab_finished(struct lab_thread *self, int64_t now, int64_t took);
 /* The time after it. */
 int64_t lab_sleep_until(struct lab_thread *self, int64_t when);
+/* The same by a thread that is not measured; a signal ends it. */
+void lab_rest_until(int64_t when);
 
 /* A client without a CPU of its own goes first on the one there is; where that is not allowed, it waits. */
 void lab_go_first(void);

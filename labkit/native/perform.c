@@ -389,15 +389,6 @@ static void *thread_body(void *arg)
 	return NULL;
 }
 
-static void sleep_until(int64_t when)
-{
-	struct timespec until = {
-		.tv_sec = when / 1000000000, .tv_nsec = when % 1000000000,
-	};
-
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
-
 /* When something comes of this class next; UINT64_MAX: never again. */
 static uint64_t due(const struct part *part)
 {
@@ -451,7 +442,7 @@ static void play(struct stage *stage)
 		int64_t when = stage->begin + (int64_t)due(part);
 
 		if (lab_now() < when)
-			sleep_until(when);
+			lab_rest_until(when);
 		send(stage, part);
 	}
 	if (atomic_load(&stage->left))

@@ -275,15 +275,6 @@ static void *group_body(void *arg)
 	return NULL;
 }
 
-static void sleep_until(int64_t when)
-{
-	struct timespec until = {
-		.tv_sec = when / 1000000000, .tv_nsec = when % 1000000000,
-	};
-
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-}
-
 /* So far, of a thread that runs elsewhere. */
 static uint64_t cpu_of(const struct lab_thread *thread)
 {
@@ -349,20 +340,20 @@ static void send_all(struct shop *shop)
 	 * one that a request wakes would wait behind it for a whole slice.
 	 */
 	while (!lab_stopped(shop->run) && atomic_load(&shop->ready) < shop->threads)
-		sleep_until(lab_now() + soon);
+		lab_rest_until(lab_now() + soon);
 	look(shop, note_begin);
 	shop->begin = lab_now() + soon;
 	for (uint32_t i = 0; i < spec->requests && !lab_stopped(shop->run); i++) {
 		int64_t when = shop->begin + (int64_t)spec->arrival_ns[i];
 
 		if (lab_now() < when)
-			sleep_until(when);
+			lab_rest_until(when);
 		if (spec->late_ns)
 			spec->late_ns[i] = (uint64_t)(lab_now() - when);
 		send_one(shop, i);
 	}
 	while (!lab_stopped(shop->run) && atomic_load(&shop->over) < spec->requests)
-		sleep_until(lab_now() + soon);
+		lab_rest_until(lab_now() + soon);
 	spec->elapsed_ns = (uint64_t)(lab_now() - shop->begin);
 	look(shop, note_end);
 }

@@ -51,11 +51,21 @@ void lab_finished(struct lab_thread *self, int64_t now, int64_t took)
 	lab_emit(self, now, self->tid, LAB_OP, LAB_RUNNING, LAB_RUNNING, 0, took);
 }
 
+static struct timespec timespec_of(int64_t ns)
+{
+	return (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+}
+
+void lab_rest_until(int64_t when)
+{
+	struct timespec until = timespec_of(when);
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
 int64_t lab_sleep_until(struct lab_thread *self, int64_t when)
 {
-	struct timespec until = {
-		.tv_sec = when / 1000000000, .tv_nsec = when % 1000000000,
-	};
+	struct timespec until = timespec_of(when);
 	int64_t begin;
 
 	atomic_store_explicit(&self->due, when, memory_order_relaxed);

@@ -5,13 +5,6 @@ const HELP = "Arrow right and left: one step forward and back. 1 to 9: choose wh
   "C: to the next choice. R: let the dice choose. S: the shortest way to a fault. Home and End: first and last step.";
 const DRAWN = " In the drawing a step is 1 µs long.";
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 function render({ model, el }) {
   const stop = new AbortController();
   const on = (node, kind, f, more = {}) => node.addEventListener(kind, f, { signal: stop.signal, ...more });

@@ -21,6 +21,7 @@ from labkit.model.retrace import Retrace
 from labkit.model.stage import Stage
 from labkit.model.stepper import Stepper
 from labkit.panels.saved_picture import SavedPicture
+from labkit.panels.script import script
 from labkit.plots.timeline import picture
 from labkit.plots.timeline_parts import flag_words
 from labkit.plots.window import pick_series, timeline_window
@@ -48,7 +49,7 @@ class Races(anywidget.AnyWidget):
     `labkit.model.retrace.Retrace` of a run.
     """
 
-    _esm = _HERE / "races_widget.js"
+    _esm = script(_HERE / "races_widget.js")
     _css = _HERE / "races_widget.css"
 
     shown = traitlets.Dict().tag(sync=True)

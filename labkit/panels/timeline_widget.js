@@ -17,13 +17,6 @@ const KEYS = {
 };
 const SHORTEST = 20;
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 function render({ model, el }) {
   const stop = new AbortController();
   const on = (node, kind, f, more = {}) =>

@@ -18,6 +18,7 @@ import polars as pl
 import traitlets
 
 from labkit.panels.saved_picture import SavedPicture
+from labkit.panels.script import script
 from labkit.plots.style import caption, duration
 from labkit.plots.timeline import picture
 from labkit.plots.timeline_parts import MOST_ARROWS, SHARED, flag_words, share_percent, unit_of
@@ -65,10 +66,7 @@ class Timeline(anywidget.AnyWidget):
         pinned: names of the tasks whose lanes are on top, in this order; setting it moves them.
     """
 
-    _esm = "\n".join(
-        file.read_text(encoding="utf-8")
-        for file in (perfetto_page.SCRIPT, _HERE / "timeline_widget.js")
-    )
+    _esm = script(perfetto_page.SCRIPT, _HERE / "timeline_widget.js")
     _css = _HERE / "timeline_widget.css"
 
     drawing = traitlets.Dict().tag(sync=True)
