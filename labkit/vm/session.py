@@ -130,8 +130,7 @@ class Session:
                         # Not before: a reader of our output may take hours.
                         alive = time.monotonic()
                     elif ready == woken:
-                        assert woken is not None
-                        for number in os.read(woken, 64):
+                        for number in self._came():
                             self._signal(number)
                     elif ready == self._owner:
                         raise SystemExit(128 + signal.SIGHUP)
@@ -139,6 +138,14 @@ class Session:
                         self._input()
                 self._flush()
                 self._check(alive)
+
+    def _came(self) -> bytes:
+        """Numbers of the signals that came; none if `_write` has had them since they were seen."""
+        assert self._woken is not None
+        try:
+            return os.read(self._woken, 64)
+        except BlockingIOError:
+            return b""
 
     def _receive(self) -> bytes:
         try:
@@ -177,8 +184,7 @@ class Session:
         while view:
             ready = [number for number, _ in poll.poll(1000)]
             if self._woken in ready:
-                assert self._woken is not None
-                for number in os.read(self._woken, 64):
+                for number in self._came():
                     self._signal(number)
                     if number == signal.SIGINT and not self._patient and end_by is None:
                         end_by = time.monotonic() + GRACE_S

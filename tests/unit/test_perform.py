@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from typing import Any
 
@@ -109,9 +108,11 @@ def test_no_job_ends_before_its_steps_can_be_over() -> None:
     assert (jobs["began"] >= jobs["arrived"]).all()
     took = jobs["ended"] - jobs["began"]
     assert (took[jobs["klass"] == 0] >= 10_000_000).all()
-    # One after the other, whoever asks first.
-    held = sorted(jobs["ended"][jobs["klass"] == 1].tolist())
-    assert all(late - early >= 2_000_000 for early, late in itertools.pairwise(held))
+    # One after the other, whoever asks first. A thread may stand still before it notes its end, so
+    # only the time since the first began says that nobody held the lock beside another.
+    held = jobs[jobs["klass"] == 1]
+    for before, end in enumerate(sorted(held["ended"].tolist())):
+        assert end >= held["began"].min() + (before + 1) * 2_000_000
 
 
 def test_it_can_be_stopped() -> None:

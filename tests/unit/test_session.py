@@ -146,6 +146,39 @@ def test_windows_and_signals_between_a_big_input_from_a_file(
     assert output.end().split()[1].decode() == hashlib.sha256(data).hexdigest()
 
 
+def test_a_signal_that_comes_together_with_output(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes the output looks for signals, too, and takes it first."""
+    output = Output()
+    stdin, more = os.pipe()
+    # It goes on until its output has arrived: its end must not come together with it.
+    asked = session(machine, "trap '' USR1; echo said; cat", stdin, output)
+    wait, came = asked._wait, []
+
+    def end() -> None:
+        output.until(b"said")
+        os.close(more)
+
+    def both() -> list[object]:
+        if asked.started:
+            select.select([machine.connection], [], [], 60)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        ready = wait()
+        came.append(machine.connection in ready and asked._woken in ready)
+        return ready
+
+    monkeypatch.setattr(asked, "_wait", both)
+    ender = meanwhile(end)
+    try:
+        assert asked.run() == 0
+    finally:
+        ender.join()
+        os.close(stdin)
+    assert any(came)
+    assert output.end() == b"said\n"
+
+
 def sparse(path: Path) -> int:
     """A file of 8 GB, of which nothing is on the disk."""
     with open(path, "wb") as file:
