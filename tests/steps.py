@@ -10,6 +10,7 @@ step whose program does not count is one test.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -34,6 +35,9 @@ LANES, SAY_AGAIN = 2, 60
 
 #: Seconds that interrupted steps have to end by themselves.
 GRACE = 30
+
+#: A step that has said nothing for so many seconds hangs: it is asked where, and ended.
+SILENT = 900
 
 PYTEST = "pytest -q"
 NOTEBOOKS = (
@@ -209,6 +213,8 @@ class Run:
     clock: progress.Clock = field(default_factory=progress.Clock)
     code: int | None = None
     seconds: float = 0.0
+    size: int = 0
+    heard: float = 0.0
 
     @property
     def log(self) -> Path:
@@ -240,6 +246,22 @@ class Run:
         if self.code is None and self.process and self.process.poll() is not None:
             self.code, self.seconds = self.process.returncode, self.clock.seconds
         return self.code is not None
+
+    def hangs(self) -> bool:
+        """Has it said nothing for too long?"""
+        size, now = self.log.stat().st_size, self.clock.seconds
+        if size != self.size:
+            self.size, self.heard = size, now
+        return now - self.heard > SILENT
+
+    def end(self, grace: float) -> None:
+        """End it, in the way that lets Python say where it is, then in ways that it cannot mind."""
+        assert self.process
+        for number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
+            self.process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(grace)
+                return
 
     def said(self) -> str:
         """All that it has said so far."""
@@ -311,7 +333,12 @@ class Steps:
                 self.running[-1].start()
 
     def _end(self) -> None:
-        """Show what the steps said that have ended."""
+        """Show what the steps said that have ended; end those that hang."""
+        for run in self.running:
+            if not run.ended() and run.hangs():
+                silent = progress.duration(SILENT)
+                self._say(f"{run.step.name} has said nothing for {silent} and is ended")
+                run.end(GRACE)
         for run in [one for one in self.running if one.ended()]:
             self.running.remove(run)
             self.ended.append(run)

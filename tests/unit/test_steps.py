@@ -132,6 +132,36 @@ def test_control_c_ends_what_runs_and_says_so(tmp_path):
     assert said.splitlines()[-1].startswith("1 failed in ")
 
 
+def test_a_step_that_hangs_says_where_and_the_others_are_made(
+    steps, monkeypatch, tmp_path, capfdbinary
+):
+    program = tmp_path / "hangs.py"
+    program.write_text(
+        "import faulthandler, signal, threading\n"
+        "faulthandler.register(signal.SIGQUIT)\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('2 passed in 0.01s', flush=True)\n"
+        "def waits_for_ever():\n"
+        "    while True:\n"
+        "        threading.Event().wait(1)\n"
+        "waits_for_ever()\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(steps, "SILENT", 3)
+    monkeypatch.setattr(steps, "GRACE", 1)
+    code = carry_out(
+        steps,
+        monkeypatch,
+        steps.Step("hangs", "for ever", 1, f"{sys.executable} {program}"),
+        steps.Step("after", "is made", 1, "true"),
+    )
+    said = capfdbinary.readouterr().out.decode()
+    assert code == 1
+    assert "== hangs has said nothing for 3 s and is ended" in said
+    assert "in waits_for_ever" in said
+    assert re.fullmatch(r"1 failed, 3 passed in \d+\.\d\ds", said.splitlines()[-1])
+
+
 def test_unknown_plans(steps, capsys):
     assert steps.main(["tset"]) == 2
     assert "plans: fast, test, all" in capsys.readouterr().err
