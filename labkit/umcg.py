@@ -56,6 +56,9 @@ enabled = engine.enabled
 #: Seconds that workers, and servers after them, get to leave before the caller goes on without.
 _PATIENCE_S = 0.4
 
+#: Seconds that servers get whose workers have gone, however busy the machine is.
+_FOLLOW_S = 60.0
+
 #: A service without any worker for so many seconds has lost count.
 _LONELY_S = 0.5
 
@@ -358,7 +361,9 @@ class Group:
         if not self.handle:
             return
         for gone in self._farewells:
-            gone.wait(_PATIENCE_S)
+            # Workers may be in calls that do not end; servers whose workers have gone follow.
+            if not gone.wait(_PATIENCE_S) and not self._members.any:
+                gone.wait(_FOLLOW_S)
         left = self._members.python
         if left:
             self._members.stop()  # before there is a server to run them

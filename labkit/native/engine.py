@@ -646,9 +646,10 @@ def _watch(
         if claim.acquire(blocking=False):
             code = call(run)
             result.append((code, ffi.errno))
-            done.set()
             if host:  # which waits for calls
                 lib.lab_proxy_close(host.proxy, b"", b"")
+            # The last: whoever waits for it frees the run, and the proxy.
+            done.set()
 
     seen = ffi.new("struct lab_progress *")
 

@@ -139,4 +139,4 @@ def test_c_and_python_decide_alike(text, kind):
         replay.sched.now_ns = now
         assert replay.call(call, *given) == answer, (number, call, given)
         answers += answer is not None
-    assert answers > 300
+    assert answers > 30, "there was something to decide"

@@ -7,6 +7,7 @@ On any kernel: a thread of the test plays the scheduler and calls the C function
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -122,3 +123,28 @@ def test_what_is_wrong_with_it_is_said(policy: Any, calls: Any, says: str) -> No
 def test_what_is_no_policy_is_said_before_anything_runs() -> None:
     with pytest.raises(ChoiceError, match=r"is no policy: it has no ready\(\)"):
         Own(5)
+
+
+def test_what_a_measurement_uses_stays_until_its_thread_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller frees the run and the proxy then."""
+    over = []
+
+    class SlowToClose:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(lib, name)
+
+        def lab_proxy_close(self, *given: Any) -> None:
+            time.sleep(0.3)
+            lib.lab_proxy_close(*given)
+            over.append(True)
+
+    lib = engine.lib
+    monkeypatch.setattr(engine, "lib", SlowToClose())
+    field = native_ffi.new("struct lab_policy *")
+    with engine.choose(field[0], Own(Priority)) as host:
+        run = lib.lab_new(native_ffi.new("struct lab_room *", {"threads": 1}))
+        assert not engine._watch(run, lambda run: 0, None, None, host)
+        assert over
+        lib.lab_free(run)
