@@ -38,7 +38,7 @@ image:
 COURSE := course
 
 lab: packages $(VENV)/installed	## JupyterLab with the course (your copy: COURSE=course), its Python on the patched kernel
-	@$(MAKE) -C kernel image || echo "Without the patched kernel the notebooks show recorded runs."
+	@$(MAKE) -C kernel image libumcg || echo "Without the patched kernel the notebooks show recorded runs."
 	@$(BIN)/labkit jupyter install || true
 	@$(BIN)/labkit release $(COURSE)
 	@$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/00-quickstart.ipynb $(COURSE)
@@ -86,7 +86,7 @@ NOTEBOOK ?= notebooks
 EXECUTE = $(BIN)/pytest -q -p no:cacheprovider -p nbmake.pytest_plugin --timeout=3600 --nbmake --nbmake-timeout=900
 
 test-notebooks: deps	## every notebook, on plain Python with recorded runs and on the patched kernel
-	@$(MAKE) -C kernel image
+	@$(MAKE) -C kernel image libumcg
 	@$(BIN)/labkit jupyter install
 	@$(EXECUTE) --nbmake-kernel=python3 $(NOTEBOOK)
 	@$(EXECUTE) --nbmake-kernel=python-umcg $(NOTEBOOK)
@@ -155,7 +155,7 @@ packages:
 # Who only uses the lab does not get the developers' tools; who has them has all of it. A machine that runs the
 # patched kernel itself needs no microVM: EXTRAS=lab.
 EXTRAS := lab,vm
-$(VENV)/installed-dev: EXTRAS := dask,dev,lab,trace-test,vm
+$(VENV)/installed-dev: EXTRAS := dask,dev,hub,lab,nbgrader,trace-test,vm
 $(VENV)/installed $(VENV)/installed-dev: pyproject.toml constraints.txt setup.py \
 		$(wildcard labkit/native/*.[ch] labkit/native/build.py kernel/libumcg/src/* kernel/libumcg/include/*) \
 		$(wildcard labkit/sim/*.[ch] labkit/sim/*.cdef labkit/sim/build.py kernel/sched/src/* kernel/sched/policies/*.c kernel/sched/include/*) $(wildcard kernel/sched/runtime/*.[ch])

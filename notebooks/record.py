@@ -26,17 +26,22 @@ RECORDED = HERE / "recorded"
 TWO_CPUS = ("05-waking",)
 
 
+def needed(book: Any) -> list[Any]:
+    """The cells that make what is recorded: those with the tag `recorded`; without one, all."""
+    cells = [cell for cell in book.cells if cell.cell_type == "code"]
+    return [cell for cell in cells if "recorded" in cell.metadata.get("tags", ())] or cells
+
+
 def record(notebook: Path) -> None:
-    """Run the cells of a notebook; `labkit.course` saves every result it makes.
+    """Run a notebook's cells that are needed; `labkit.course` saves every result it makes.
 
     Raises:
         Exception: what a cell raised.
     """
     shell = InteractiveShell.instance()
     shell.reset(new_session=True)
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        if cell.cell_type == "code":
-            shell.run_cell(cell.source, store_history=False).raise_error()
+    for cell in needed(nbformat.read(notebook, as_version=4)):
+        shell.run_cell(cell.source, store_history=False).raise_error()
 
 
 def in_guests(names: list[str]) -> int:

@@ -109,8 +109,8 @@ TEST = (
     *FAST,
     Step(
         "notebooks",
-        "every notebook, on plain Python with recorded runs",
-        30,
+        "every notebook, on plain Python with recorded runs and the simulator",
+        90,
         f"{NOTEBOOKS} --nbmake-kernel=python3 notebooks",
     ),
     Step(
@@ -179,8 +179,9 @@ ALL = (
     _guest(
         "notebooks-umcg",
         "every notebook, on the patched kernel",
-        300,
-        f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks",
+        420,
+        # 11 runs a program under umcg-run.
+        _after("make -C kernel libumcg", f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks"),
     ),
 )
 

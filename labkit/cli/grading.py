@@ -16,7 +16,7 @@ from rich.table import Table
 from labkit.cli import console
 from labkit.cli.console import Json
 from labkit.grading.grade import Grade, Grader
-from labkit.grading.release import KEPT, release
+from labkit.grading.release import KEPT, for_nbgrader, release
 from labkit.trace.files import check_output, write_atomically
 
 grade_app, release_app = console.new_app(), console.new_app()
@@ -27,13 +27,17 @@ def release_command(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Where the student versions go.")
     ],
+    nbgrader: Annotated[
+        bool,
+        typer.Option("--nbgrader", help="A course for nbgrader: masters in source/, its settings."),
+    ] = False,
 ) -> None:
     """Write the notebooks as students get them: without solutions, hidden tests, teacher's notes.
 
     What was edited or run in the folder stays as it is; a newer version goes beside it.
     """
     with console.errors():
-        for path, became in release(folder):
+        for path, became in (for_nbgrader if nbgrader else release)(folder):
             more = f"; the new version is {path.stem}-new.ipynb" if became == KEPT else ""
             console.note(f"{path}: {became}{more}")
 

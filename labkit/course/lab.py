@@ -84,6 +84,11 @@ class Lab:
         self._anywhere: list[Panel] = []
         self._predictions: Predictions | None = None
 
+    @property
+    def where(self) -> str:
+        """`kernel` or `simulator`: for experiments that can be had in both."""
+        return "kernel" if self.live else "simulator"
+
     def predict(self, **questions: Any) -> Predictions:
         """Ask for predictions; every result of this notebook is held until there is one.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,12 +19,14 @@ class Waiting(NamedTuple):
         tid: its thread id.
         klass: the class of its job.
         arrived_ns: when it came, or became ready last.
+        had_ns: for so long it has run since it began.
         described: its class in the workload's description (`labkit.workload.to_dict`).
     """
 
     tid: int
     klass: str
     arrived_ns: int
+    had_ns: int
     described: dict[str, Any]
 
 
@@ -49,14 +52,20 @@ def choices(run: Record, key: Callable[[Waiting], Any]) -> Choices:
     names = dict(run.tasks.select("tid", "name").iter_rows())
     workers = set(run.tasks.filter(pl.col("role") == "worker")["tid"].to_list())
     ready: dict[int, Waiting] = {}
+    runs_since: dict[int, int] = {}
+    had: Counter[int] = Counter()
     made, wrong = 0, []
     rows = run.events.select("t", "tid", pl.col("old", "new").cast(pl.String))
     for t, tid, old, new in rows.iter_rows():
         if tid not in workers or old == new:
             continue
+        if old == "running":
+            had[tid] += t - runs_since.pop(tid, t)
+        if new == "running":
+            runs_since[tid] = t
         if new == "idle":
             klass = names[tid].rpartition(" ")[0]
-            ready[tid] = Waiting(tid, klass, t, described[klass])
+            ready[tid] = Waiting(tid, klass, t, had[tid], described[klass])
         elif new == "running" and (chosen := ready.pop(tid, None)) and ready:
             made += 1
             best = min(ready.values(), key=key)

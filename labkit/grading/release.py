@@ -11,7 +11,7 @@ from typing import Any
 
 import nbformat
 
-from labkit.grading.master import NOTEBOOKS, load, names, student
+from labkit.grading.master import NOTEBOOKS, MasterError, load, names, read, student
 from labkit.trace.files import write_atomically
 
 _KEY = "labkit"
@@ -45,21 +45,23 @@ def release(target: Path, source: Path = NOTEBOOKS) -> Iterator[tuple[Path, str]
     for name in names(source):
         made = student(load(source / f"{name}.ipynb"))
         made.metadata[_KEY] = {"released": digest(made)}
-        path = target / f"{name}.ipynb"
-        text = (nbformat.writes(made) + "\n").encode()  # type: ignore[no-untyped-call]
-        if not path.exists():
-            write_atomically(path, text)
-            yield path, NEW
-            continue
-        theirs = _theirs(path)
-        if theirs is not None and theirs.metadata.get(_KEY) == made.metadata[_KEY]:
-            yield path, SAME
-        elif theirs is not None and untouched(theirs):
-            write_atomically(path, text)
-            yield path, UPDATED
-        else:
-            write_atomically(target / f"{name}-new.ipynb", text)
-            yield path, KEPT
+        yield _bring(made, target / f"{name}.ipynb")
+
+
+def _bring(made: Any, path: Path) -> tuple[Path, str]:
+    """Write a version that carries its digest, but never over somebody's work."""
+    text = (nbformat.writes(made) + "\n").encode()  # type: ignore[no-untyped-call]
+    if not path.exists():
+        write_atomically(path, text)
+        return path, NEW
+    theirs = _theirs(path)
+    if theirs is not None and theirs.metadata.get(_KEY) == made.metadata[_KEY]:
+        return path, SAME
+    if theirs is not None and untouched(theirs):
+        write_atomically(path, text)
+        return path, UPDATED
+    write_atomically(path.with_name(f"{path.stem}-new.ipynb"), text)
+    return path, KEPT
 
 
 def _theirs(path: Path) -> Any:
@@ -68,3 +70,43 @@ def _theirs(path: Path) -> Any:
         return load(path)
     except Exception:  # whatever a damaged file makes the reader say
         return None
+
+
+#: What nbgrader needs to know: the grade is the same on every machine, so no guest is started.
+_NBGRADER = """# SPDX-License-Identifier: MIT
+# Written by `labkit release --nbgrader`; `nbgrader generate_assignment NAME` is the next step.
+c = get_config()
+c.CourseDirectory.course_id = "umcg-lab"
+c.ClearSolutions.code_stub = {"python": "# your code here"}
+# Plain Python: tests look at properties of schedules and traces, in the simulator.
+c.Execute.kernel_name = "python3"
+# Seconds for a cell; a loop without end costs the points of the cells after it.
+c.Execute.timeout = 600
+"""
+
+
+def for_nbgrader(target: Path, source: Path = NOTEBOOKS) -> Iterator[tuple[Path, str]]:
+    """Make an nbgrader course of the masters that give points; each file, and what became of it.
+
+    A master that was changed in the course stays; the new one is then written beside it, with
+    `-new` in its name.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    settings = target / "nbgrader_config.py"
+    if not settings.exists():
+        write_atomically(settings, _NBGRADER.encode())
+        yield settings, NEW
+    for name in names(source):
+        try:
+            read(name, source)
+        except MasterError:  # nothing in it gives points
+            continue
+        made = load(source / f"{name}.ipynb")
+        made.metadata[_KEY] = {"released": digest(made)}
+        made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        folder = target / "source" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        yield _bring(made, folder / f"{name}.ipynb")

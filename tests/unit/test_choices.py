@@ -84,3 +84,28 @@ def test_where_nobody_else_waits_there_is_no_choice() -> None:
         name="one", classes=(Class(name="a", arrivals=Closed(1), phases=(Compute("1ms"),), jobs=5),)
     )
     assert course.choices(labkit.simulate("fifo", alone, servers=1, seed=1), first_come).made == 0
+
+
+class Least(Kept):
+    """Whoever has run least, in turns."""
+
+    def pick(self) -> int:
+        return self.queue.index(min(self.queue, key=lambda thread: thread.service_ns))
+
+    def slice(self, thread: Any) -> int:
+        return 100_000
+
+
+class Most(Least):
+    def pick(self) -> int:
+        return self.queue.index(max(self.queue, key=lambda thread: thread.service_ns))
+
+
+def test_how_long_one_has_run_is_known_at_each_choice() -> None:
+    def least(waiting: course.Waiting) -> int:
+        return waiting.had_ns
+
+    found = course.choices(labkit.simulate(Least, WORK, servers=1, seed=1), least)
+    assert found.made > 100 and found.wrong.is_empty()
+    most = labkit.simulate(Most, WORK, servers=1, seed=1)
+    assert not course.choices(most, least).wrong.is_empty()
