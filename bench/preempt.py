@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: MIT
 """preempt: how soon a worker that computes is off its server when user space says so."""
 
-import numpy as np
-import numpy.typing as npt
-
 from labkit.benchmark.suite import Bench, Contrast, Suite
 from labkit.experiments.preempt import PreemptSpec, preemptions
 from labkit.native import bench as native
@@ -13,9 +10,6 @@ SLICE_US = 1000.0
 SECONDS = 0.5
 SIGNALS = 300
 EVENTS = 20_000
-
-#: On a busy machine the time may be over before anything was preempted: then once more.
-FEWEST, TRIES = 10, 20
 
 
 def measure(bench: Bench) -> None:
@@ -41,12 +35,8 @@ def measure(bench: Bench) -> None:
             )
             bench.latency(name, repetition, late)
             continue
-        found: list[npt.NDArray[np.int64]] = []
-        for _ in range(TRIES):
-            found.append(preemptions(preempt.once(name, events=EVENTS, stop=bench.stop)))
-            if sum(map(len, found)) >= FEWEST:
-                break
-        bench.latency(name, repetition, np.concatenate(found))
+        outcome = preempt.once(name, events=EVENTS, stop=bench.stop)
+        bench.latency(name, repetition, preemptions(outcome))
 
 
 SUITE = Suite(
