@@ -93,7 +93,7 @@ FAST = (
         "jupyter",
         "the Jupyter kernel as far as it needs no guest",
         25,
-        f"{PYTEST} -m 'not vm' tests/jupyter",
+        f"{PYTEST} -m 'not vm and not classroom' tests/jupyter",
     ),
 )
 
@@ -162,7 +162,13 @@ ALL = (
         "jupyter-umcg",
         "the Jupyter kernel: start, interrupt, restart, panic, two at once, shutdown",
         80,
-        f"{PYTEST} -m vm tests/jupyter",
+        f"{PYTEST} -m 'vm and not classroom' tests/jupyter",
+    ),
+    _guest(
+        "classroom",
+        "nbgrader; JupyterHub with two users at once, each on a guest of its own",
+        180,
+        f"{PYTEST} -m classroom tests/jupyter",
     ),
     _guest(
         "programs",

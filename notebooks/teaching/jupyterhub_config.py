@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """JupyterHub for a class: each student has a JupyterLab, a copy of the course, and guests.
 
-    pip install -e '.[lab,vm,hub]'; npm install -g configurable-http-proxy; labkit jupyter install
+    pip install -e '.[lab,vm,hub]'; labkit jupyter install
     jupyterhub -f notebooks/teaching/jupyterhub_config.py
 
 Students log in with their accounts on this machine (PAM). What else it needs, and how much memory:

@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import expect
 from test_lab import NOTHING_WAITS, menu, picture
 
+from labkit.grading.release import release
+
 pytestmark = pytest.mark.timeout(1800)
 
 #: Milliseconds that anything may take on a busy machine; there is no guest here.
@@ -100,3 +102,24 @@ def test_a_reader_skips_the_prediction_and_runs_policies_in_python_and_c(lab, pa
     expect(last).to_contain_text("✓")
     picture(page, "own-scheduler", built)
     assert page.strayed == [], "works offline"
+
+
+def test_a_students_version_runs_to_its_end_though_nothing_is_solved(lab, page):
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    name = "02-swap.ipynb"
+    (lab.folder / "notebooks" / name).unlink()
+    written = list(release(lab.folder / "copy"))
+    next(path for path, _ in written if path.name == name).rename(lab.folder / "notebooks" / name)
+    on_python(lab, name)
+    page.goto(lab.page(name))
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle")
+    run_all(page)
+    page.locator(".labkit-predictions").get_by_role("button", name="Skip").click()
+    run_all(page)
+    missing = page.locator(HELD)
+    expect(missing).to_have_count(1)
+    expect(missing).to_contain_text("Sleeper")
+    review = page.locator(".jp-OutputArea table", has_text="you predicted")
+    expect(review).to_contain_text("skipped")
+    picture(page, "student-unsolved", missing)

@@ -191,6 +191,7 @@ def memory_mib(processes: list[psutil.Process]) -> dict[str, float]:
 
 
 @pytest.mark.vm
+@pytest.mark.classroom
 @pytest.mark.timeout(3600)
 def test_two_users_at_once_have_a_guest_each(hub: Hub) -> None:
     for user in USERS:

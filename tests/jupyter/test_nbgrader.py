@@ -32,6 +32,7 @@ def nbgrader(course: Path, *words: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.classroom
 @pytest.mark.timeout(1800)
 def test_a_class_is_released_and_graded_with_nbgrader(tmp_path: Path) -> None:
     course = tmp_path / "course"

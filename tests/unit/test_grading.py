@@ -305,6 +305,15 @@ print("waited", time.monotonic() - wall - 0.1)
     assert supervise.run([("sleep", "import time; time.sleep(0.3)")], 60).seconds >= 0.3
 
 
+def test_run_all_goes_on_behind_an_exercise_in_a_students_version_alone() -> None:
+    def tagged(book: Any) -> list[str]:
+        return [c.id for c in book.cells if "raises-exception" in c.metadata.get("tags", ())]
+
+    assert tagged(student(toy())) == ["one", "one-test"]
+    for name in master.names():
+        assert not tagged(master.load(master.NOTEBOOKS / f"{name}.ipynb")), "its errors are seen"
+
+
 def test_a_student_gets_neither_solutions_nor_hidden_tests_nor_notes() -> None:
     for name in master.names():
         book = student(master.load(master.NOTEBOOKS / f"{name}.ipynb"))
