@@ -591,7 +591,8 @@ int main(int argc, char **argv)
 	cancelled(false);
 	cancelled(true);
 	too_many();
-	forked();
+	if (TEST_THREADS_AFTER_FORK)
+		forked();
 	traced();
 	in_child(older_kernel);
 	return 0;

@@ -28,6 +28,17 @@
 #define TEST_PREEMPTS_INSIDE	true
 #endif
 
+/*
+ * May the child of a process with threads make threads? Not under ThreadSanitizer: to its run time
+ * those of the parent are still there, and a new one that gets the memory of one of them ends the
+ * process ("dup thread with used id").
+ */
+#ifdef __SANITIZE_THREAD__
+#define TEST_THREADS_AFTER_FORK	false
+#else
+#define TEST_THREADS_AFTER_FORK	true
+#endif
+
 /* Say what went wrong and end the program. */
 #define FAIL(...)	test_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define CHECK(cond, ...) \

@@ -19,14 +19,14 @@ static struct thread *settle(struct runtime *rt, const struct umcg_sched_attr *a
 	lock(rt);
 	t = rt->closing ? NULL : slot_get(rt);
 	if (t) {
-		t->tag = tag;
-		t->tid = (pid_t)syscall(SYS_gettid);
+		store(&t->tag, tag);
+		store(&t->tid, (pid_t)syscall(SYS_gettid));
 		t->pub.deadline_ns = attr->deadline_ns;
 		t->pub.expected_ns = attr->expected_ns;
 		t->pub.weight = attr->weight ? attr->weight : UMCG_WEIGHT_NORMAL;
 		t->pub.priority = attr->priority;
 		t->pub.tenant = attr->tenant;
-		t->pub.klass = attr->klass;
+		store(&t->pub.klass, attr->klass);
 		t->copy = attr->stats;
 		__atomic_store_n(&t->task, umcg_get_utid(), __ATOMIC_RELEASE);
 	}

@@ -7,6 +7,7 @@
  */
 #include <signal.h>
 #include <stdlib.h>
+#include <ucontext.h>
 #include <unistd.h>
 #include <sys/mman.h>
 
@@ -47,6 +48,11 @@ static void handle(int sig, siginfo_t *info, void *context)
 	if (self && atomic_load_explicit(&self->inside, memory_order_relaxed)) {
 		self->signal = sig;
 		self->address = info->si_code > 0 ? info->si_addr : NULL;
+		/*
+		 * The jump does not put the mask back. We block nothing, but who stands between the
+		 * kernel and us may: ThreadSanitizer blocks all signals, and the next crash would kill.
+		 */
+		pthread_sigmask(SIG_SETMASK, &((const ucontext_t *)context)->uc_sigmask, NULL);
 		siglongjmp(self->env, 1);
 	}
 	/* The watchdog was late: it came out by itself. */
@@ -62,7 +68,6 @@ int guard_open(void)
 	struct sigaction action = { .sa_sigaction = handle };
 	int failed = 0;
 
-	/* The jump does not put the mask back; SA_NODEFER leaves nothing to put back. */
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
 	sigemptyset(&action.sa_mask);
 	pthread_mutex_lock(&users_lock);

@@ -6,6 +6,21 @@
 
 __thread struct thread *umcg_sched_self;
 
+/*
+ * Nothing of the thread that had the slot before is left. Programs may be about to read or to set
+ * what is in it, as they found that one there; see read_slot().
+ */
+static void clear(struct runtime *rt, struct thread *t)
+{
+	typedef uint64_t __attribute__((may_alias)) word;
+	word *words = (word *)(void *)t;
+
+	_Static_assert(sizeof(*t) % sizeof(*words) == 0, "whole words");
+	for (size_t i = 0; i < sizeof(*t) / sizeof(*words); i++)
+		__atomic_store_n(&words[i], 0, __ATOMIC_RELEASE);
+	memset(&t->pub + 1, 0, rt->stride - sizeof(*t));
+}
+
 /* Under lock. NULL: there are as many as there may be. The caller fills it. */
 struct thread *slot_get(struct runtime *rt)
 {
@@ -25,13 +40,13 @@ struct thread *slot_get(struct runtime *rt)
 		return NULL;
 	}
 	turn = t->turn;
-	memset(t, 0, rt->stride);
+	clear(rt, t);
 	t->rt = rt;
 	t->turn = turn + 1;
 	t->pub.id = index;
-	t->pub.seq = rt->seq++;
+	store(&t->pub.seq, rt->seq++);
 	t->pub.server = UMCG_NO_SERVER;
-	t->stats.id = index;
+	store(&t->stats.id, index);
 	count(&rt->base.threads, 1);
 	if (rt->base.threads > rt->stats.most_threads)
 		store(&rt->stats.most_threads, rt->base.threads);

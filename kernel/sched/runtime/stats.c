@@ -2,7 +2,8 @@
 /* Statistics, read while they move. */
 #include "internal.h"
 
-#define COPY(field)	(stats->field = load(&from->field))
+#define read_of(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)	/* in order, for read_slot() */
+#define COPY(field)	(stats->field = read_of(&from->field))
 
 EXPORT void umcg_sched_get_stats(struct umcg_sched *s, struct umcg_sched_stats *stats)
 {
@@ -28,7 +29,7 @@ EXPORT void umcg_sched_get_stats(struct umcg_sched *s, struct umcg_sched_stats *
 	COPY(most_threads);
 	COPY(faults);
 	COPY(trace_lost);
-	stats->threads = load(&rt->base.threads);
+	stats->threads = read_of(&rt->base.threads);
 }
 
 void read_stats(const struct thread *t, struct umcg_sched_thread_stats *stats)
@@ -36,11 +37,11 @@ void read_stats(const struct thread *t, struct umcg_sched_thread_stats *stats)
 	const struct umcg_sched_thread_stats *from = &t->stats;
 
 	COPY(id);
-	stats->tid = load(&t->tid);
-	stats->state = load(&t->pub.state);
-	stats->klass = load(&t->pub.klass);
-	stats->tag = load(&t->tag);
-	stats->ran_ns = load(&t->pub.service_ns);
+	stats->tid = read_of(&t->tid);
+	stats->state = read_of(&t->pub.state);
+	stats->klass = read_of(&t->pub.klass);
+	stats->tag = read_of(&t->tag);
+	stats->ran_ns = read_of(&t->pub.service_ns);
 	COPY(turns);
 	COPY(blocked);
 	COPY(waited);
@@ -52,18 +53,29 @@ void read_stats(const struct thread *t, struct umcg_sched_thread_stats *stats)
 	COPY(longest_turn_ns);
 }
 
+/* Statistics of the thread that has the slot; all are of one, though slots change hands. */
+static bool read_slot(const struct thread *t, struct umcg_sched_thread_stats *stats)
+{
+	umcg_tid task;
+	uint64_t seq;
+
+	do {
+		task = read_of(&t->task);
+		if (task == UMCG_NONE)
+			return false;
+		seq = read_of(&t->pub.seq);
+		read_stats(t, stats);
+	} while (read_of(&t->task) != task || read_of(&t->pub.seq) != seq);
+	return true;
+}
+
 EXPORT bool umcg_sched_get_thread(struct umcg_sched *s, uint32_t *id,
 				  struct umcg_sched_thread_stats *stats)
 {
 	struct runtime *rt = runtime_of(s);
 
-	for (; *id < load(&rt->used_slots); ++*id) {
-		struct thread *t = slot_at(rt, *id);
-
-		if (__atomic_load_n(&t->task, __ATOMIC_ACQUIRE) == UMCG_NONE)
-			continue;
-		read_stats(t, stats);
-		return true;
-	}
+	for (; *id < load(&rt->used_slots); ++*id)
+		if (read_slot(slot_at(rt, *id), stats))
+			return true;
 	return false;
 }

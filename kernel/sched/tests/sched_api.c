@@ -340,6 +340,8 @@ static void *work_and_fork(void *arg)
 		/* No thread is scheduled here, and there may be another scheduler. */
 		CHECK_CALL(umcg_sched_yield(), EINVAL);
 		CHECK_CALL(umcg_sched_destroy(s), 0);
+		if (!TEST_THREADS_AFTER_FORK)
+			_exit(12);
 		s = sched_open("las", 1);
 		CHECK_CALL(umcg_sched_start(s), 0);
 		CHECK_CALL(umcg_sched_enter(s, NULL, 0), 0);
@@ -369,6 +371,37 @@ static void test_kept_and_forked(void)
 	      (unsigned long long)kept.blocked, kept.state);
 }
 
+static atomic_int gone;
+
+static void *come_and_go(void *arg)
+{
+	for (int i = 0; i < 50; i++) {
+		CHECK_CALL(umcg_sched_enter(s, NULL, (uint64_t)gettid()), 0);
+		CHECK_CALL(umcg_sched_leave(), 0);
+	}
+	gone++;
+	return arg;
+}
+
+/* Statistics that are read while threads take the slots of others are of one thread each. */
+static void test_read_while_slots_change_hands(void)
+{
+	struct umcg_sched_thread_stats one;
+	pthread_t thread[3];
+
+	s = sched_open("fifo", 2);
+	CHECK_CALL(umcg_sched_start(s), 0);
+	for (int i = 0; i < 3; i++)
+		thread[i] = test_spawn(come_and_go, NULL);
+	while (gone < 3)
+		for (uint32_t id = 0; umcg_sched_get_thread(s, &id, &one); id++)
+			CHECK(one.id == id && one.tag == (uint64_t)one.tid, "slot %u says id %u, tid %d, tag %llu",
+			      id, one.id, one.tid, (unsigned long long)one.tag);
+	for (int i = 0; i < 3; i++)
+		test_join(thread[i]);
+	sched_close(s);
+}
+
 int main(int argc, char **argv)
 {
 	test_begin(argc, argv);
@@ -378,6 +411,7 @@ int main(int argc, char **argv)
 	test_attributes();
 	test_trace();
 	test_kept_and_forked();
+	test_read_while_slots_change_hands();
 	for (int i = 0; i < 5; i++)
 		test_own_servers();
 	return 0;
