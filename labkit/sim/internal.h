@@ -118,6 +118,7 @@ struct sim {
 	uint32_t slots;			/* of all slabs, ever used */
 	struct sim_thread *unused;
 	uint64_t seq;			/* threads that ever were */
+	uint32_t most_threads;		/* at once */
 	uint64_t looks;			/* next() in this instant */
 	uint64_t next_check;
 	struct sim_result done;

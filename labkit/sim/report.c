@@ -173,7 +173,8 @@ void sim_check_lost(struct sim *sim, uint64_t bound_ns)
 			continue;
 		if (idle && !(sim->s.flags & UMCG_MAY_IDLE))
 			fault = UMCG_FAULT_LOST;
-		else if (passed > 10ULL * sim->s.threads && !(sim->s.flags & UMCG_MAY_STARVE))
+		/* Those before it in a queue may have ended meanwhile. */
+		else if (passed > 10ULL * sim->most_threads && !(sim->s.flags & UMCG_MAY_STARVE))
 			fault = UMCG_FAULT_PASSED;
 		else
 			continue;

@@ -85,7 +85,8 @@ struct sim_thread *sim_thread_new(struct sim *sim, const struct sim_class *klass
 	thread->t.tenant = (uint16_t)klass->tenant;
 	thread->t.klass = (uint16_t)(klass - sim->spec.klass);
 	thread->t.request_ns = sim->s.now_ns;
-	sim->s.threads++;
+	if (++sim->s.threads > sim->most_threads)
+		sim->most_threads = sim->s.threads;
 	sim->done.threads++;
 	sim_emit(sim, sim_tid(sim, thread), -1, KIND_REGISTER, STATE_NONE, STATE_BLOCKED, 0, 0,
 		 thread->t.klass);

@@ -105,8 +105,8 @@ struct actor {
 	void *stack;			/* for signal handlers */
 	stack_t old_stack;
 	sigset_t old_mask;
-	/* Watchdog's: the call that it saw, and since when. */
-	uint64_t seen_calls, seen_ns;
+	/* Watchdog's: the call that it saw, since when, and the CPU time then. */
+	uint64_t seen_calls, seen_ns, seen_cpu_ns;
 };
 
 struct server {

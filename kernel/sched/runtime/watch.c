@@ -7,8 +7,14 @@
  * and a server sleeps: that one has asked next(). Where all servers are busy a
  * ready thread may just have to wait; but a policy that does not say
  * UMCG_MAY_STARVE runs others ten times each only if it has forgotten this one.
+ * (Each of as many as there ever were: those before it in a queue may have left.)
+ *
+ * Time alone is no proof: a machine may be slow, a process stopped. So a call of the
+ * policy does not come back only if it has used up CPU time meanwhile, or sleeps.
  */
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -19,6 +25,7 @@
 
 #define LOOKS	10	/* in the watchdog's time */
 #define PASSED	10	/* turns of each other thread */
+#define SPUN	4	/* what part of the watchdog's time a call must have spun for */
 
 /* Has a server nothing to do? One that is on its way may only be slow. */
 static bool sleeps_beside(struct runtime *rt)
@@ -34,7 +41,7 @@ static enum umcg_fault judge(struct runtime *rt, struct thread *t, uint64_t now,
 	if (sleeps)
 		return UMCG_FAULT_LOST;
 	if (!(rt->base.flags & UMCG_MAY_STARVE) &&
-	    rt->turns - t->passed > (uint64_t)PASSED * rt->base.threads)
+	    rt->turns - t->passed > (uint64_t)PASSED * rt->stats.most_threads)
 		return UMCG_FAULT_PASSED;
 	return UMCG_FAULT_NONE;
 }
@@ -69,6 +76,35 @@ static struct actor *actor_at(struct runtime *rt, uint32_t index)
 	return index == 1 && rt->dispatcher.made ? &rt->dispatcher : NULL;
 }
 
+/* CPU time that @actor has had, in ns. The kernel's name for its clock is made of its tid. */
+static uint64_t cpu_time(const struct actor *actor)
+{
+	struct timespec time;
+
+	if (clock_gettime((clockid_t)((~(unsigned int)actor->tid << 3) | 6), &time))
+		return 0;
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/* Does @actor sleep, in whatever it has called? Where that cannot be seen it is taken to. */
+static bool sleeps(const struct actor *actor)
+{
+	char path[64], line[256], *end;
+	ssize_t length;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", actor->tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	length = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	line[length > 0 ? length : 0] = '\0';
+	/* 12 (name) S ... */
+	end = strrchr(line, ')');
+	return !end || end[1] != ' ' || end[2] == 'S';
+}
+
 /* Is @actor in the same call of the policy for too long? */
 static bool is_stuck(struct runtime *rt, struct actor *actor, uint64_t now)
 {
@@ -77,9 +113,11 @@ static bool is_stuck(struct runtime *rt, struct actor *actor, uint64_t now)
 	if (!atomic_load(&actor->inside) || calls != actor->seen_calls) {
 		actor->seen_calls = calls;
 		actor->seen_ns = now;
+		actor->seen_cpu_ns = cpu_time(actor);
 		return false;
 	}
-	return now >= actor->seen_ns + rt->patience_ns;
+	return now >= actor->seen_ns + rt->patience_ns &&
+	       (cpu_time(actor) >= actor->seen_cpu_ns + rt->patience_ns / SPUN || sleeps(actor));
 }
 
 static void nap(struct runtime *rt, uint64_t ns)

@@ -15,7 +15,7 @@
 
 enum how {
 	WELL, LOSES, FORGETS, TWICE, NOT_READY, RUBBISH, CRASHES_NEXT, CRASHES_READY, CRASHES_STOPPED,
-	CRASHES_SLICE, CRASHES_DUMP, RECURSES, SPINS, SLEEPS, PAUSES, SAYS_ERROR,
+	CRASHES_SLICE, CRASHES_DUMP, RECURSES, SPINS, SLEEPS, PAUSES, STOPS, SAYS_ERROR,
 	KICKS_WRONG,
 };
 
@@ -102,6 +102,16 @@ static struct umcg_sched_thread *next(struct umcg_sched *sched, uint32_t server)
 				sleep(4);
 			done = true;
 			break;
+		case STOPS:
+			if (!done) {
+				uint64_t began;
+
+				raise(SIGSTOP);
+				for (began = umcg_get_time_ns(); umcg_get_time_ns() < began + 50 * MS; )
+					;
+			}
+			done = true;
+			break;
 		default:
 			break;
 		}
@@ -181,7 +191,7 @@ static void *body(void *arg)
 /* Only these are the watchdog's to find. With the rest a machine may stand still for longer than it waits. */
 static bool takes_time(void)
 {
-	return how == LOSES || how == FORGETS || how == SPINS || how == SLEEPS || how == PAUSES;
+	return how == LOSES || how == FORGETS || how == SPINS || how == SLEEPS || how == PAUSES || how == STOPS;
 }
 
 static void open_wrong(uint32_t flags)
@@ -282,6 +292,76 @@ static void test_waits(void)
 	sched_close(s);
 }
 
+#define MANY	300
+
+static void *end_one_by_one(void *arg)
+{
+	struct umcg_sched_stats stats = { 0 };
+	uint64_t began;
+
+	CHECK_CALL(umcg_sched_enter(s, NULL, (uint64_t)(intptr_t)arg), 0);
+	/* The first waits for all others, so that they are ready at once. */
+	while (!arg && stats.threads < MANY)
+		umcg_sched_get_stats(s, &stats);
+	for (began = umcg_get_time_ns(); umcg_get_time_ns() < began + MS; )
+		;
+	CHECK_CALL(umcg_sched_leave(), 0);
+	return NULL;
+}
+
+/* The last of a long queue has waited for more turns than ten of each thread that is left: it is not lost. */
+static void test_many_end(void)
+{
+	struct umcg_sched_config config = {
+		.size = sizeof(config), .policy = "fifo", .servers = 1, .threads = MANY, .fault = fault,
+		.watchdog_ns = 20 * MS, .flags = UMCG_SCHED_COMES_BACK,
+	};
+	pthread_t thread[MANY];
+	struct umcg_sched_stats stats;
+
+	faults = 0;
+	s = umcg_sched_create(&config, NULL);
+	CHECK(s, "umcg_sched_create");
+	CHECK_CALL(umcg_sched_start(s), 0);
+	thread[0] = test_spawn(end_one_by_one, NULL);
+	do
+		umcg_sched_get_stats(s, &stats);
+	while (!stats.threads);
+	for (intptr_t i = 1; i < MANY; i++)
+		thread[i] = test_spawn(end_one_by_one, (void *)i);
+	for (int i = 0; i < MANY; i++)
+		test_join(thread[i]);
+	CHECK(!faults, "%d faults:\n%s", faults, text);
+	sched_close(s);
+}
+
+/*
+ * Stopped in the middle of a call for longer than the watchdog waits, and for some time more on its
+ * way: nothing is wrong with the policy.
+ */
+static void test_stopped(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0, "fork");
+	if (!pid) {
+		pthread_t thread;
+
+		how = STOPS;
+		open_wrong(0);
+		thread = test_spawn(body, (void *)1);
+		test_join(thread);
+		sched_close(s);
+		_exit(faults ? 1 : 0);
+	}
+	CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status), "it has stopped: %x", status);
+	/* What is tested: so long a time. */
+	test_nap(3000 * MS);
+	CHECK_CALL(kill(pid, SIGCONT), 0);
+	CHECK(waitpid(pid, &status, 0) == pid && !status, "status %x", status);
+}
+
 static volatile sig_atomic_t handled;
 
 static void on_segv(int sig, siginfo_t *info, void *context)
@@ -321,9 +401,9 @@ int main(int argc, char **argv)
 	run(CRASHES_STOPPED, UMCG_FAULT_CRASHED, true, "in stopped()");
 	run(CRASHES_SLICE, UMCG_FAULT_CRASHED, true, "in slice()");
 	run(CRASHES_DUMP, UMCG_FAULT_CRASHED, false, "crashed in dump()");
-	/* ThreadSanitizer keeps signals back from a thread that spins, and has a stack of its own. */
+	run(RECURSES, UMCG_FAULT_CRASHED, false, "in next()");
+	/* ThreadSanitizer keeps signals back from a thread that spins. */
 	if (TEST_PREEMPTS_INSIDE) {
-		run(RECURSES, UMCG_FAULT_CRASHED, false, "in next()");
 		run(SPINS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
 		run(SLEEPS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
 		dies(SPINS, UMCG_SCHED_NO_HANDLER, SIGABRT);
@@ -332,6 +412,8 @@ int main(int argc, char **argv)
 	run(SAYS_ERROR, UMCG_FAULT_ERROR, true, "is one too many");
 	run(KICKS_WRONG, UMCG_FAULT_ERROR, true, "umcg_kick() of server 77 of 2");
 	test_waits();
+	test_many_end();
+	test_stopped();
 	test_handler();
 	return 0;
 }
