@@ -19,11 +19,11 @@ from typing import Any
 
 import tomli_w
 
+from labkit.workload import rtapp
 from labkit.workload.arrivals import ARRIVALS
 from labkit.workload.distributions import DISTRIBUTIONS, Constant
 from labkit.workload.model import Class, Workload
 from labkit.workload.phases import PHASES
-from labkit.workload.rtapp import from_rtapp
 from labkit.workload.times import WorkloadError, text
 
 _TIMES = {
@@ -166,15 +166,17 @@ def load(path: str | os.PathLike[str]) -> Workload:
     source = Path(path)
     if source.suffix not in (".json", ".toml"):
         raise WorkloadError(f"{source}: a workload's file is .json or .toml")
-    data = source.read_bytes()
     try:
-        found = json.loads(data) if source.suffix == ".json" else tomllib.loads(data.decode())
+        data = source.read_text(encoding="utf-8")
+        found = rtapp.parse(data) if source.suffix == ".json" else tomllib.loads(data)
+    except WorkloadError as error:
+        raise WorkloadError(f"{source}: {error}") from None
     except ValueError as error:
         kind = source.suffix[1:].upper()
         raise WorkloadError(f"{source} is no {kind}: {error}") from None
     try:
         if isinstance(found, dict) and "tasks" in found and "classes" not in found:
-            return from_rtapp(found, source.stem)
+            return rtapp.from_rtapp(found, source.stem)
         return from_dict(found)
     except WorkloadError as error:
         raise WorkloadError(f"{source}: {error}") from None

@@ -13,18 +13,21 @@
 | `instance`                               | threads of a loop; with a timer so many classes   |
 | `delay` (us)                             | `offset`, `start`                                 |
 | `policy`, `priority`                     | real-time: `priority`; else nice: `weight`        |
-| `dl-deadline` (us), else a timer's period | `deadline`                                        |
+| `dl-deadline`, else `dl-period`, else a timer's period (us) | `deadline`                     |
 | `global`: `duration` (s, -1: no end)     | `duration`                                        |
 
-Event keys may end in digits (`run0`). `calibration`, `ftrace`, `gnuplot`, `logdir`, `log_basename`,
-`log_size`, `lock_pages`, `frag`, `io_device`, `mem_buffer_size`, `pi_enabled`, `default_policy` of
-`global` and `cpus` of a task say how rt-app runs and are passed over.
+Event keys may end in digits (`run0`), or stand there more than once. As in rt-app's own files there
+may be comments, and commas before a closing bracket. `calibration`, `ftrace`, `gnuplot`, `logdir`,
+`log_basename`, `log_size`, `lock_pages`, `frag`, `io_device`, `mem_buffer_size` and `pi_enabled` of
+`global` and `cpus` of a task say how rt-app runs and are passed over, as is `dl-runtime`: no budget
+is kept here.
 
 Source: rt-app, doc/tutorial.txt, https://github.com/scheduler-tools/rt-app
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -44,12 +47,49 @@ NICE_WEIGHTS = (
 
 _PASSED_OVER = {
     *("calibration", "ftrace", "gnuplot", "logdir", "log_basename", "log_size", "lock_pages"),
-    *("frag", "io_device", "mem_buffer_size", "pi_enabled", "default_policy"),
+    *("frag", "io_device", "mem_buffer_size", "pi_enabled"),
 }
-_TASK_KEYS = {"instance", "loop", "delay", "policy", "priority", "cpus", "phases", "dl-deadline"}
+_TASK_KEYS = {
+    *("instance", "loop", "delay", "policy", "priority", "cpus", "phases"),
+    *("dl-deadline", "dl-period", "dl-runtime"),
+}
 _EVENT = re.compile(r"(run|runtime|sleep|timer|lock|unlock|yield)\d*")
 _REAL_TIME = ("SCHED_FIFO", "SCHED_RR")
 _POLICIES = ("SCHED_OTHER", "SCHED_DEADLINE", *_REAL_TIME)
+
+
+#: A string, which stays as it is, or what JSON does not have.
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|/\*.*?\*/|//[^\n]*', re.DOTALL)
+_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+
+
+def _blank(match: re.Match[str]) -> str:
+    """The string, or as much space, so that errors name the right line."""
+    return match[1] or re.sub(r"[^\n]", " ", match[0])
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose events may have one key; JSON would keep the last of them."""
+    table: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in table and not _EVENT.fullmatch(key):
+            raise WorkloadError(f"{key!r} stands there twice")
+        name, number = key, 0
+        while name in table:
+            name, number = f"{key}{number}", number + 1
+        table[name] = value
+    return table
+
+
+def parse(text: str) -> Any:
+    """JSON as rt-app and its workgen take it.
+
+    Raises:
+        ValueError: it is none.
+        WorkloadError: a key that is no event's stands there twice.
+    """
+    text = _LAST_COMMA.sub(_blank, _COMMENT.sub(_blank, text))
+    return json.loads(text, object_pairs_hook=_table)
 
 
 def _whole(where: str, key: str, value: Any, low: int = 0) -> int:
@@ -124,8 +164,8 @@ def _period(where: str, events: list[tuple[str, Any]]) -> int | None:
     return _whole(where, "period", value["period"], 1) * 1000
 
 
-def _rank(where: str, task: Mapping[str, Any]) -> dict[str, Any]:
-    policy = task.get("policy", "SCHED_OTHER")
+def _rank(where: str, task: Mapping[str, Any], default: str) -> dict[str, Any]:
+    policy = task.get("policy", default)
     if policy not in _POLICIES:
         raise WorkloadError(
             f"{where}: policy {policy!r} is not read; there are {', '.join(_POLICIES)}"
@@ -141,7 +181,7 @@ def _rank(where: str, task: Mapping[str, Any]) -> dict[str, Any]:
     return {"weight": NICE_WEIGHTS[value + 20]}
 
 
-def _classes(name: str, task: Any) -> Iterator[Class]:
+def _classes(name: str, task: Any, default: str) -> Iterator[Class]:
     where = f"task {name!r}"
     if not isinstance(task, Mapping):
         raise WorkloadError(f"{where} is {task!r}; give its events")
@@ -155,9 +195,10 @@ def _classes(name: str, task: Any) -> Iterator[Class]:
     jobs = None if loop == -1 else _whole(where, "loop", loop, 1)
     delay = _whole(where, "delay", task.get("delay", 0)) * 1000
     deadline = period
-    if "dl-deadline" in task:
-        deadline = _whole(where, "dl-deadline", task["dl-deadline"], 1) * 1000
-    phases, rank = _phases(where, events), _rank(where, task)
+    for key in ("dl-period", "dl-deadline"):
+        if key in task:
+            deadline = _whole(where, key, task[key], 1) * 1000
+    phases, rank = _phases(where, events), _rank(where, task, default)
     if period is None:
         arrivals: Arrivals = Closed(instances, start=delay)
         jobs = jobs and jobs * instances
@@ -193,9 +234,12 @@ def from_rtapp(data: Mapping[str, Any], name: str = "rt-app") -> Workload:
             )
     settings = data.get("global", {})
     for key in settings:
-        if key != "duration" and key not in _PASSED_OVER:
+        if key not in ("duration", "default_policy") and key not in _PASSED_OVER:
             raise WorkloadError(f"global: {key!r} is not in the part of rt-app that is read")
     seconds = settings.get("duration", -1)
     duration = None if seconds == -1 else _whole("global", "duration", seconds, 1) * 10**9
-    classes = [made for name, task in data["tasks"].items() for made in _classes(name, task)]
+    default = settings.get("default_policy", "SCHED_OTHER")
+    classes = [
+        made for name, task in data["tasks"].items() for made in _classes(name, task, default)
+    ]
     return Workload(classes=tuple(classes), duration=duration, name=name)

@@ -274,6 +274,50 @@ def test_rt_apps_json_is_a_workload(tmp_path: Path) -> None:
     )
 
 
+#: As rt-app's own files are written: comments, commas at the end, events under one key.
+DIALECT = """{
+	/* a // load of "10 %"
+	for a second, */
+	"tasks" : {
+		"a // b" : {	// two bursts
+			"loop" : -1,
+			"run" : 3000,
+			"sleep" : 10,
+			"run" : 500,
+			"priority" : 7,
+		},
+		"frame" : {
+			"policy" : "SCHED_DEADLINE",
+			"dl-runtime" : 12000, "dl-period" : 90000,
+			"run" : 10000,
+			"timer" : { "ref" : "unique", "period" : 100000, },
+		},
+	},
+	"global" : { "duration" : 1, "default_policy" : "SCHED_FIFO", "cpus" : [ 0, 1, ], },
+}
+"""
+
+
+def test_rt_apps_own_way_of_writing_json(tmp_path: Path) -> None:
+    file = tmp_path / "own.json"
+    text = DIALECT.replace(', "cpus" : [ 0, 1, ]', "")
+    file.write_text(text, encoding="utf-8")
+    burst, frame = w.load(file).classes
+    assert burst.name == "a // b" and burst.priority == 7
+    assert burst.phases == (Compute("3ms"), Sleep("10us"), Compute("500us"))
+    assert frame.arrivals == Periodic("100ms") and frame.deadline == 90_000_000
+    file.write_text(DIALECT, encoding="utf-8")
+    with pytest.raises(WorkloadError, match=r"own\.json: global: 'cpus' is not in the part"):
+        w.load(file)
+    # Errors are found where they are, whatever was taken out before them.
+    file.write_text(text.replace("3000", "3000 4000"), encoding="utf-8")
+    with pytest.raises(WorkloadError, match=r"own\.json is no JSON: .*line 7 column 17"):
+        w.load(file)
+    file.write_text('{"classes": [], "seed": 1, "seed": 2}', encoding="utf-8")
+    with pytest.raises(WorkloadError, match=r"own\.json: 'seed' stands there twice"):
+        w.load(file)
+
+
 @pytest.mark.parametrize(
     "change, says",
     [
