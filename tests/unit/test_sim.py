@@ -270,3 +270,20 @@ print(run.counters["fifo/job:done"])
 """
     made = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert made.stdout == "20\n", made.stderr
+
+
+def test_a_million_threads_over_a_thousand_servers_have_room() -> None:
+    """Within 2 GiB; how long it takes is for the README."""
+    program = """
+import resource
+from labkit.sim import simulate
+from labkit.workload import Class, Closed, Compute, Sleep, Workload
+many = Closed(1_000_000)
+work = Class(name="t", arrivals=many, phases=(Compute("10us"), Sleep("1ms")), jobs=2_000_000)
+run = simulate("fifo", Workload(classes=(work,)), servers=1000, events=0)
+print(run.counters["fifo/t:done"], resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+    made = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    done, kib = map(int, made.stdout.split())
+    assert done == 2_000_000 and kib < 2 << 20

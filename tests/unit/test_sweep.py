@@ -143,15 +143,34 @@ def test_a_policy_that_goes_wrong_is_a_row_that_says_so(folder: Path) -> None:
 
 
 def test_on_a_dask_cluster_of_two_workers(folder: Path) -> None:
-    """A real cluster: a scheduler and two worker processes. A policy of one's own travels along."""
+    """A real cluster: a scheduler and two worker processes. A policy of one's own travels along.
+
+    Interrupted, it keeps what has come back, and goes on with the rest.
+    """
     distributed = pytest.importorskip("distributed")
     build(source(), "wrong")
     grid = GRID | {"policies": ("las:quantum_us=20", "wrong")}
     here = sweep(folder / "here.parquet", WEB, **grid)
+    file = folder / "there.parquet"
+    told: list[tuple[int, int]] = []
+
+    def interrupt(done: int, of: int, what: str) -> None:
+        told.append((done, of))
+        if done == 3:
+            raise KeyboardInterrupt
+
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as cluster:
-        there = sweep(folder / "there.parquet", WEB, **grid, dask=cluster.scheduler_address)
+        address = cluster.scheduler_address
+        with pytest.raises(KeyboardInterrupt):
+            sweep(file, WEB, **grid, dask=address, progress=interrupt)
+        assert told == [(0, 8), (1, 8), (2, 8), (3, 8)] and not file.exists()
+        told.clear()
+        there = sweep(
+            file, WEB, **grid, dask=address, progress=lambda done, of, _: told.append((done, of))
+        )
+        assert told == [(done, 8) for done in range(3, 9)] and file.exists()
         with distributed.Client(cluster) as client:
             ran = client.run(lambda: __import__("os").getpid())
     assert len(ran) == 2 and there.equals(here)
