@@ -122,8 +122,8 @@ TEST = (
     _guest(
         "kernel",
         "conformance programs, libumcg, scheduler and umcg-run on the patched kernel, two CPUs",
-        240,
-        "make -C kernel check CPUS=2",
+        180,
+        "make -C kernel check CPUS=2 SIZES=short",
         lane="kernel",
     ),
     _guest(
@@ -188,6 +188,13 @@ ALL = (
         420,
         # 11 runs a program under umcg-run.
         _after("make -C kernel libumcg", f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks"),
+    ),
+    _guest(
+        "kernel-full",
+        "libumcg's tests as long as they are",
+        180,
+        "make -C kernel check CPUS=2 T=lib_*",
+        lane="kernel",
     ),
 )
 

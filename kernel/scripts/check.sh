@@ -63,6 +63,9 @@ with=
 	with="--with $sched/tests/umcg-run --with $sched/tests/libumcg-run.so"
 }
 
+# Programs that repeat things themselves do so less often.
+[ "${SIZES:-}" != short ] || SIZES=$(tr '\n' ' ' <"$kernel/libumcg/tests/short")
+
 # How much longer programs may take than `limits` says, which is for a machine that does nothing else.
 # Names with "=" on the command line become the environment of init.
 slow=4
