@@ -88,7 +88,7 @@ IMAGE = Step("image", "the patched kernel, built once", 5, "make -C kernel image
 
 FAST = (
     Step("lint", "ruff, mypy, shell syntax", 15, "make lint"),
-    Step("unit", "labkit on this machine's own kernel", 200, f"{PYTEST} tests/unit"),
+    Step("unit", "labkit on this machine's own kernel", 150, f"{PYTEST} -m 'not long' tests/unit"),
     Step(
         "jupyter",
         "the Jupyter kernel as far as it needs no guest",
@@ -189,6 +189,7 @@ ALL = (
         # 11 runs a program under umcg-run.
         _after("make -C kernel libumcg", f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks"),
     ),
+    Step("unit-long", "the longest of labkit's tests", 60, f"{PYTEST} -m long tests/unit"),
     _guest(
         "kernel-full",
         "libumcg's tests as long as they are",

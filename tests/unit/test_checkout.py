@@ -108,6 +108,7 @@ def labkit(clone: Path, home: Path | str, *words: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("home", ["/proc/nowhere", os.devnull])
 def test_labkit_measures_saves_and_reports(clone: Path, home: str, tmp_path: Path) -> None:
     """From that checkout, with a home that cannot be written."""

@@ -177,6 +177,7 @@ def policy_in_c(change: str) -> str:
     )
 
 
+@pytest.mark.long
 def test_a_batch_of_forty_with_everything_that_goes_wrong(
     masters: Path, grader: Grader, tmp_path: Path
 ) -> None:
@@ -370,6 +371,7 @@ def test_nothing_done_gets_no_points(name: str) -> None:
         assert {one.verdict for one in results} == {FAILED}, results
 
 
+@pytest.mark.long
 def test_the_masters_solution_gets_all_points(tmp_path: Path) -> None:
     """Of two; that the solutions of all pass is seen where the notebooks are executed."""
     judge = Grader(times=3, least_s=3)

@@ -74,6 +74,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.long
 def test_one_new_file_is_command_function_panel_page_and_table(tmp_path: Path) -> None:
     (tmp_path / "nap.py").write_text(NEW, encoding="utf-8")
     begin = (

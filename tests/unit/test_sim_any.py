@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,7 @@ OPTIONS = {
 costs = st.sampled_from([(0, 0, 0, 0), (2, 3, 5, 7), (4, 0, 0, 0), (0, 6, 0, 1)])
 
 
+@pytest.mark.long
 @given(workloads(), st.sampled_from(policies.shipped()), st.integers(1, 4), costs)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_workload_under_any_policy(

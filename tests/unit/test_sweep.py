@@ -142,6 +142,7 @@ def test_a_policy_that_goes_wrong_is_a_row_that_says_so(folder: Path) -> None:
     assert "1 simulations are missing" in plot_sweep(table).layout.title.text
 
 
+@pytest.mark.long
 def test_on_a_dask_cluster_of_two_workers(folder: Path) -> None:
     """A real cluster: a scheduler and two worker processes. A policy of one's own travels along.
 
