@@ -12,8 +12,19 @@ TOO_LARGE = ("p99", "10000", "carried")
 #: A smoke test takes milliseconds: on a busy machine they may be over before anything has happened.
 TRIES = 5
 
+#: Suites that take long even then.
+LONG = ("scale", "server")
 
-@pytest.mark.parametrize("name", [one.name for one in suite.load()])
+
+def names() -> list[object]:
+    """Of every suite."""
+    return [
+        pytest.param(one.name, marks=pytest.mark.long if one.name in LONG else ())
+        for one in suite.load()
+    ]
+
+
+@pytest.mark.parametrize("name", names())
 def test_suite(name, tmp_path, capsys):
     (one,) = suite.load([name])
     assert len(environment.cpus()) >= 2, "on one CPU half of the contrasts cannot be measured"

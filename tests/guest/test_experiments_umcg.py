@@ -76,6 +76,7 @@ def test_the_demo_loses_no_event(spec):
     loses_nothing(api.run(dataclasses.replace(spec, repetitions=1)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", experiments.SPECS)
 def test_defaults_lose_no_event(name):
     loses_nothing(api.run(dataclasses.replace(experiments.SPECS[name](), repetitions=1)))

@@ -32,6 +32,7 @@ def recorded(tmp_path_factory):
     return file, {int(tid): role for tid, _, role in (w.partition(":") for w in threads.split())}
 
 
+@pytest.mark.long
 def test_its_file_and_its_text_are_one_run(recorded, tmp_path):
     file, threads = recorded
     run = labkit.import_trace(file)

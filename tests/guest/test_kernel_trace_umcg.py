@@ -72,6 +72,7 @@ def test_folded_into_one_history_the_protocol_holds(recorded):
     assert verdict.result == "PASSED", verdict.violations.rows()
 
 
+@pytest.mark.long
 def test_an_ordinary_user_traces_where_the_machine_was_provisioned_for_it():
     """`kernel/provision/open-tracing`, which Vagrant's machine runs at every boot."""
     program = Path(labkit.__file__).parents[1] / "kernel" / "provision" / "open-tracing"
