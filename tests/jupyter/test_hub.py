@@ -23,6 +23,8 @@ import requests
 import websocket
 from conftest import END_S, PATIENCE_S, gone, guest_runs
 
+from labkit.vm import image
+
 CONFIG = Path(__file__).resolve().parents[2] / "notebooks" / "teaching" / "jupyterhub_config.py"
 USERS = ("ada", "edsger")
 
@@ -85,12 +87,14 @@ class Hub:
         )
         self.log = folder / "hub.log"
         tools = Path(sys.executable).parent
+        # As the guide says: a kernel image that is in nobody's home.
+        own = {"LABKIT_KERNEL": str(image.find()), "PATH": f"{tools}:{os.environ['PATH']}"}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 # It ends with us, however we end.
                 ["setpriv", "--pdeathsig", "TERM", tools / "jupyterhub", "-f", config],
                 cwd=folder,
-                env={**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+                env={**os.environ, **own},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -342,6 +342,7 @@ POINTS = {
     "06-preemption": 4,
     OWN: 10,
     "10-deadlines": 8,
+    "11-a-server": 7,
     "12-inside-the-kernel": 3,
 }
 

@@ -194,6 +194,14 @@ def test_the_recorder_counts_instructions_where_one_cpu_will_do(recorder):
     assert counting.icount and counting.cpus == 1
 
 
+def test_the_recorder_runs_what_is_marked_or_all(recorder):
+    module, _ = recorder
+    marked = module.needed(read(ROOT / "11-a-server.ipynb"))
+    assert [cell.id for cell in marked] == ["where", "program-source", "program"]
+    whole = read(ROOT / "02-swap.ipynb")
+    assert module.needed(whole) == [c for c in whole.cells if c.cell_type == "code"]
+
+
 def test_the_recorder_knows_the_notebooks(recorder):
     module, guests = recorder
     with pytest.raises(SystemExit, match=r"no notebook 99-none; there are 00-quickstart"):
