@@ -87,6 +87,26 @@ umcg_tid umcg_run_worker(umcg_tid worker);
 bool umcg_is_preempted(umcg_tid worker);
 uint32_t umcg_get_passes(umcg_tid server);
 umcg_tid umcg_get_tenant(umcg_tid server);
+umcg_tid umcg_get_left(intptr_t *tag);
+
+/* Who has the place of a server; see umcg_get_place(3). */
+enum umcg_place_state {
+	UMCG_PLACE_OWN,		/* the server itself: it does not lend it */
+	UMCG_PLACE_LENT,	/* @tenant */
+	UMCG_PLACE_FREE,	/* no worker: the last one has blocked untold */
+	UMCG_PLACE_BETWEEN,	/* it is just passing from one to another, or back */
+};
+
+struct umcg_place {
+	umcg_tid tenant;	/* UMCG_NONE unless it is LENT */
+	uint64_t since_ns;	/* since when, on CLOCK_MONOTONIC */
+	uint32_t state;		/* enum umcg_place_state */
+	uint32_t passes;	/* as umcg_get_passes() */
+};
+
+int umcg_get_place(umcg_tid server, struct umcg_place *place);
+int umcg_recall_place(umcg_tid server);
+
 int umcg_preempt_worker(umcg_tid worker);
 
 /* What a trace record tells; see umcg_trace_read(3). */

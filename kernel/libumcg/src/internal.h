@@ -136,6 +136,8 @@ struct umcg_thread {
 	intptr_t tag __attribute__((aligned(64)));
 	struct umcg_ring *ring;	/* its trace; only it writes there */
 	umcg_tid waits_for;	/* umcg_wake(): whose wake-up has to be consumed first */
+	umcg_tid left;		/* server: the worker that has left from here last, */
+	intptr_t left_tag;	/* and its tag */
 	uint32_t next_free;	/* of a free task, see pool.c */
 	uint32_t passes;	/* server: rec.passes when it lent its place */
 };
@@ -222,6 +224,12 @@ int umcg_give_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid uti
 
 /* run.c */
 umcg_tid umcg_place_is_back(struct umcg_thread *self);
+
+static inline void umcg_note_left(struct umcg_thread *server, umcg_tid utid, intptr_t tag)
+{
+	store(&server->left, utid);
+	store(&server->left_tag, tag);
+}
 
 /* preempt.c */
 void umcg_interrupt_worker(struct umcg_thread *w, struct umcg_thread *server);

@@ -97,16 +97,18 @@ void umcg_set_held(struct umcg_group *g, struct umcg_thread *w, bool held)
  */
 void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t now)
 {
-	uint64_t s = load(&self->rec.state_ts), permission;
 	struct umcg_group *g = self->group;
+	uint64_t s, flags;
 
 	umcg_set_held(g, w, false);
-	permission = load(&g->held) > 0 ? 0 : ADOPT;
 	store(&w->server, NULL);
 	store(&self->rec.tenant_tid, (uint32_t)load(&w->tid));
 	self->passes = load(&self->rec.passes);
-	while (!umcg_change(self, &s, s & QUEUED ? IDLE | QUEUED : IDLE | permission, now))
-		;
+	/* The word first: who takes a worker and recalls the place changes it after that. */
+	s = load_acquire(&self->rec.state_ts);
+	do {
+		flags = s & QUEUED ? IDLE | QUEUED : load(&g->held) > 0 ? IDLE : IDLE | ADOPT;
+	} while (!umcg_change(self, &s, flags, now));
 }
 
 /*
@@ -193,23 +195,118 @@ struct umcg_thread *umcg_hand_over(struct umcg_thread *self, struct umcg_thread 
 	return done ? w : NULL;
 }
 
-EXPORT umcg_tid umcg_get_tenant(umcg_tid server)
+/*
+ * Who has the place of server @t, as its word @s says, or NULL. One that has just blocked
+ * has it no more, and one that is just taking it not yet.
+ */
+static struct umcg_thread *tenant_of(struct umcg_thread *t, uint64_t s, uint64_t *word)
 {
-	struct umcg_thread *t = umcg_find(server), *w;
-	uint64_t s;
+	struct umcg_thread *w;
 
-	errno = 0;
-	if (!t || load_acquire(&t->kind) != KIND_SERVER) {
-		errno = t ? EINVAL : ESRCH;
-		return UMCG_NONE;
-	}
-	s = load_acquire(&t->rec.state_ts);
 	if ((s & (STATE | FREE)) != IDLE || load(&t->mode) != MODE_RUN)
-		return UMCG_NONE;
+		return NULL;
 	w = load(&t->seat) ? umcg_by_tid((pid_t)load(&t->rec.tenant_tid)) :
 			     umcg_find(load(&t->worker));
-	/* Between two of them a place is nobody's. */
-	if (!w || (pid_t)load(&w->rec.next_tid) != load(&t->tid))
-		return UMCG_NONE;
-	return load(&w->utid);
+	*word = w ? load_acquire(&w->rec.state_ts) : NONE;
+	return (*word & STATE) == RUNNING && (pid_t)load(&w->rec.next_tid) == load(&t->tid) ? w : NULL;
+}
+
+/* Server @server, or NULL with errno set. */
+static struct umcg_thread *find_server(umcg_tid server)
+{
+	struct umcg_thread *t = umcg_find(server);
+
+	if (t && load_acquire(&t->kind) == KIND_SERVER)
+		return t;
+	errno = t ? EINVAL : ESRCH;
+	return NULL;
+}
+
+EXPORT umcg_tid umcg_get_tenant(umcg_tid server)
+{
+	struct umcg_thread *t, *w;
+	uint64_t word;
+
+	errno = 0;
+	t = find_server(server);
+	w = t ? tenant_of(t, load_acquire(&t->rec.state_ts), &word) : NULL;
+	return w ? load(&w->utid) : UMCG_NONE;
+}
+
+/* The time that state word @s says, which is not far from @now_ns. */
+static uint64_t time_of(uint64_t s, uint64_t now_ns)
+{
+	uint64_t stamp = s >> (64 - UMCG_STATE_TIMESTAMP_BITS) << UMCG_STATE_TIMESTAMP_GRANULARITY;
+	uint64_t range = 1ULL << (UMCG_STATE_TIMESTAMP_BITS + UMCG_STATE_TIMESTAMP_GRANULARITY);
+	uint64_t ago = (now_ns - stamp) % range;
+
+	/* A stamp that was bumped may be ahead of the clock. */
+	return ago > range / 2 || ago > now_ns ? now_ns : now_ns - ago;
+}
+
+EXPORT int umcg_get_place(umcg_tid server, struct umcg_place *place)
+{
+	struct umcg_thread *t = find_server(server), *w;
+	uint64_t s, word = NONE;
+
+	if (!t)
+		return -1;
+	/* Nothing has happened in between if the word is the same after as before. */
+	do {
+		s = load_acquire(&t->rec.state_ts);
+		w = tenant_of(t, s, &word);
+		place->passes = load(&t->rec.passes);
+		place->tenant = w ? load(&w->utid) : UMCG_NONE;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (load(&t->rec.state_ts) != s);
+
+	place->since_ns = time_of(w ? word : s, umcg_get_time_ns());
+	if (w)
+		place->state = UMCG_PLACE_LENT;
+	else if ((s & STATE) != IDLE || load(&t->mode) != MODE_RUN)
+		place->state = UMCG_PLACE_OWN;
+	else
+		place->state = s & FREE ? UMCG_PLACE_FREE : UMCG_PLACE_BETWEEN;
+	return 0;
+}
+
+/*
+ * A server that is about to lend its place has perhaps not seen yet what we want it back
+ * for: with another word it looks again.
+ */
+EXPORT int umcg_recall_place(umcg_tid server)
+{
+	struct umcg_thread *self = umcg_caller(), *t;
+	bool locked, woken = false;
+	pid_t tid;
+	uint64_t s;
+
+	if (!self)
+		return umcg_fail_caller();
+	if (umcg_must_not_wait(self, load(&self->rec.state_ts)))
+		return umcg_fail(EAGAIN);
+	t = find_server(server);
+	if (!t)
+		return -1;
+	umcg_step_begins(self);
+	locked = umcg_lock_self(self);
+	s = load_acquire(&t->rec.state_ts);
+	for (;;) {
+		if ((s & (STATE | ADOPT | FREE)) == (IDLE | ADOPT | FREE)) {
+			tid = load(&t->tid);
+			woken = umcg_change(t, &s, umcg_awake(s), umcg_get_time_ns());
+			if (!woken)
+				continue;
+			umcg_sys_wake(self, tid, false);
+			break;
+		}
+		/* Told of the next block, or it sleeps for work. */
+		if ((s & STATE) != RUNNING && !(s & ADOPT))
+			break;
+		if (umcg_mark(t, &s, s & FLAGS & ~ADOPT))
+			break;
+	}
+	umcg_unlock_self(self, locked);
+	umcg_step_ends(self);
+	return woken;
 }

@@ -54,6 +54,20 @@ EXPORT uint32_t umcg_get_passes(umcg_tid server)
 	return 0;
 }
 
+EXPORT umcg_tid umcg_get_left(intptr_t *tag)
+{
+	struct umcg_thread *self = umcg_caller();
+
+	if (!self || self->kind != KIND_SERVER) {
+		umcg_refuse(KIND_SERVER);
+		return UMCG_NONE;
+	}
+	if (tag)
+		*tag = load(&self->left_tag);
+	errno = 0;
+	return load(&self->left);
+}
+
 EXPORT void umcg_set_task_tag(umcg_tid utid, intptr_t tag)
 {
 	struct umcg_thread *t = umcg_find(utid);

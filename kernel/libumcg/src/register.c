@@ -127,6 +127,7 @@ static umcg_tid enter(struct umcg_group *g, umcg_t group, enum umcg_kind kind,
 	}
 	store(&self->seat, 0);
 	store(&self->held, 0);
+	umcg_note_left(self, UMCG_NONE, 0);
 	store(&self->tid, (pid_t)syscall(SYS_gettid));
 	error = umcg_passes_on(g) ? take_part(self, g, kind) : 0;
 	if (error) {
@@ -197,6 +198,7 @@ static void leave_server(struct umcg_thread *self, struct umcg_thread *server)
 	pid_t tid = load(&server->tid);
 
 	forget(self);
+	umcg_note_left(server, load(&self->utid), load(&self->tag));
 	store(&server->worker, UMCG_NONE);
 	store(&server->rec.tenant_tid, 0);
 	umcg_release_server(server, umcg_get_time_ns());

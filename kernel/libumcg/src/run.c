@@ -135,6 +135,7 @@ static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_t
 	 */
 	if ((load_acquire(&w->rec.state_ts) & (STATE | HELD)) == NONE &&
 	    (pid_t)load(&w->rec.next_tid) == load(&self->tid) && !umcg_is_listed(w)) {
+		umcg_note_left(self, utid, load(&w->tag));
 		umcg_free_ended(self, g, w);
 		return false;
 	}
@@ -208,6 +209,7 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 		if (error == HAS_ENDED) {
 			if (self->seat)
 				umcg_set_held(self->group, w, false);
+			umcg_note_left(self, worker, load(&w->tag));
 			umcg_free_ended(self, self->group, w);
 			error = 0;
 		}

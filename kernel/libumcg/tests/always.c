@@ -4,6 +4,7 @@
 void always_callable(umcg_tid worker, umcg_t traced)
 {
 	static _Thread_local umcg_t other;
+	struct umcg_place place;
 	umcg_tid self = umcg_get_utid();
 	uint64_t state = umcg_get_task_state(self);
 
@@ -13,6 +14,8 @@ void always_callable(umcg_tid worker, umcg_t traced)
 	CHECK(umcg_is_preempted(worker) == false, "umcg_is_preempted");
 	umcg_get_passes(worker);
 	CHECK(umcg_get_tenant(worker) == UMCG_NONE, "umcg_get_tenant");
+	CHECK(umcg_get_place(worker, &place) && (errno == EINVAL || errno == ESRCH), "umcg_get_place");
+	umcg_get_left(NULL);
 	if (umcg_preempt_worker(worker))
 		CHECK(errno == EAGAIN || errno == EINVAL || errno == ESRCH,
 		      "umcg_preempt_worker");

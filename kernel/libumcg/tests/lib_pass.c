@@ -20,6 +20,7 @@ static atomic_intptr_t server;	/* the one that has been started last */
 static atomic_long told;	/* how often umcg_run_worker() has returned */
 static atomic_int left;		/* how often it said that a worker has left */
 static atomic_intptr_t last;	/* what it returned last */
+static atomic_intptr_t gone, gone_tag;	/* the worker that has left last, and its tag */
 static atomic_bool stop, go;
 static atomic_int servers;
 static pthread_t serving;
@@ -38,7 +39,13 @@ static void serve_once(umcg_tid w)
 	umcg_tid r = umcg_run_worker(w);
 
 	CHECK(r || !errno, "umcg_run_worker");
-	left += !r;
+	if (!r) {
+		intptr_t tag;
+
+		gone = umcg_get_left(&tag);
+		gone_tag = tag;
+		left++;
+	}
 	last = r;
 	told++;
 }
@@ -101,7 +108,7 @@ static void *guest_body(void *arg)
 	struct guest *g = arg;
 
 	pin_here();
-	g->utid = test_task(umcg_register_worker(group, 0));
+	g->utid = test_task(umcg_register_worker(group, (intptr_t)g));
 	g->run(g);
 	CHECK_CALL(umcg_unregister_task(), 0);
 	return NULL;
@@ -139,9 +146,13 @@ static void finish(struct guest *g)
 /* Wait until @g is in its read number @count, and nobody has the place. */
 static void reads(struct guest *g, long count)
 {
-	while (g->count != count || umcg_get_task_state(g->utid) != UMCG_TASK_BLOCKED ||
-	       umcg_get_tenant(server))
+	struct umcg_place place;
+
+	do {
 		test_nap(MS / 5);
+		CHECK_CALL(umcg_get_place(server, &place), 0);
+	} while (g->count != count || umcg_get_task_state(g->utid) != UMCG_TASK_BLOCKED ||
+		 place.state == UMCG_PLACE_LENT || place.state == UMCG_PLACE_BETWEEN);
 }
 
 static void hears(struct guest *g)
@@ -226,6 +237,63 @@ static void woken(void)
 	tell(&one);
 	finish(&one);
 	end();
+}
+
+/* What is told of a place, and that it is told in time. */
+static void recalled(void)
+{
+	uint64_t before = umcg_get_time_ns(), since;
+	struct umcg_place place;
+
+	begin(0);
+	one.rounds = two.rounds = 2;
+	start(&one, hears);
+	reads(&one, 0);
+	CHECK_CALL(umcg_get_place(server, &place), 0);
+	CHECK(place.state == UMCG_PLACE_FREE && !place.tenant && place.passes == 1, "state %u", place.state);
+	CHECK(place.since_ns >= before && place.since_ns <= umcg_get_time_ns(), "since when");
+	since = place.since_ns;
+	CHECK(umcg_recall_place(server) == 1, "nobody had it");
+	while (!told)
+		test_nap(MS / 5);
+	CHECK(told == 1 && last == one.utid, "not told who was the last");
+	do
+		CHECK_CALL(umcg_get_place(server, &place), 0);
+	while (place.state != UMCG_PLACE_OWN);
+	CHECK(umcg_recall_place(server) == 0, "it has its place");
+	tell(&one);
+	tell(&one);
+	finish(&one);
+	while (!left)
+		test_nap(MS / 5);
+	CHECK(gone == one.utid && gone_tag == (intptr_t)&one, "who has left");
+	end();
+
+	begin(0);
+	one.rounds = 1;
+	start(&one, spins);
+	while (!one.count)
+		test_nap(MS / 5);
+	/* Until it is there: it may have blocked for a page. */
+	do
+		CHECK_CALL(umcg_get_place(server, &place), 0);
+	while (place.state != UMCG_PLACE_LENT);
+	CHECK(place.tenant == one.utid && place.since_ns > since && place.since_ns <= umcg_get_time_ns(),
+	      "the tenant");
+	told = 0;
+	CHECK(umcg_recall_place(server) == 0, "somebody has it");
+	go = true;
+	while (!told)
+		test_nap(MS / 5);
+	CHECK(last == one.utid && umcg_get_passes(server) == place.passes, "passed on");
+	CHECK_CALL(umcg_get_place(one.utid, &place), EINVAL);
+	CHECK_CALL(umcg_recall_place(one.utid), EINVAL);
+	tell(&one);
+	finish(&one);
+	end();
+	CHECK_CALL(umcg_get_place(UMCG_NONE, &place), ESRCH);
+	CHECK_CALL(umcg_recall_place(server), EINVAL);
+	CHECK_NONE(umcg_get_left(NULL), EINVAL);
 }
 
 static void nothing(int sig)
@@ -581,6 +649,7 @@ int main(int argc, char **argv)
 	test_begin(argc, argv);
 	untold();
 	woken();
+	recalled();
 	signalled();
 	keeps_one();
 	swapped();

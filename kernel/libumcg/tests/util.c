@@ -212,13 +212,17 @@ uint64_t test_random(uint64_t *seed)
 	return *seed;
 }
 
-umcg_t test_group(uint32_t flags)
+bool test_passes_on(void)
 {
 	size_t length = strlen(program_invocation_short_name);
-	bool passes = getenv("PASS_ON") ||
-		      (length > 5 && !strcmp(program_invocation_short_name + length - 5, "_pass"));
 
-	return umcg_create_group(flags | (passes ? UMCG_GROUP_PASS_ON : 0));
+	return getenv("PASS_ON") ||
+	       (length > 5 && !strcmp(program_invocation_short_name + length - 5, "_pass"));
+}
+
+umcg_t test_group(uint32_t flags)
+{
+	return umcg_create_group(flags | (test_passes_on() ? UMCG_GROUP_PASS_ON : 0));
 }
 
 void place_begin(struct place *p, uint32_t flags, int workers)

@@ -64,10 +64,11 @@ void test_call(const char *file, int line, const char *what, int ret, int error)
  */
 void test_begin(int argc, char **argv);
 /*
- * umcg_create_group(), with UMCG_GROUP_PASS_ON if the program runs under a name that ends
- * in "_pass" (see the file "passing"), or with PASS_ON in the environment.
+ * Do places pass on? If the program runs under a name that ends in "_pass" (see the file
+ * "passing"), or with PASS_ON in the environment.
  */
-umcg_t test_group(uint32_t flags);
+bool test_passes_on(void);
+umcg_t test_group(uint32_t flags);	/* umcg_create_group(), with UMCG_GROUP_PASS_ON if they do */
 /* Size number @index (from 1) on the command line, or PROGRAM_@name in the environment. */
 long test_size(const char *name, int index, long otherwise);
 
