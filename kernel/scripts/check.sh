@@ -47,10 +47,13 @@ for source in "$kernel"/selftests/umcg_*.c "$kernel"/libumcg/tests/lib_*.c* "$ke
 done
 
 # The same programs where places pass on.
-while read -r name; do
-	[ -x "$lib/tests/${name}_pass" ] || die "$lib/tests/${name}_pass was not built"
-	set -- "$@" "$lib/tests/${name}_pass"
-done <"$kernel/libumcg/tests/passing"
+for folder in libumcg sched; do
+	[ $folder = sched ] && built=$sched || built=$lib
+	while read -r name; do
+		[ -x "$built/tests/${name}_pass" ] || die "$built/tests/${name}_pass was not built"
+		set -- "$@" "$built/tests/${name}_pass"
+	done <"$kernel/$folder/tests/passing"
+done
 
 # umcg-run is no test, but what its tests run; they are built without sanitizers, as what they run is.
 with=

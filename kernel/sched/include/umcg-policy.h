@@ -88,6 +88,11 @@ struct umcg_sched_thread {
 /* struct umcg_policy.flags, struct umcg_sched.flags */
 #define UMCG_MAY_STARVE		0x1U	/* passes over ready threads without a bound */
 #define UMCG_MAY_IDLE		0x2U	/* lets a server idle beside ready threads, on purpose */
+/*
+ * While no thread is ready, one that comes back may have a place at once, without ready()
+ * and next(); stopped() is called for the last of several such turns on a server.
+ */
+#define UMCG_MAY_PASS_ON	0x4U
 
 struct umcg_sched;
 

@@ -30,6 +30,12 @@ extern "C" {
  * interpreter say, and the watchdog looks for threads that it forgets, not for that.
  */
 #define UMCG_SCHED_COMES_BACK	0x4U
+/*
+ * While no thread is ready, a server whose thread blocks is not told: the next one that
+ * comes back has its place, see umcg-sched(7). The policy has to permit it,
+ * UMCG_MAY_PASS_ON.
+ */
+#define UMCG_SCHED_PASS_ON	0x8U
 
 struct umcg_sched_thread_stats;
 struct umcg_sched_event;
@@ -153,6 +159,7 @@ struct umcg_sched_stats {
 	uint32_t threads, most_threads;
 	uint32_t faults;
 	uint64_t trace_lost;		/* events that found the trace full */
+	uint64_t passes;		/* blocks, and threads that came back, that no server was told of */
 };
 
 struct umcg_sched_thread_stats {
@@ -181,6 +188,7 @@ enum umcg_sched_event_kind {
 	UMCG_SCHED_EVENT_SLEEP,		/* a server, for want of work; @arg: its kernel thread id */
 	UMCG_SCHED_EVENT_WAKE,		/* a server: it looks again; @arg: the same */
 	UMCG_SCHED_EVENT_FAULT,		/* @why: enum umcg_fault */
+	UMCG_SCHED_EVENT_PASS,		/* a server's place has passed on; @arg: passes there is no other event of */
 };
 
 /* One decision. Plain data, 48 bytes, in the order in which they were taken. */

@@ -155,7 +155,7 @@ static void fair_dump(struct umcg_sched *s)
 UMCG_POLICY(fair,
 	.summary = "shares by the weights of tenants and threads; "
 		   "each gets at least its share, but short work waits like any other",
-	.flags = UMCG_MAY_STARVE,
+	.flags = UMCG_MAY_STARVE | UMCG_MAY_PASS_ON,
 	.sched_size = sizeof(struct fair),
 	.thread_size = sizeof(struct fair_thread),
 	.options = fair_options,

@@ -52,6 +52,7 @@ static void fifo_dump(struct umcg_sched *s)
 UMCG_POLICY(fifo,
 	.summary = "first come, first served; cheap and fair for small equal pieces, "
 		   "but one long piece keeps all behind it waiting",
+	.flags = UMCG_MAY_PASS_ON,
 	.sched_size = sizeof(struct fifo),
 	.thread_size = sizeof(struct fifo_thread),
 	.ready = fifo_ready,

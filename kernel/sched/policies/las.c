@@ -210,6 +210,9 @@ static int las_init(struct umcg_sched *s)
 
 	if (!las->wait_ms || !las->preempt)
 		s->flags |= UMCG_MAY_STARVE;
+	/* Each wake-up matters. */
+	if (las->wake)
+		s->flags &= ~UMCG_MAY_PASS_ON;
 	if (!!las->levels + !!las->known + !!las->long_percent > 1) {
 		umcg_error(s, "levels, known and long_percent exclude each other");
 		return -1;
@@ -233,6 +236,7 @@ static void las_dump(struct umcg_sched *s)
 UMCG_POLICY(las,
 	.summary = "least attained service, short work first without being told which is short; "
 		   "long requests of equal length all end late",
+	.flags = UMCG_MAY_PASS_ON,
 	.sched_size = sizeof(struct las),
 	.thread_size = sizeof(struct las_thread),
 	.options = las_options,

@@ -51,7 +51,7 @@ static void lifo_dump(struct umcg_sched *s)
 UMCG_POLICY(lifo,
 	.summary = "last come, first served, warm caches for pools of equal workers; "
 		   "those at the bottom may wait for ever",
-	.flags = UMCG_MAY_STARVE,
+	.flags = UMCG_MAY_STARVE | UMCG_MAY_PASS_ON,
 	.sched_size = sizeof(struct lifo),
 	.thread_size = sizeof(struct lifo_thread),
 	.ready = lifo_ready,

@@ -86,7 +86,7 @@ static void priority_dump(struct umcg_sched *s)
 UMCG_POLICY(priority,
 	.summary = "strict classes, the highest priority first and at once; "
 		   "low ones may never run beside many high ones",
-	.flags = UMCG_MAY_STARVE,
+	.flags = UMCG_MAY_STARVE | UMCG_MAY_PASS_ON,
 	.sched_size = sizeof(struct priority),
 	.thread_size = sizeof(struct priority_thread),
 	.options = priority_options,

@@ -93,6 +93,7 @@ static void rr_dump(struct umcg_sched *s)
 UMCG_POLICY(rr,
 	.summary = "round robin, a bounded wait for all; "
 		   "threads of equal length all end late, and each slice costs a switch",
+	.flags = UMCG_MAY_PASS_ON,
 	.sched_size = sizeof(struct rr),
 	.thread_size = sizeof(struct rr_thread),
 	.options = rr_options,

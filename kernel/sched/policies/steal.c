@@ -48,7 +48,7 @@ static int steal_init(struct umcg_sched *s)
 	const struct steal *steal = umcg_sched_data(s);
 
 	if (!steal->steal)
-		s->flags |= UMCG_MAY_IDLE;
+		s->flags = (s->flags | UMCG_MAY_IDLE) & ~UMCG_MAY_PASS_ON;
 	/* A long queue and a short one: which thread is in which is not a matter of turns. */
 	s->flags |= UMCG_MAY_STARVE;
 	return 0;
@@ -128,6 +128,7 @@ static void steal_dump(struct umcg_sched *s)
 UMCG_POLICY(steal,
 	.summary = "a queue for each server, an empty one takes from the longest; "
 		   "threads stay near their data, but shares are as uneven as the queues",
+	.flags = UMCG_MAY_PASS_ON,
 	.sched_size = sizeof(struct steal),
 	.server_size = sizeof(struct steal_server),
 	.thread_size = sizeof(struct steal_thread),

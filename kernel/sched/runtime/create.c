@@ -47,6 +47,10 @@ static int read_config(struct runtime *rt, const struct umcg_sched_config *confi
 	if (c->servers > SERVERS_MAX || c->threads > THREADS_MAX)
 		return refuse(why, EINVAL, "%u servers and %u threads: there can be at most %u and %u",
 			      c->servers, c->threads, SERVERS_MAX, THREADS_MAX);
+	/* The timer and the dispatcher have slots, too. */
+	if ((c->flags & UMCG_SCHED_PASS_ON) && c->servers > UMCG_MAX_SLOTS - 2)
+		return refuse(why, EINVAL, "%u servers: places of at most %d can pass on", c->servers,
+			      UMCG_MAX_SLOTS - 2);
 	if (!umcg_enabled())
 		return refuse(why, ENOSYS, "the running kernel has no UMCG (libumcg(7) says what that is)");
 	rt->patience_ns = c->watchdog_ns / 10 * 8;
@@ -195,7 +199,11 @@ static int open_all(struct runtime *rt, const struct umcg_sched_config *config, 
 	rt->guarded = !(rt->config.flags & UMCG_SCHED_NO_HANDLER) && !guard_open();
 	if (begin_policy(rt, why))
 		return -1;
-	rt->group = umcg_create_group(GROUP_FLAGS);
+	rt->passing = rt->config.flags & UMCG_SCHED_PASS_ON;
+	if (rt->passing && !(rt->base.flags & UMCG_MAY_PASS_ON))
+		return refuse(why, EINVAL, "policy %s does not permit that places pass on (UMCG_MAY_PASS_ON)",
+			      rt->base.policy->name);
+	rt->group = umcg_create_group(GROUP_FLAGS | (rt->passing ? UMCG_GROUP_PASS_ON : 0));
 	if (rt->group == UMCG_NONE)
 		return refuse(why, errno, "no group: %s", strerror(errno));
 	if (!slots_open(rt))

@@ -23,6 +23,7 @@ void *dispatcher_body(void *actor)
 		task = umcg_get_idle_worker(true);
 		lock(rt);
 		tick(rt, umcg_get_time_ns());
+		catch_up(rt);
 		if (task != UMCG_NONE)
 			arrive(rt, task);
 		take_arrivals(rt);

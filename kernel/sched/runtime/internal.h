@@ -41,6 +41,9 @@
  *   for the next server that looks, for the end of a slice, or, if it matters which
  *   they are, are taken by the dispatcher at once.
  *
+ * Places may pass on untold, see passing.c: then RUNNING, running[] and what follows
+ * from them may be old, until catch_up() has asked. @vacant servers are not on their way.
+ *
  * A turn that is to end: @asked says why, under the lock. Between the lock and the
  * moment in which the thread is RUNNING for libumcg nothing can be preempted; the
  * server looks at @asked as late as it can, and the timer tries again until the
@@ -115,6 +118,12 @@ struct server {
 	uint8_t sleep;			/* enum umcg_sleep */
 	_Atomic bool there;		/* registered; the watchdog looks */
 	bool retry;			/* the preemption came too early: the timer tries again */
+	/* Where places pass on, see passing.c. */
+	bool lent;			/* it is in umcg_run_worker(), or about to be */
+	bool recalled;			/* since then: it will be told of the next block */
+	bool vacant;			/* nobody has its place, */
+	bool between;			/* or it is not known who is just taking it */
+	uint32_t passes;		/* that we know of */
 	_Atomic uint32_t asked;		/* enum umcg_why + 1: its turn is to end; 0 */
 	uint32_t kicked;		/* UMCG_KICK_, by the policy */
 	uint64_t looked;
@@ -148,6 +157,8 @@ struct thread {
 	uint32_t next_free;		/* index + 1 */
 	uint64_t turn;			/* number of its turn; goes on with the slot's next thread */
 	uint64_t passed;			/* rt->turns when it became ready */
+	uint64_t cpu_ns;		/* passing.c: its CPU time when it entered, */
+	uint64_t seen_passes;		/* and stats.passes when that was looked at last */
 	struct thread *next_arrived;
 	bool requeue;			/* stopped() is called, ready() will be */
 	_Atomic bool yields, dropped;
@@ -169,6 +180,8 @@ struct runtime {
 	uint32_t attached;		/* servers that have been there */
 	uint32_t sleeping;		/* servers SLEEPING */
 	uint32_t seated;		/* servers that run a thread */
+	bool passing;			/* places may pass on */
+	uint32_t vacant;		/* servers @vacant */
 	bool closing, fallen;
 	bool kicked;			/* some server's @kicked is set */
 	char *error;			/* what umcg_error() said; NULL */
@@ -281,7 +294,30 @@ void be_ready(struct runtime *rt, struct thread *t, enum umcg_why why);
 void arrive(struct runtime *rt, umcg_tid task);
 void take_arrivals(struct runtime *rt);
 void begin_turn(struct runtime *rt, struct server *server, struct thread *t);
+void take_seat(struct runtime *rt, struct server *server, struct thread *t, uint64_t since);
 void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why);
+void end_turns(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran);
+
+/* serve.c. Why @t, which had the place of @self, is off it; @back came back. */
+COLD enum umcg_why why_back(struct server *self, struct thread *t, umcg_tid back);
+
+/* passing.c: what is done where places pass on. Under lock. */
+void passing_enter(struct thread *t);
+uint64_t unseen_ns(const struct thread *t);	/* CPU time in turns that were not seen; no lock */
+COLD void charge_unseen(struct runtime *rt, struct thread *t);
+COLD void lose_turn(struct runtime *rt, struct thread *t);
+COLD void catch_up_places(struct runtime *rt);
+COLD void lend_place(struct server *self);
+COLD void recall(struct runtime *rt, struct server *server);
+COLD void recall_all(struct runtime *rt);
+COLD uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slice, uint64_t slices);
+COLD void take_back(struct server *self, umcg_tid back);
+
+static inline void catch_up(struct runtime *rt)
+{
+	if (unlikely(rt->passing))
+		catch_up_places(rt);
+}
 
 /* wake.c: which server has to look. Under lock. */
 void pass_on(struct runtime *rt);
@@ -326,6 +362,7 @@ void guard_free(struct actor *self);
 
 /* stats.c */
 void read_stats(const struct thread *t, struct umcg_sched_thread_stats *stats);
+uint64_t cpu_time_of(pid_t tid);
 
 /* slots.c */
 int slots_open(struct runtime *rt);

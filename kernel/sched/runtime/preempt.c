@@ -20,8 +20,12 @@ static void try_end(struct runtime *rt, struct server *server)
 
 void ask_end(struct runtime *rt, struct server *server, enum umcg_why why)
 {
-	struct umcg_sched_thread *pub = rt->base.running[server->index];
+	struct umcg_sched_thread *pub;
 
+	/* Then it is known who has the place, and does not change. */
+	if (unlikely(rt->passing))
+		recall(rt, server);
+	pub = rt->base.running[server->index];
 	if (!pub || atomic_load_explicit(&server->asked, memory_order_relaxed))
 		return;
 	atomic_store(&server->asked, (uint32_t)why + 1);

@@ -85,6 +85,9 @@ static void say_servers(struct runtime *rt)
 		else if (server->sleep == SLEEPING)
 			say(rt, "  server %u (tid %d): sleeps since %.3f s\n", i, server->actor.tid,
 			    ago(rt, server->since_ns));
+		else if (server->vacant)
+			say(rt, "  server %u (tid %d): nobody has its place since %.3f s\n", i,
+			    server->actor.tid, ago(rt, server->since_ns));
 		else
 			say(rt, "  server %u (tid %d): looks for a thread\n", i, server->actor.tid);
 	}

@@ -9,8 +9,8 @@ static enum umcg_why why_asked(struct server *self)
 	return asked ? asked - 1 : UMCG_WHY_PREEMPTED;
 }
 
-/* Why @t, which had a turn on the calling server, is off it; @back came back, or @error. */
-static enum umcg_why why_back(struct server *self, struct thread *t, umcg_tid back, int error)
+static inline __attribute__((always_inline))
+enum umcg_why why_off(struct server *self, struct thread *t, umcg_tid back, int error)
 {
 	/* Not run at all: a thread has swapped to it meanwhile. It comes back by itself. */
 	if (unlikely(back == UMCG_NONE && error))
@@ -28,6 +28,11 @@ static enum umcg_why why_back(struct server *self, struct thread *t, umcg_tid ba
 								   : UMCG_WHY_BLOCKED;
 }
 
+COLD enum umcg_why why_back(struct server *self, struct thread *t, umcg_tid back)
+{
+	return why_off(self, t, back, 0);
+}
+
 /*
  * Threads may swap to each other (umcg_swap()), so that another comes back than
  * was run. To the policy the turn was that of the first.
@@ -38,6 +43,16 @@ static COLD void other_back(struct runtime *rt, umcg_tid back)
 
 	if (t && umcg_is_preempted(back) && t->pub.state == UMCG_SCHED_BLOCKED)
 		be_ready(rt, t, UMCG_WHY_PREEMPTED);
+}
+
+/* Where places pass on: was it run, so that its turn is not the only one there was? */
+static COLD bool returned(struct server *self, bool early, umcg_tid back, int error)
+{
+	self->lent = false;
+	if (early || (back == UMCG_NONE && error))
+		return false;
+	take_back(self, back);
+	return true;
 }
 
 /* Under lock, but while a thread runs. False: this server is dismissed. */
@@ -60,6 +75,8 @@ static bool serve_one(struct server *self)
 	}
 	begin_turn(rt, self, t);
 	pass_on(rt);
+	if (unlikely(rt->passing))
+		lend_place(self);
 	turn = t->turn;
 	task = t->task;
 	unlock(rt);
@@ -71,9 +88,11 @@ static bool serve_one(struct server *self)
 
 	lock(rt);
 	tick(rt, umcg_get_time_ns());
+	if (unlikely(rt->passing) && returned(self, early, back, error))
+		return true;
 	/* The one that found it on the idle list before us has ended the turn. */
 	if (t->turn == turn && t->pub.state == UMCG_SCHED_RUNNING)
-		end_turn(rt, t, unlikely(early) ? why_asked(self) : why_back(self, t, back, error));
+		end_turn(rt, t, unlikely(early) ? why_asked(self) : why_off(self, t, back, error));
 	if (unlikely(back != task))
 		other_back(rt, back);
 	return true;

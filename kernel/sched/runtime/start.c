@@ -155,7 +155,7 @@ static bool is_used(struct runtime *rt, bool *tidy)
 		if (t->task == UMCG_NONE)
 			continue;
 		used = umcg_get_task_state(t->task) != UMCG_TASK_NONE;
-		if (!used && t->pub.state == UMCG_SCHED_BLOCKED)
+		if (!used && !rt->passing && t->pub.state == UMCG_SCHED_BLOCKED)
 			slot_put(rt, t);
 	}
 	*tidy = !rt->base.threads;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* Statistics, read while they move. */
+#include <time.h>
+
 #include "internal.h"
 
 #define read_of(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)	/* in order, for read_slot() */
@@ -29,6 +31,7 @@ EXPORT void umcg_sched_get_stats(struct umcg_sched *s, struct umcg_sched_stats *
 	COPY(most_threads);
 	COPY(faults);
 	COPY(trace_lost);
+	COPY(passes);
 	stats->threads = read_of(&rt->base.threads);
 }
 
@@ -54,7 +57,7 @@ void read_stats(const struct thread *t, struct umcg_sched_thread_stats *stats)
 }
 
 /* Statistics of the thread that has the slot; all are of one, though slots change hands. */
-static bool read_slot(const struct thread *t, struct umcg_sched_thread_stats *stats)
+static bool read_slot(struct runtime *rt, const struct thread *t, struct umcg_sched_thread_stats *stats)
 {
 	umcg_tid task;
 	uint64_t seq;
@@ -65,6 +68,8 @@ static bool read_slot(const struct thread *t, struct umcg_sched_thread_stats *st
 			return false;
 		seq = read_of(&t->pub.seq);
 		read_stats(t, stats);
+		if (rt->passing)
+			stats->ran_ns += unseen_ns(t);
 	} while (read_of(&t->task) != task || read_of(&t->pub.seq) != seq);
 	return true;
 }
@@ -75,7 +80,19 @@ EXPORT bool umcg_sched_get_thread(struct umcg_sched *s, uint32_t *id,
 	struct runtime *rt = runtime_of(s);
 
 	for (; *id < load(&rt->used_slots); ++*id)
-		if (read_slot(slot_at(rt, *id), stats))
+		if (read_slot(rt, slot_at(rt, *id), stats))
 			return true;
 	return false;
+}
+
+/* CPU time that thread @tid of this process has had, in ns; 0: it has ended. */
+uint64_t cpu_time_of(pid_t tid)
+{
+	/* The kernel's name for its clock is made of its tid. */
+	const clockid_t clock = (clockid_t)((~(unsigned int)tid << 3) | 6);
+	struct timespec time;
+
+	if (clock_gettime(clock, &time))
+		return 0;
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }

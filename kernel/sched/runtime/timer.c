@@ -69,6 +69,7 @@ static uint64_t look(struct runtime *rt)
 	now = rt->base.now_ns;
 	/* What is noticed meanwhile need not wake us. */
 	rt->timer_at = 0;
+	catch_up(rt);
 	take_if_due(rt);
 	pass_on(rt);
 	for (uint32_t i = 0; i < rt->base.servers; i++) {
@@ -85,6 +86,11 @@ static uint64_t look(struct runtime *rt)
 			next = server->slice_end;
 		if (server->retry && now + RETRY_NS < next)
 			next = now + RETRY_NS;
+	}
+	for (uint32_t i = 0; unlikely(rt->vacant) && i < rt->base.servers; i++) {
+		uint64_t when = look_at_vacant(rt, &rt->servers[i], shortest, IDLE_SLICES);
+
+		next = when < next ? when : next;
 	}
 	/* Servers that are idle now may not be so soon, and would have to wake us. */
 	if (shortest != NEVER && now - rt->timer_busy < IDLE_SLICES * shortest && now + shortest < next)

@@ -29,8 +29,14 @@ void arrive(struct runtime *rt, umcg_tid task)
 	struct thread *t = (struct thread *)umcg_get_task_tag(task);
 	enum umcg_why why = UMCG_WHY_WOKEN;
 
-	if (t->pub.state == UMCG_SCHED_RUNNING)
-		end_turn(rt, t, UMCG_WHY_BLOCKED);
+	if (t->pub.state == UMCG_SCHED_RUNNING) {
+		if (unlikely(rt->passing))
+			lose_turn(rt, t);
+		else
+			end_turn(rt, t, UMCG_WHY_BLOCKED);
+	}
+	if (unlikely(rt->passing))
+		charge_unseen(rt, t);
 	if (t->pub.state == UMCG_SCHED_NONE) {
 		why = UMCG_WHY_NEW;
 		t->pub.request_ns = rt->base.now_ns;
@@ -42,12 +48,13 @@ void take_arrivals(struct runtime *rt)
 {
 	umcg_tid task;
 
+	catch_up(rt);
 	while ((task = umcg_get_idle_worker(false)) != UMCG_NONE)
 		arrive(rt, task);
 }
 
 /* Bookkeeping of a wait that ends now. */
-static void count_wait(struct runtime *rt, struct thread *t)
+static inline __attribute__((always_inline)) void count_wait(struct runtime *rt, struct thread *t)
 {
 	uint64_t waited = rt->base.now_ns - t->pub.ready_ns;
 
@@ -60,35 +67,50 @@ static void count_wait(struct runtime *rt, struct thread *t)
 	}
 }
 
-void begin_turn(struct runtime *rt, struct server *server, struct thread *t)
+static inline __attribute__((always_inline))
+void sit_down(struct runtime *rt, struct server *server, struct thread *t, uint64_t since, bool ready)
 {
-	uint64_t now = rt->base.now_ns;
-
 	store(&t->pub.state, UMCG_SCHED_RUNNING);
 	t->pub.server = server->index;
-	t->pub.turn_ns = now;
+	t->pub.turn_ns = since;
 	t->turn++;
 	rt->turns++;
-	rt->base.ready--;
+	if (ready)
+		rt->base.ready--;
 	rt->base.running[server->index] = &t->pub;
 	rt->seated++;
-	server->since_ns = now;
+	server->since_ns = since;
 	server->retry = false;
 	atomic_store_explicit(&server->asked, 0, memory_order_relaxed);
-	atomic_store_explicit(&t->yields, false, memory_order_relaxed);
-	count_wait(rt, t);
+	if (ready) {
+		atomic_store_explicit(&t->yields, false, memory_order_relaxed);
+		count_wait(rt, t);
+	}
 	if (unlikely(t->pub.flags & UMCG_THREAD_DROPPED) &&
 	    !atomic_exchange_explicit(&t->dropped, true, memory_order_relaxed))
 		count(&rt->stats.dropped, 1);
-	emit(rt, UMCG_SCHED_EVENT_RUN, t, server->index, 0, now - t->pub.ready_ns);
+	emit(rt, UMCG_SCHED_EVENT_RUN, t, server->index, 0, ready ? since - t->pub.ready_ns : 0);
 
 	server->slice_ns = policy_slice(rt, t);
-	server->slice_end = server->slice_ns ? now + server->slice_ns : NEVER;
+	server->slice_end = server->slice_ns ? since + server->slice_ns : NEVER;
 	if (server->slice_ns)
 		timer_notice(rt, server->slice_end);
 }
 
-static void count_turn(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran)
+void begin_turn(struct runtime *rt, struct server *server, struct thread *t)
+{
+	sit_down(rt, server, t, rt->base.now_ns, true);
+}
+
+/* @t was not ready: it has had the place of @server since @since, untold. */
+COLD void take_seat(struct runtime *rt, struct server *server, struct thread *t, uint64_t since)
+{
+	sit_down(rt, server, t, since, false);
+}
+
+/* @seen: @ran is one turn's. */
+static inline __attribute__((always_inline))
+void count_turn(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran, bool seen)
 {
 #define BOTH(field) do { count(&rt->stats.field, 1); count(&t->stats.field, 1); } while (0)
 	switch (why) {
@@ -113,17 +135,17 @@ static void count_turn(struct runtime *rt, struct thread *t, enum umcg_why why, 
 	BOTH(turns);
 #undef BOTH
 	count(&rt->stats.ran_ns, ran);
-	if (unlikely(ran > t->stats.longest_turn_ns)) {
+	if (unlikely(seen && ran > t->stats.longest_turn_ns)) {
 		store(&t->stats.longest_turn_ns, ran);
 		if (ran > rt->stats.longest_turn_ns)
 			store(&rt->stats.longest_turn_ns, ran);
 	}
 }
 
-void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why)
+static inline __attribute__((always_inline))
+void stand_up(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran, bool seen)
 {
 	struct server *server = &rt->servers[t->pub.server];
-	uint64_t ran = rt->base.now_ns - t->pub.turn_ns;
 
 	rt->base.running[server->index] = NULL;
 	rt->seated--;
@@ -134,7 +156,7 @@ void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why)
 	t->pub.request_service_ns += ran;
 	if (unlikely(atomic_load_explicit(&t->wishes.changed, memory_order_relaxed)))
 		begin_noted(t, ran);
-	count_turn(rt, t, why, ran);
+	count_turn(rt, t, why, ran, seen);
 	if (unlikely(t->copy))
 		read_stats(t, t->copy);
 	emit(rt, UMCG_SCHED_EVENT_STOP, t, server->index, why, ran);
@@ -148,4 +170,16 @@ void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why)
 	}
 	if (why == UMCG_WHY_ENDED)
 		slot_put(rt, t);
+}
+
+void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why)
+{
+	stand_up(rt, t, why, rt->base.now_ns - t->pub.turn_ns, true);
+}
+
+/* The last of several turns is over, of which the others were not seen: in all it ran for @ran. */
+COLD void end_turns(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran)
+{
+	t->seen_passes = rt->stats.passes;
+	stand_up(rt, t, why, ran, false);
 }

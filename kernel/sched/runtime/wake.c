@@ -5,6 +5,8 @@
 /* Under lock. @server is to look again, if it sleeps; the wake-up goes out after. */
 void wake_server(struct runtime *rt, struct server *server)
 {
+	if (unlikely(rt->passing))
+		recall(rt, server);
 	if (server->sleep != SLEEPING)
 		return;
 	server->sleep = WOKEN;
@@ -51,8 +53,12 @@ static struct server *find_sleeper(struct runtime *rt, const struct thread *t)
  */
 static void share_out(struct runtime *rt, struct thread *arrived)
 {
-	uint32_t coming = rt->attached - rt->seated - rt->sleeping;
+	uint32_t coming;
 
+	/* What is ready may be run by servers that would not be told that they can. */
+	if (unlikely(rt->passing))
+		recall_all(rt);
+	coming = rt->attached - rt->seated - rt->sleeping - rt->vacant;
 	while (rt->base.ready > coming && rt->sleeping) {
 		struct server *server = find_sleeper(rt, arrived);
 
@@ -111,6 +117,7 @@ void sleep_for_work(struct server *self)
 		self->sleep = AWAKE;	/* the wake-up that was promised */
 	}
 	emit(rt, UMCG_SCHED_EVENT_WAKE, NULL, self->index, 0, (uint64_t)self->actor.tid);
+	catch_up(rt);
 	if (task != UMCG_NONE)
 		arrive(rt, task);
 }

@@ -76,16 +76,6 @@ static struct actor *actor_at(struct runtime *rt, uint32_t index)
 	return index == 1 && rt->dispatcher.made ? &rt->dispatcher : NULL;
 }
 
-/* CPU time that @actor has had, in ns. The kernel's name for its clock is made of its tid. */
-static uint64_t cpu_time(const struct actor *actor)
-{
-	struct timespec time;
-
-	if (clock_gettime((clockid_t)((~(unsigned int)actor->tid << 3) | 6), &time))
-		return 0;
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
 /* Does @actor sleep, in whatever it has called? Where that cannot be seen it is taken to. */
 static bool sleeps(const struct actor *actor)
 {
@@ -113,11 +103,11 @@ static bool is_stuck(struct runtime *rt, struct actor *actor, uint64_t now)
 	if (!atomic_load(&actor->inside) || calls != actor->seen_calls) {
 		actor->seen_calls = calls;
 		actor->seen_ns = now;
-		actor->seen_cpu_ns = cpu_time(actor);
+		actor->seen_cpu_ns = cpu_time_of(actor->tid);
 		return false;
 	}
 	return now >= actor->seen_ns + rt->patience_ns &&
-	       (cpu_time(actor) >= actor->seen_cpu_ns + rt->patience_ns / SPUN || sleeps(actor));
+	       (cpu_time_of(actor->tid) >= actor->seen_cpu_ns + rt->patience_ns / SPUN || sleeps(actor));
 }
 
 static void nap(struct runtime *rt, uint64_t ns)

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * Places that pass on: UMCG_SCHED_PASS_ON, libumcg's UMCG_GROUP_PASS_ON.
+ *
+ * A server that runs a thread while no other is ready is not told when that blocks: its
+ * place goes to the next thread that comes back. The policy has nothing to choose then,
+ * as it has no thread; that the one that comes back may have the place at once is what
+ * it says with UMCG_MAY_PASS_ON. What must hold:
+ *
+ * - While the policy has a thread that is ready, no place passes on. libumcg lends none
+ *   in that way while workers are in our hands, and those that are lent already are
+ *   recalled as soon as something stays ready: pass_on(), at the end of whatever made it
+ *   so. A server whose place nobody had is woken by that, and looks.
+ * - What we believe of a server that is @lent may be old: the thread that running[]
+ *   names may have blocked, and others may have had the place since. Whoever is about to
+ *   decide by it, or takes threads off the idle list, asks libumcg first: catch_up().
+ *   After that the policy has been told of the last thread there, not of those in between.
+ * - @vacant: by what we know nobody has the place of that server, which sleeps until
+ *   somebody recalls it or brings work. It is not on its way to look.
+ * - Slices need the timer to look now and then, as it is not told when a thread takes a
+ *   vacant place. Where nothing has happened for some slices it recalls the place, and
+ *   the server sleeps for work as any other.
+ *
+ * Service. How long a thread ran in turns that nobody saw its CPU time tells, which is
+ * asked for, by a system call, only if places have passed on since the thread was seen.
+ */
+#include "internal.h"
+
+void passing_enter(struct thread *t)
+{
+	store(&t->cpu_ns, cpu_time_of(t->tid));
+}
+
+uint64_t unseen_ns(const struct thread *t)
+{
+	uint64_t used = cpu_time_of(load(&t->tid)) - load(&t->cpu_ns), seen = load(&t->pub.service_ns);
+
+	return (int64_t)(used - seen) > 0 ? used - seen : 0;
+}
+
+/* What @t has run unseen, without the @present ns of a turn that goes on, is service, too. */
+static void charge(struct runtime *rt, struct thread *t, uint64_t present)
+{
+	uint64_t ran = unseen_ns(t);
+
+	ran = ran > present ? ran - present : 0;
+	count(&t->pub.service_ns, ran);
+	t->pub.request_service_ns += ran;
+	count(&rt->stats.ran_ns, ran);
+	t->seen_passes = rt->stats.passes;
+}
+
+void charge_unseen(struct runtime *rt, struct thread *t)
+{
+	if (t->seen_passes != rt->stats.passes)
+		charge(rt, t, 0);
+}
+
+/* The thread of ours that is, or was, @task with tag @tag; NULL: it is another's by now. */
+static struct thread *known(struct runtime *rt, umcg_tid task, intptr_t tag)
+{
+	size_t offset = (size_t)((char *)tag - rt->slots);
+	struct thread *t = (struct thread *)tag;
+
+	if (task == UMCG_NONE || offset >= rt->used_slots * rt->stride || offset % rt->stride)
+		return NULL;
+	return t->task == task ? t : NULL;
+}
+
+static void vacate(struct runtime *rt, struct server *server, const struct umcg_place *place)
+{
+	server->since_ns = place->since_ns;
+	server->between = place->state == UMCG_PLACE_BETWEEN;
+	rt->vacant += !server->vacant;
+	server->vacant = true;
+	/* Soon it is somebody's. */
+	if (server->between)
+		timer_notice(rt, rt->base.now_ns + RETRY_NS);
+}
+
+static void occupy(struct runtime *rt, struct server *server)
+{
+	rt->vacant -= server->vacant;
+	server->vacant = false;
+}
+
+static void note_passes(struct runtime *rt, struct server *server, uint32_t passes)
+{
+	uint32_t more = passes - server->passes;
+
+	if (!more)
+		return;
+	server->passes = passes;
+	count(&rt->stats.passes, more);
+	emit(rt, UMCG_SCHED_EVENT_PASS, NULL, server->index, 0, more);
+}
+
+static void settle(struct runtime *rt, struct server *server);
+
+/* The turn that @t has by what we know has ended untold. */
+static void end_unseen(struct runtime *rt, struct thread *t)
+{
+	bool waits = umcg_get_task_state(t->task) & UMCG_UTF_WORKER_IN_WAIT;
+
+	end_turns(rt, t, waits ? UMCG_WHY_WAITING : UMCG_WHY_BLOCKED, unseen_ns(t));
+}
+
+void lose_turn(struct runtime *rt, struct thread *t)
+{
+	struct server *server = &rt->servers[t->pub.server];
+
+	end_unseen(rt, t);
+	settle(rt, server);
+}
+
+/* @t has had the place of @server since @since. */
+static void begin_unseen(struct runtime *rt, struct server *server, struct thread *t, uint64_t since)
+{
+	uint32_t asked = atomic_load_explicit(&server->asked, memory_order_relaxed);
+
+	if (t->pub.state == UMCG_SCHED_RUNNING)
+		lose_turn(rt, t);
+	if (t->pub.state == UMCG_SCHED_NONE)
+		t->pub.request_ns = since;
+	if (atomic_load_explicit(&t->wishes.changed, memory_order_relaxed)) {
+		grant_wishes(t);
+		begin_noted(t, 0);
+	}
+	occupy(rt, server);
+	charge(rt, t, rt->base.now_ns > since ? rt->base.now_ns - since : 0);
+	emit(rt, UMCG_SCHED_EVENT_READY, t, t->pub.server, UMCG_WHY_WOKEN, 0);
+	take_seat(rt, server, t, since);
+	/* Who wanted the turn before this one to end wants the place. */
+	if (!asked)
+		return;
+	atomic_store_explicit(&server->asked, asked, memory_order_relaxed);
+	server->retry = true;
+	timer_notice(rt, rt->base.now_ns + RETRY_NS);
+}
+
+/* Is all as we know, with @t on @server and @w in its place? */
+static bool as_known(const struct server *server, const struct umcg_place *place, const struct thread *t,
+		     const struct thread *w)
+{
+	/* Told already, or not yet lent: it will say itself what it finds. */
+	if (place->state == UMCG_PLACE_OWN)
+		return true;
+	if (place->state == UMCG_PLACE_BETWEEN)
+		return t || server->vacant;
+	return w == t && place->passes == server->passes && (t || server->vacant);
+}
+
+/* What has become of the place of @server since we looked last? */
+static void settle(struct runtime *rt, struct server *server)
+{
+	struct umcg_sched_thread *pub = rt->base.running[server->index];
+	struct thread *t = pub ? thread_of(pub) : NULL, *w;
+	struct umcg_place place;
+
+	if (!server->lent || umcg_get_place(server->actor.task, &place))
+		return;
+	w = place.state == UMCG_PLACE_LENT ? known(rt, place.tenant, umcg_get_task_tag(place.tenant)) : NULL;
+	if (as_known(server, &place, t, w))
+		return;
+	note_passes(rt, server, place.passes);
+	if (t)
+		end_unseen(rt, t);
+	if (w && w->pub.state != UMCG_SCHED_READY)
+		begin_unseen(rt, server, w, place.since_ns);
+	else
+		vacate(rt, server, &place);
+}
+
+void catch_up_places(struct runtime *rt)
+{
+	for (uint32_t i = 0; i < rt->base.servers; i++)
+		settle(rt, &rt->servers[i]);
+}
+
+/* @self is about to run a thread: under the lock for the last time before that. */
+void lend_place(struct server *self)
+{
+	self->lent = true;
+	self->recalled = false;
+}
+
+/* @server has to be told of the next block, or has to look now if nobody has its place. */
+void recall(struct runtime *rt, struct server *server)
+{
+	struct umcg_sched_thread *pub;
+
+	if (!server->lent || server->recalled)
+		return;
+	server->recalled = true;
+	if (umcg_recall_place(server->actor.task) <= 0) {
+		settle(rt, server);
+		return;
+	}
+	pub = rt->base.running[server->index];
+	if (pub)
+		end_unseen(rt, thread_of(pub));
+	occupy(rt, server);
+}
+
+void recall_all(struct runtime *rt)
+{
+	for (uint32_t i = 0; i < rt->base.servers; i++)
+		recall(rt, &rt->servers[i]);
+}
+
+/* A place that is vacant for so long is no use. When to look again; NEVER. */
+uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slice, uint64_t slices)
+{
+	uint64_t now = rt->base.now_ns;
+
+	if (server->vacant && server->between)
+		return now + RETRY_NS;
+	if (!server->vacant || slice == NEVER)
+		return NEVER;
+	if (now < server->since_ns + slices * slice)
+		return now + slice;
+	recall(rt, server);
+	return NEVER;
+}
+
+/*
+ * The calling server has its place back from @back, or from one that has left, which
+ * perhaps is another than we know of.
+ */
+void take_back(struct server *self, umcg_tid back)
+{
+	struct runtime *rt = self->actor.rt;
+	struct umcg_sched_thread *pub = rt->base.running[self->index];
+	struct thread *t = pub ? thread_of(pub) : NULL, *last;
+	uint32_t passes = umcg_get_passes(self->actor.task);
+	bool unseen = passes != self->passes;
+	umcg_tid left = UMCG_NONE;
+	enum umcg_why why;
+	intptr_t tag = 0;
+
+	occupy(rt, self);
+	note_passes(rt, self, passes);
+	if (back == UMCG_NONE)
+		left = umcg_get_left(&tag);
+	last = back == UMCG_NONE ? known(rt, left, tag) : known(rt, back, umcg_get_task_tag(back));
+	if (t && t != last)
+		end_unseen(rt, t);
+	if (!last)
+		return;
+	why = back == UMCG_NONE ? UMCG_WHY_ENDED : why_back(self, last, back);
+	if (t != last) {
+		/* It has blocked since, and been seen elsewhere, or will be. */
+		if (why == UMCG_WHY_BLOCKED || why == UMCG_WHY_WAITING || last->pub.state == UMCG_SCHED_READY)
+			return;
+		begin_unseen(rt, self, last, rt->base.now_ns);
+	}
+	if (unseen || t != last)
+		end_turns(rt, last, why, unseen_ns(last));
+	else
+		end_turn(rt, last, why);
+}
