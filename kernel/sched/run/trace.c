@@ -8,7 +8,7 @@
 
 static FILE *out;
 
-static const char *const kinds[] = { "ready", "run", "stop", "kick", "sleep", "wake", "fault" };
+static const char *const kinds[] = { "ready", "run", "stop", "kick", "sleep", "wake", "fault", "pass" };
 static const char *const whys[] = {
 	"new", "woken", "preempted", "expired", "yielded", "blocked", "waiting", "ended",
 };

@@ -21,7 +21,7 @@ static struct {
 	uint32_t servers;
 	const char *policy, *classes_file, *stats_file, *trace_file;
 	char *classes;
-	bool main_too, stats, explain, strict, fallback;
+	bool main_too, pass_on, stats, explain, strict, fallback;
 } options = { .policy = "rr" };
 
 static const char help[] =
@@ -31,6 +31,7 @@ static const char help[] =
 "  -p, --policy=POLICY  NAME or FILE.so, with options NAME:KEY=VALUE,... (default: rr)\n"
 "  -c, --classes=FILE   rules in TOML: which thread is of which class\n"
 "  -m, --main           schedule the main thread, too\n"
+"      --pass-on        while none is ready a thread that blocks is replaced by the next without its server\n"
 "  -s, --stats[=FILE]   at the end, what each thread did, to standard error or FILE\n"
 "  -t, --trace=FILE     write each decision of the scheduler and each request to FILE, as text\n"
 "  -e, --explain        at the end, the class of each thread and the rule that gave it\n"
@@ -90,6 +91,8 @@ static const char *read_policy(const char *text)
 	if (!data || umcg_policy_options(choice.policy, choice.options, data, why))
 		die(EXIT_WRONG_USE, "policy %s: %s", choice.policy->name, data ? why : "no memory");
 	free(data);
+	if (options.pass_on && !(choice.policy->flags & UMCG_MAY_PASS_ON))
+		die(EXIT_WRONG_USE, "--pass-on: policy %s does not permit that places pass on", choice.policy->name);
 	if (choice.object) {
 		size_t n = strlen(text) - strlen(choice.options);
 		char *file = strndup(text, n && choice.options[-1] == ':' ? n - 1 : n);
@@ -133,7 +136,7 @@ static void read_options(int argc, char **argv)
 		{ "servers", required_argument, NULL, 'n' }, { "policy", required_argument, NULL, 'p' },
 		{ "classes", required_argument, NULL, 'c' }, { "main", no_argument, NULL, 'm' },
 		{ "stats", optional_argument, NULL, 's' }, { "explain", no_argument, NULL, 'e' },
-		{ "trace", required_argument, NULL, 't' },
+		{ "trace", required_argument, NULL, 't' }, { "pass-on", no_argument, NULL, 'P' },
 		{ "strict", no_argument, NULL, 'S' }, { "fallback", no_argument, NULL, 'F' },
 		{ "help", no_argument, NULL, 'h' }, { 0 },
 	};
@@ -152,6 +155,9 @@ static void read_options(int argc, char **argv)
 			break;
 		case 'm':
 			options.main_too = true;
+			break;
+		case 'P':
+			options.pass_on = true;
 			break;
 		case 's':
 			options.stats = true;
@@ -178,6 +184,8 @@ static void read_options(int argc, char **argv)
 	}
 	if (!options.servers)
 		options.servers = number_of_cpus();
+	if (options.pass_on && options.servers > RUN_PASS_SERVERS)
+		die(EXIT_WRONG_USE, "--pass-on: at most %u servers", RUN_PASS_SERVERS);
 	options.policy = read_policy(options.policy);
 	if (options.classes_file)
 		options.classes = read_classes(options.classes_file);
@@ -214,8 +222,8 @@ static void set_environment(const char *shared)
 
 	find_library(library);
 	if (asprintf(&preload, "%s%s%s", library, others && *others ? ":" : "", others ? others : "") < 0 ||
-	    asprintf(&settings, "servers=%u main=%d trace=%d shared=%s policy=%s", options.servers, options.main_too,
-		     !!options.trace_file, shared, options.policy) < 0 ||
+	    asprintf(&settings, "servers=%u main=%d trace=%d pass=%d shared=%s policy=%s", options.servers,
+		     options.main_too, !!options.trace_file, options.pass_on, shared, options.policy) < 0 ||
 	    setenv("LD_PRELOAD", preload, 1) || setenv(RUN_SETTINGS, settings, 1) ||
 	    (options.classes ? setenv(RUN_CLASSES, options.classes, 1) : unsetenv(RUN_CLASSES)))
 		die(EXIT_NO_PROGRAM, "the environment: %s", strerror(errno));

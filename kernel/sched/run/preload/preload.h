@@ -67,7 +67,7 @@ const struct real *real_functions(void);
 /* settings.c: copied, as programs write over their environment. */
 extern struct settings {
 	uint32_t servers;
-	bool main_too, trace;
+	bool main_too, trace, pass_on;
 	char policy[RUN_PATH];
 	char shared[RUN_PATH];	/* "": not read */
 	struct rules rules;

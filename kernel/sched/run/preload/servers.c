@@ -24,7 +24,8 @@ static bool make(void)
 	const struct umcg_sched_config config = {
 		.size = sizeof(config), .policy = settings.policy, .servers = settings.servers,
 		/* Handlers of signals are the program's. */
-		.flags = UMCG_SCHED_NO_HANDLER, .spawn = real_functions()->create,
+		.flags = UMCG_SCHED_NO_HANDLER | (settings.pass_on ? UMCG_SCHED_PASS_ON : 0),
+		.spawn = real_functions()->create,
 		.event = records_ring() ? event_decided : NULL,
 	};
 	char why[UMCG_SENTENCE];

@@ -28,14 +28,14 @@ void say(const char *format, ...)
 bool settings_read(void)
 {
 	const char *text = getenv(RUN_SETTINGS), *classes = getenv(RUN_CLASSES);
-	unsigned int servers, main_too, trace;
+	unsigned int servers, main_too, trace, pass_on;
 	char why[256];
 	int end = 0;
 
 	if (!text)
 		return false;
-	if (sscanf(text, "servers=%u main=%u trace=%u shared=%511s policy=%n", &servers, &main_too,
-		   &trace, settings.shared, &end) != 4 || !end || !servers || servers > RUN_SERVERS ||
+	if (sscanf(text, "servers=%u main=%u trace=%u pass=%u shared=%511s policy=%n", &servers, &main_too,
+		   &trace, &pass_on, settings.shared, &end) != 5 || !end || !servers || servers > RUN_SERVERS ||
 	    strlen(text + end) >= sizeof(settings.policy)) {
 		say("umcg-run: the environment's " RUN_SETTINGS " is not umcg-run's: threads stay plain\n");
 		return false;
@@ -43,6 +43,7 @@ bool settings_read(void)
 	settings.servers = servers;
 	settings.main_too = main_too;
 	settings.trace = trace;
+	settings.pass_on = pass_on;
 	strcpy(settings.policy, text + end);
 	if (!strcmp(settings.shared, "-"))
 		settings.shared[0] = 0;

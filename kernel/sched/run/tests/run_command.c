@@ -168,6 +168,10 @@ static void statistics(void)
 	if (column_of("first", BLOCKED) < 1 || column_of("polite", TURNS) < 2)
 		MUST(!"turns are counted");
 	SAYS("run_command+0x");
+	/* Told or not that a thread has blocked, nobody misses that it yields. */
+	RUN("--servers=1", "--pass-on", "--stats", me, "kinds");
+	ENDS(6);
+	MUST(column_of("first", YIELDED) == 20 && column_of("io-1", YIELDED) == 20 && !column_of("polite", YIELDED));
 	RUN("--servers=2", "--stats", "--main", me, "kinds");
 	ENDS(6);
 	MUST(column_of("run_command", TURNS) >= 1);
@@ -239,6 +243,12 @@ static void refusals(void)
 	wrong_rules("[[class]]\nclass = 1 2\n", "there is something behind the value");
 	RUN("--servers=0", me, "kinds");
 	ENDS(2);
+	RUN("--pass-on", "--servers=15", me, "kinds");
+	ENDS(2);
+	SAYS("--pass-on: at most 14 servers");
+	RUN("--pass-on", "--policy=edf", me, "kinds");
+	ENDS(2);
+	SAYS("policy edf does not permit");
 	RUN("--policy=nonesuch", me, "kinds");
 	ENDS(2);
 	SAYS("there is no policy");

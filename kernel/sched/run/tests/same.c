@@ -15,6 +15,7 @@
 static const char *const ways[][ARGUMENTS] = {
 	{ "--servers=1" },
 	{ "--servers=2" },
+	{ "--servers=2", "--pass-on" },
 	{ "--servers=4", "--policy=las" },
 	{ "--servers=2", "--policy=steal", "--main", "--stats=/dev/null" },
 };
