@@ -16,6 +16,7 @@
 #include <umcg-sched.h>
 
 #include "cost.h"
+#include "scenes.h"
 
 #define MOST	8
 
@@ -158,15 +159,38 @@ static void by_hand(int workers)
 
 /* --- by the library --- */
 
-static void by_library(const char *policy, int workers)
+static void create(const char *policy, enum kind kind)
 {
-	struct umcg_sched_config config = { .size = sizeof(config), .policy = policy };
+	struct umcg_sched_config config = {
+		.size = sizeof(config), .policy = policy, .flags = kind == PASS ? UMCG_SCHED_PASS_ON : 0,
+	};
 	char why[UMCG_SENTENCE];
 
 	sched = umcg_sched_create(&config, why);
 	check(!sched, why);
-	pairs(workers);
+}
+
+void scene_begin(enum kind kind)
+{
+	create("fifo", kind);
+}
+
+void scene_join(int me)
+{
+	(void)me;
+	check(umcg_sched_enter(sched, NULL, 1), "umcg_sched_enter");
+}
+
+void scene_serve(void)
+{
 	check(umcg_sched_serve(sched), "umcg_sched_serve");
+}
+
+static void by_library(const char *policy, enum kind kind, int workers)
+{
+	create(policy, kind);
+	pairs(workers);
+	scene_serve();
 }
 
 static void row_hand(void)
@@ -181,18 +205,34 @@ static void row_hand_busy(void)
 
 static void row_fifo(void)
 {
-	by_library("fifo", 2);
+	by_library("fifo", UMCG, 2);
 }
 
 static void row_fifo_busy(void)
 {
-	by_library("fifo", MOST);
+	by_library("fifo", UMCG, MOST);
 }
 
 static void row_rr_busy(void)
 {
-	by_library("rr", MOST);
+	by_library("rr", UMCG, MOST);
 }
+
+/* --- with places that pass on, and what else blocks --- */
+
+static void row_fifo_pass(void) { by_library("fifo", PASS, 2); }
+static void row_rr(void) { by_library("rr", UMCG, 2); }
+static void row_rr_pass(void) { by_library("rr", PASS, 2); }
+static void row_las(void) { by_library("las", UMCG, 2); }
+static void row_las_pass(void) { by_library("las", PASS, 2); }
+static void row_sleep(void) { sleep_block("sleep-fifo", UMCG); }
+static void row_sleep_pass(void) { sleep_block("sleep-fifo-pass", PASS); }
+static void row_device(void) { device_block("device-fifo", UMCG); }
+static void row_device_pass(void) { device_block("device-fifo-pass", PASS); }
+static void row_busy(void) { busy_block("busy-device-fifo", UMCG); }
+static void row_busy_pass(void) { busy_block("busy-device-fifo-pass", PASS); }
+static void row_storm(void) { storm("storm-fifo", UMCG); }
+static void row_storm_pass(void) { storm("storm-fifo-pass", PASS); }
 
 const struct row rows[] = {
 	{ "turn-hand", row_hand, true },
@@ -200,5 +240,18 @@ const struct row rows[] = {
 	{ "busy-hand", row_hand_busy, true },
 	{ "busy-fifo", row_fifo_busy, true },
 	{ "busy-rr", row_rr_busy, true },
+	{ "turn-fifo-pass", row_fifo_pass, true },
+	{ "turn-rr", row_rr, true },
+	{ "turn-rr-pass", row_rr_pass, true },
+	{ "turn-las", row_las, true },
+	{ "turn-las-pass", row_las_pass, true },
+	{ "sleep-fifo", row_sleep, true },
+	{ "sleep-fifo-pass", row_sleep_pass, true },
+	{ "device-fifo", row_device, true },
+	{ "device-fifo-pass", row_device_pass, true },
+	{ "busy-device-fifo", row_busy, true },
+	{ "busy-device-fifo-pass", row_busy_pass, true },
+	{ "storm-fifo", row_storm, true },
+	{ "storm-fifo-pass", row_storm_pass, true },
 };
 const size_t row_count = sizeof(rows) / sizeof(rows[0]);

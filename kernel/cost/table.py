@@ -70,6 +70,16 @@ LIBRARY_PASSING = (
     ("32 in umcg_wait(), woken one by one, a worker; threads: out of one futex",
      "storm-threads", "wait-storm", "wait-storm-pass", 0.80),
 )  # fmt: skip
+# Title, row of threads in "pass", rows of libumcg-sched: told of all, UMCG_SCHED_PASS_ON.
+SCHEDULER_PASSING = (
+    ("two workers over a pipe, round trip, fifo", "pipe", "turn-fifo"),
+    ("the same, rr", "pipe", "turn-rr"),
+    ("the same, las", "pipe", "turn-las"),
+    ("8 that sleep, an operation, fifo", "sleep-threads", "sleep-fifo"),
+    ("8 answered by a device over pipes, fifo", "device-threads", "device-fifo"),
+    ("the same, 90 % busy, fifo", "busy-threads", "busy-device-fifo"),
+    ("32 woken out of one futex, a worker, fifo", "storm-threads", "storm-fifo"),
+)
 LIBRARY_BOUND = 0.12
 SCHEDULER_BOUND = 0.05
 TRACE_OFF_BOUND = 0.01
@@ -186,6 +196,22 @@ def library_passing_table(
     return rows
 
 
+def scheduler_passing_table(raw: dict[str, float], sched: dict[str, float]) -> list[str]:
+    """The same through libumcg-sched."""
+    rows = [
+        "| threads of libumcg-sched that block, one server, one CPU | threads | told "
+        "| UMCG_SCHED_PASS_ON | told : threads | passes : threads |",
+        "|---|---|---|---|---|---|",
+    ]
+    for title, threads, told in SCHEDULER_PASSING:
+        thread, passes = raw[threads], sched[f"{told}-pass"]
+        rows.append(
+            f"| {title} | {thread:.0f} | {sched[told]:.0f} | {passes:.0f} "
+            f"| {sched[told] / thread:.2f} | {passes / thread:.2f} |"
+        )
+    return rows
+
+
 def unused_table(here: dict[str, float], base: dict[str, float]) -> list[str]:
     """What threads pay that have nothing to do with UMCG."""
     rows = ["| threads that use no UMCG | unpatched | patched | |", "|---|---|---|---|"]
@@ -277,6 +303,7 @@ def main() -> int:
     print(*library_table(here["raw"], here["lib"], here["lib-untraced"], bounds), "", sep="\n")
     print(*library_passing_table(here["pass"], here["lib"], bounds), "", sep="\n")
     print(*scheduler_table(here["sched"], bounds), "", sep="\n")
+    print(*scheduler_passing_table(here["pass"], here["sched"]), "", sep="\n")
     print(
         "Preemption by kick, target spinning alone on its CPU, 1000 kicks, two CPUs "
         f"({accel}, not instructions but real time on the host that made this table): "
