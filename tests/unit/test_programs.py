@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labkit import analysis
-from labkit.programs import events, install, mariadb
+from labkit.programs import database, events, install, mariadb
 from labkit.programs.install import ProgramsError
 from labkit.programs.recording import Wish
 from labkit.programs.server import Server
@@ -99,6 +99,30 @@ def test_what_sysbench_prints():
 
 def test_sysbench_is_told_whole_seconds():
     assert "--time=2" in mariadb.Mariadb().sysbench("x.lua", threads=1, seconds=1.5)
+
+
+def test_the_table_of_goals_says_what_holds():
+    plain = {"selects": [100.0] * 7, "selects/p99": [8e6] * 7, "selects/max": [9e6] * 7}
+    plain["scans"] = [10.0] * 7
+    umcg = plain | {"selects": [130.0] * 7, "selects/p99": [2e6] * 7, "scans": [7.0] * 7}
+    rows = [line.split(" | ") for line in database.table(plain, umcg)[2:]]
+    assert [(row[0], row[3].split()[0], row[-1]) for row in rows] == [
+        ("| selects/p99", "0.25", "holds |"),
+        ("| selects", "1.30", "holds |"),
+        ("| selects/max", "1.00", "holds |"),
+        ("| scans", "0.70", "missed |"),
+    ]
+    assert rows[0][1:3] == ["8.0 ms", "2.0 ms"]
+
+
+def test_what_is_missing_is_said_before_a_machine_is_booted(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("sys.argv", ["database", "--icount"])
+    monkeypatch.setattr(database, "umcg_run", lambda: "umcg-run")
+    monkeypatch.setattr(database.vm, "execute", lambda *_: pytest.fail("booted"))
+    monkeypatch.setenv("UMCG_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert database.main() == 1
+    assert "make programs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
