@@ -175,8 +175,8 @@ ALL = (
     ),
     _guest(
         "programs",
-        "Python's own programs under umcg-run",
-        120,
+        "Python, Java, Node and Debian's servers under umcg-run",
+        400,
         "make test-programs",
     ),
     _guest(

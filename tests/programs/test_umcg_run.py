@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Python under umcg-run: its own programs do the same as without."""
 
+import shutil
 import signal
-import subprocess
 import sys
-from functools import cache
-from pathlib import Path
 
 import pytest
-
-KERNEL = Path(__file__).parents[2] / "kernel"
+from alike import run, scheduled, umcg_run
 
 PROGRAMS = {
     "threads": """
@@ -122,21 +119,6 @@ raise SystemExit(3)
 WAYS = [["-n1"], ["-n2", "-plas"], ["-n4", "-psteal", "--main"]]
 
 
-@cache
-def umcg_run() -> str:
-    """Where it was built."""
-    said = subprocess.run(
-        ["make", "-s", "-C", KERNEL, "where"], check=True, capture_output=True, text=True
-    ).stdout
-    return next(line[9:] for line in said.splitlines() if line.startswith("UMCG_RUN="))
-
-
-def run(*command: object) -> tuple[int, str, str]:
-    """Exit code, output, errors."""
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.fixture
 def program(tmp_path, request):
     path = tmp_path / f"{request.param}.py"
@@ -157,4 +139,17 @@ def test_the_same_as_plain(program):
 def test_its_threads_are_scheduled(program):
     code, out, said = run(umcg_run(), "--stats", sys.executable, "-I", program)
     assert (code, out) == (0, "[3300]\n")
-    assert "12 threads" in said
+    assert scheduled(said) == 12
+
+
+@pytest.mark.parametrize("program", ["threads"], indirect=True)
+@pytest.mark.parametrize(
+    "tool", [("strace", "-f", "-o", "/dev/null"), ("gdb", "-q", "-batch", "-ex", "run", "--args")]
+)
+def test_under_a_tool_that_traces(program, tool):
+    """The tool is what umcg-run runs: it traces the program with its threads."""
+    if not shutil.which(tool[0]):
+        pytest.skip(f"{tool[0]} is not installed")
+    code, out, said = run(umcg_run(), "--stats", *tool, sys.executable, "-I", program)
+    assert code == 0 and "[3300]\n" in out, said
+    assert scheduled(said) >= 12
