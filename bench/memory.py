@@ -1,48 +1,19 @@
 # SPDX-License-Identifier: MIT
 """memory: what a waiting worker takes, in user space and in the kernel."""
 
-from functools import partial
-from pathlib import Path
-
 from labkit.benchmark.suite import Bench, Contrast, Suite
-from labkit.native import bench as native
+from labkit.experiments.memory import MemorySpec
 
 WORKERS = 1000
-#: What the kernel keeps for threads; slabs that can be given back are not theirs.
-KERNEL = ("KernelStack", "PageTables", "SUnreclaim")
-
-
-def _bytes(path: str, names: tuple[str, ...]) -> dict[str, int]:
-    found = {}
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
-        name, _, rest = line.partition(":")
-        if name in names:
-            found[name] = int(rest.split()[0]) * 1024
-    return found
-
-
-def _now() -> dict[str, int]:
-    # Walks the page tables: the process' own counters are kept a thread and lag behind.
-    mine = _bytes("/proc/self/smaps_rollup", ("Anonymous",))
-    return mine | _bytes("/proc/meminfo", KERNEL)
-
-
-def _look(into: dict[str, int]) -> None:
-    into.update(_now())
 
 
 def measure(bench: Bench) -> None:
-    """Samples of `CREW`, `CREW/user` and `CREW/kernel` in bytes/worker."""
-    count = bench.count(WORKERS)
-    for repetition, name in bench.rounds(["umcg", "pthread"] if bench.umcg else ["pthread"]):
-        before = _now()
-        after: dict[str, int] = {}
-        native.park(count, umcg=name == "umcg", look=partial(_look, after))
-        grown = {key: (after[key] - before[key]) / count for key in before}
-        user, kernel = grown.pop("Anonymous"), sum(grown.values())
-        bench.sample(name, repetition, user + kernel, "bytes/worker", count)
-        bench.sample(f"{name}/user", repetition, user, "bytes/worker", count)
-        bench.sample(f"{name}/kernel", repetition, kernel, "bytes/worker", count)
+    """Samples of the experiment's series, and of both parts of each, in bytes/worker."""
+    memory = MemorySpec(workers=bench.count(WORKERS))
+    for repetition, name in bench.rounds(list(memory.series())):
+        taken = memory.once(name, stop=bench.stop)
+        for part, value in taken.samples().items():
+            bench.sample(f"{name}{part}", repetition, value, "bytes/worker", memory.workers)
 
 
 SUITE = Suite(

@@ -2,14 +2,12 @@
 """preempt: how soon a worker that computes is off its server when user space says so."""
 
 from labkit.benchmark.suite import Bench, Contrast, Suite
-from labkit.experiments.preempt import PreemptSpec, preemptions
-from labkit.native import bench as native
+from labkit.experiments.preempt import PreemptSpec
 
 RUNAWAYS = 2
 SLICE_US = 1000.0
 SECONDS = 0.5
 SIGNALS = 300
-EVENTS = 20_000
 
 
 def measure(bench: Bench) -> None:
@@ -19,24 +17,16 @@ def measure(bench: Bench) -> None:
         return
     preempt = PreemptSpec(
         policy="rr",
+        beside=["signal"],
         runaways=RUNAWAYS,
         urgent=0,
         slice_us=SLICE_US,
         chunk_us=100.0,
         duration_s=max(0.05, SECONDS * bench.rigor.scale),
+        signals=bench.count(SIGNALS, 10),
     )
-    for repetition, name in bench.rounds(["umcg", "signal"] if bench.umcg else ["signal"]):
-        if name == "signal":
-            late = native.interrupt(
-                cpu=bench.cpus[0],
-                sender_cpu=bench.client_cpu,
-                count=bench.count(SIGNALS, 10),
-                stop=bench.stop,
-            )
-            bench.latency(name, repetition, late)
-            continue
-        outcome = preempt.once(name, events=EVENTS, stop=bench.stop)
-        bench.latency(name, repetition, preemptions(outcome))
+    for repetition, name in bench.rounds(preempt.interrupted()):
+        bench.latency(name, repetition, preempt.interruptions(name, stop=bench.stop))
 
 
 SUITE = Suite(

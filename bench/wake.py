@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """wake: how soon a woken thread runs, alone, in a crowd, and beside threads that compute."""
 
+from typing import Any
+
 import numpy as np
 
+from labkit.benchmark.contests import outcomes
 from labkit.benchmark.suite import Bench, Contrast, Curve, Suite
+from labkit.experiments.mixed import MixedSpec
 from labkit.experiments.wake import WakeSpec
-from labkit.native import bench as native
 
 HOGS = (0, 2, 8)
 CROWD = 32
@@ -15,40 +18,33 @@ HOWS = {
     (True, "futex"): "umcg futex",
     (False, "futex"): "futex",
 }
-GAP_US = 2000.0
 WAKE_UPS = 600
-
-
-def _beside(bench: Bench, umcg: bool, hogs: int) -> native.Answers:
-    """Wake-ups of one of four sleepers beside `hogs` threads that compute, all on one CPU."""
-    crew = native.Crew(umcg=umcg, workers=4, servers=1, batch=hogs, policy="priority:slice_us=2000")
-    count = bench.count(WAKE_UPS)
-    arrival = ((np.arange(count) + 1) * GAP_US * 1e3).astype(np.uint64)
-    return native.requests(
-        crew,
-        arrival_ns=arrival,
-        service_us=np.zeros(count),
-        cpus=bench.cpus[:1],
-        client_cpu=bench.client_cpu,
-        stop=bench.stop,
-    )
+#: One of four sleepers is woken about every two milliseconds, and has next to nothing to do.
+BESIDE: dict[str, Any] = {
+    "policy": ["priority"],
+    "beside": ["cfs"],
+    "urgent_us": 1.0,
+    "urgent_percent": 0.05,
+    "threads": 4,
+    "report_percent": 0.0,
+}
 
 
 def measure(bench: Bench) -> None:
     """Latencies in ns from the wake-up until the thread runs in user mode."""
-    crews = (True, False) if bench.umcg else (False,)
-    beside = {f"{'umcg' if u else 'cfs'}/{hogs} hogs": (u, hogs) for hogs in HOGS for u in crews}
+    beside = {
+        f"{hogs} hogs": MixedSpec(batch=hogs, requests=bench.count(WAKE_UPS, 20), **BESIDE)
+        for hogs in HOGS
+    }
+    for name, repetition, result in outcomes(bench, beside):
+        bench.latency(name, repetition, result.latency_ns["urgent"])
     places = tuple(range(1, 1 + min(2, len(bench.cpus))))
     wake = WakeSpec(workers=CROWD, servers=places, storms=bench.count(20, 2), pause_us=300.0)
     storms = {
         f"{HOWS[what.umcg, what.how]}/storm on {what.servers}": name
         for name, what in wake.series().items()
     }
-    for repetition, name in bench.rounds([*beside, *storms]):
-        if name in beside:
-            answers = _beside(bench, *beside[name])
-            bench.latency(name, repetition, answers.latency_ns)
-            continue
+    for repetition, name in bench.rounds(list(storms)):
         outcome = wake.once(storms[name], events=wake.room().events, stop=bench.stop)
         late = wake.storms_of(outcome)
         if late.size:
@@ -68,7 +64,7 @@ SUITE = Suite(
     measure=measure,
     contrasts=[
         Contrast(
-            f"umcg/{hogs} hogs/{q}",
+            f"umcg-priority/{hogs} hogs/{q}",
             f"cfs/{hogs} hogs/{q}",
             "ns",
             f"Waking a worker beside {hogs} that compute, {words}"
@@ -93,7 +89,7 @@ SUITE = Suite(
         for how, word in (("umcg wait", "umcg_wait"), ("umcg futex", "a futex"))
         for q, words in (("p50", "median"), ("last", "until the last runs"))
     ],
-    spec={"hogs": list(HOGS), "crowd": CROWD, "gap_us": GAP_US, "wake_ups": WAKE_UPS},
+    spec={"hogs": list(HOGS), "crowd": CROWD, "beside": BESIDE, "wake_ups": WAKE_UPS},
     curves=[
         Curve(
             f"Wake-up latency beside computing threads, {words}",
@@ -101,7 +97,7 @@ SUITE = Suite(
             "threads that compute on the same CPU",
             {
                 name: {float(h): f"{crew}/{h} hogs/{q}" for h in HOGS}
-                for name, crew in (("UMCG", "umcg"), ("CFS", "cfs"))
+                for name, crew in (("UMCG", "umcg-priority"), ("CFS", "cfs"))
             },
             log=False,
         )

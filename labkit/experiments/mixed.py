@@ -68,7 +68,7 @@ class MixedSpec(Spec):
         1, "CPUs for the work, and servers; at most this machine's", limits=(1, 64), cpus=True
     )
     urgent_percent: float = param(
-        50.0, "CPU time that urgent requests ask for, of `servers` CPUs", limits=(1, 300)
+        50.0, "CPU time that urgent requests ask for, of `servers` CPUs", limits=(0.01, 300)
     )
     urgent_us: float = param(500.0, "computing of an urgent request", limits=(1, 1_000_000))
     tenants: int = param(

@@ -13,14 +13,16 @@ from labkit.experiments import policy as policies
 from labkit.experiments.common import Collector, first_cpus, latencies
 from labkit.experiments.own import Own
 from labkit.experiments.spec import EVENTS, POLICY, REPETITIONS, Spec, param
-from labkit.native import engine
+from labkit.native import engine, threads
+
+BASELINES = THREADS, SIGNAL = ("pthread", "signal")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreemptSpec(Spec):
     """Runaway workers, urgent requests among them, a watchdog; beside CFS time slices.
 
-    Series `umcg` and `pthread`; samples:
+    Series `umcg`, and `pthread` if it is asked for; samples:
 
     - `umcg/latency` in `ns`: median from the preemption call to the server running; `n` of them
     - `SERIES/urgent` and `SERIES/urgent p99` in `ns`: median and 99th percentile of an urgent
@@ -28,13 +30,16 @@ class PreemptSpec(Spec):
     - `SERIES` in `jain`: fairness of the CPU time among the runaways; `n` runaways
     - `SERIES` in `op/s`: chunks a second of all runaways; `n` chunks
 
+    Beside them, where that is asked for and there is a second CPU, `signal/latency` in `ns`: median
+    from sending a signal to a thread that computes to its handler; `n` signals.
+
     Counters `SERIES:probe_cost`: chunks a second untraced over traced; `umcg:preempts`.
     """
 
     experiment = "preempt"
     question = "How soon is a runaway worker taken off its server, and how fair is the rest?"
     place = 4
-    baselines = ("pthread",)
+    baselines = BASELINES
     more_is_better = ("op/s",)
     neither_is_better = ("jain",)
     demo: ClassVar = {"repetitions": 5, "duration_s": 0.3}
@@ -45,6 +50,13 @@ class PreemptSpec(Spec):
         "workers that sleep, then have a short request. Under a policy that lets them, they take a "
         "runaway's place at once: they do not wait for the end of a slice",
         limits=(0, 256),
+    )
+    beside: tuple[str, ...] = param(
+        (THREADS,),
+        "what UMCG is set against. pthread: as many threads under CFS; signal: what a signal from "
+        "another CPU takes to interrupt a thread that computes",
+        choices=BASELINES,
+        free=True,
     )
     servers: int = param(
         1,
@@ -68,6 +80,9 @@ class PreemptSpec(Spec):
         limits=(10, 100_000),
     )
     duration_s: float = param(0.4, "each value takes so long", limits=(0.05, 60), measuring=True)
+    signals: int = param(
+        300, "signals of one value, with beside signal", limits=(10, 100_000), measuring=True
+    )
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
     events: int = param(20_000, EVENTS, limits=(1000, 1_000_000), measuring=True, free=True)
     policy: Any = param(
@@ -91,12 +106,19 @@ class PreemptSpec(Spec):
         return engine.load_room(workers, self.servers, self.events, self.duration_s, *shortest)
 
     def measurements(self) -> int:
-        """Each series' repetitions, and one that is not traced."""
-        return len(self.series()) * (self.repetitions + 1)
+        """Each series' repetitions, and one of threads that is not traced."""
+        signals = SIGNAL in self.interrupted()
+        return len(self.series()) * (self.repetitions + 1) + signals * self.repetitions
 
     def series(self) -> dict[str, bool]:
-        """Is it over UMCG? Of each series by its name."""
-        return {"umcg": True, "pthread": False} if engine.enabled() else {"pthread": False}
+        """Is it over UMCG? Of each series of threads by its name."""
+        found = {"umcg": True} if engine.enabled() else {}
+        return found | ({THREADS: False} if THREADS in self.beside else {})
+
+    def interrupted(self) -> list[str]:
+        """The series in which a thread that computes is interrupted, by preemption or a signal."""
+        signals = SIGNAL in self.beside and len(first_cpus(2)) > 1
+        return [*(name for name, umcg in self.series().items() if umcg), *[SIGNAL] * signals]
 
     def once(
         self,
@@ -123,8 +145,15 @@ class PreemptSpec(Spec):
             **hooks,
         )
 
+    def interruptions(self, name: str, **hooks: Unpack[engine.Hooks]) -> npt.NDArray[np.int64]:
+        """ns of each: from the call to the server running, or from the signal to its handler."""
+        if name != SIGNAL:
+            return preemptions(self.once(name, events=self.events, **hooks))
+        cpu, sender = first_cpus(2)
+        return threads.interrupt(cpu=cpu, sender_cpu=sender, count=self.signals, **hooks)
+
     def measure(self, collect: Collector) -> None:
-        """The series in turn, all traced, and then each untraced."""
+        """The series in turn, threads traced, and then each of these untraced."""
         series = self.series()
         rates: dict[str, list[float]] = {name: [] for name in series}
         for repetition in range(self.repetitions):
@@ -139,6 +168,11 @@ class PreemptSpec(Spec):
                         counters.get("umcg:preempts", 0) + outcome.values["preempts"]
                     )
                 collect.trace(name, outcome, keep=repetition == 0)
+                collect.end()
+            if SIGNAL in self.interrupted():
+                collect.begin(SIGNAL)
+                late = self.interruptions(SIGNAL, **collect.hooks)
+                _sample_latency(SIGNAL, repetition, late, collect)
                 collect.end()
         for name in series:
             collect.begin(f"{name} (untraced)")
@@ -182,6 +216,11 @@ def _samples(name: str, repetition: int, outcome: engine.Outcome, collect: Colle
         median, tail = np.percentile(urgent, [50, 99])
         collect.sample(f"{name}/urgent", repetition, median, "ns", len(urgent))
         collect.sample(f"{name}/urgent p99", repetition, tail, "ns", len(urgent))
-    late = preemptions(outcome)
+    _sample_latency(name, repetition, preemptions(outcome), collect)
+
+
+def _sample_latency(
+    name: str, repetition: int, late: npt.NDArray[np.int64], collect: Collector
+) -> None:
     if len(late):
         collect.sample(f"{name}/latency", repetition, float(np.median(late)), "ns", len(late))

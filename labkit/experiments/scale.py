@@ -9,8 +9,7 @@ from typing import NamedTuple, Unpack
 from labkit.experiments import policy as policies
 from labkit.experiments.common import Collector, first_cpus
 from labkit.experiments.spec import POLICY, REPETITIONS, Spec, param
-from labkit.native import bench as native
-from labkit.native import engine
+from labkit.native import engine, threads
 
 #: How many times as long a ring is given that has not hopped once, as on a busy machine.
 _PATIENCE = (1, 10, 100)
@@ -89,7 +88,7 @@ class ScaleSpec(Spec):
         """The hops of one value of a series, and the ns they took; 0: none in all that time."""
         umcg, workers, servers = self.series()[name]
         for times in _PATIENCE:
-            hops, ns = native.ring(
+            hops, ns = threads.ring(
                 umcg=umcg,
                 workers=workers,
                 servers=servers,

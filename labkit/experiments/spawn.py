@@ -8,8 +8,7 @@ from typing import NamedTuple, Unpack
 
 from labkit.experiments.common import Collector, first_cpus
 from labkit.experiments.spec import REPETITIONS, Spec, param
-from labkit.native import bench as native
-from labkit.native import engine
+from labkit.native import engine, threads
 
 
 class _Series(NamedTuple):
@@ -73,7 +72,7 @@ class SpawnSpec(Spec):
     ) -> int:
         """The ns that so many crowds of a series take, one after the other."""
         umcg, crowd, cpus = self.series()[name]
-        return native.spawn(umcg=umcg, crowd=crowd, crowds=crowds, cpus=first_cpus(cpus), **hooks)
+        return threads.spawn(umcg=umcg, crowd=crowd, crowds=crowds, cpus=first_cpus(cpus), **hooks)
 
     def measure(self, collect: Collector) -> None:
         """How many crowds take about as long as asked for, and then the series in turn."""
@@ -85,11 +84,11 @@ class SpawnSpec(Spec):
         for repetition in range(self.repetitions):
             for name, what in self.series().items():
                 collect.begin(name)
-                took = threads = 0
+                took = made = 0
                 while took < self.value_ms * 1e6:
                     took += self.once(name, crowds=crowds[name], **collect.hooks)
-                    threads += crowds[name] * what.crowd
-                collect.sample(name, repetition, took / threads, "ns/thread", threads)
+                    made += crowds[name] * what.crowd
+                collect.sample(name, repetition, took / made, "ns/thread", made)
                 collect.end()
 
     def _calibrated(self, name: str, collect: Collector) -> int:

@@ -18,10 +18,10 @@ ROOT = HERE.parents[1]
 SOURCES = [
     *("run.c", "swap.c", "work.c", "helper.c"),
     *("service.c", "load.c", "crew.c", "proxy.c", "rows.c", "wait.c"),
+    *("requests.c", "hall.c", "spawn.c", "interrupt.c", "ring.c"),
 ]
-HEADERS = ["engine.h", "bench.h", "perform.h"]
+HEADERS = ["engine.h", "requests.h", "threads.h", "perform.h"]
 ARCHIVES = ["libumcg-sched.a", "libumcg.a"]
-BENCH_SOURCES = ["requests.c", "hall.c", "spawn.c", "interrupt.c", "ring.c"]  # see bench.h
 #: What a workload's description says, to the simulator and here.
 DESCRIPTION = ROOT / "labkit" / "sim"
 PERFORM_SOURCES = ["perform.c", "turns.c", "../sim/description.c", "../sim/random.c"]
@@ -83,10 +83,10 @@ def make() -> FFI:
     ffi.cdef(declarations())
     ffi.set_source(
         "labkit.native._engine",
-        '#include <libumcg.h>\n#include <linux/umcg.h>\n#include "bench.h"\n#include "perform.h"\n',
+        "#include <libumcg.h>\n#include <linux/umcg.h>\n"
+        + "".join(f'#include "{name}"\n' for name in HEADERS),
         sources=[
-            os.path.relpath((HERE / name).resolve(), ROOT)
-            for name in SOURCES + BENCH_SOURCES + PERFORM_SOURCES
+            os.path.relpath((HERE / name).resolve(), ROOT) for name in SOURCES + PERFORM_SOURCES
         ],
         include_dirs=[str(HERE), str(library / "include"), str(headers / "include")],
         extra_objects=[str(path) for path in archives],

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include <signal.h>
 
-#include "bench.h"
+#include "threads.h"
 #include "lab.h"
 
 /* A handler has no argument of ours; one measurement runs at a time. */

@@ -51,6 +51,9 @@ struct lab_thread {
 	_Atomic umcg_tid task;
 };
 
+/* Small stacks: thousands of workers are a fair experiment. */
+#define LAB_STACK	(128 * 1024)
+
 struct lab_run {
 	_Atomic bool stop;
 	_Atomic int error;		/* errno of the first failure */
@@ -64,6 +67,7 @@ struct lab_run {
 	uint32_t waiting;
 	int gate;			/* 0 shut, 1 open, -1 no thread may pass */
 	void *context;			/* of the measurement that runs */
+	char *stacks;			/* LAB_STACK bytes a thread; NULL: glibc's */
 	enum lab_said said_what;
 	char said[32768];		/* a report or sentence of the scheduler's */
 	struct lab_event *ring;

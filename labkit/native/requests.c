@@ -11,9 +11,9 @@
 #include <unistd.h>
 #include <sys/resource.h>
 
-#include "bench.h"
 #include "crew.h"
 #include "hall.h"
+#include "requests.h"
 
 #define LEAVE	UINT32_MAX
 

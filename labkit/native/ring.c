@@ -9,7 +9,7 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 
-#include "bench.h"
+#include "threads.h"
 #include "crew.h"
 
 struct seat {

@@ -169,8 +169,10 @@ struct lab_thread *lab_thread_new(struct lab_run *run, enum lab_role role,
 	}
 	thread->role = role;
 	pthread_attr_init(&attr);
-	/* Small stacks: thousands of workers are a fair experiment. */
-	pthread_attr_setstacksize(&attr, 128 * 1024);
+	if (run->stacks)
+		pthread_attr_setstack(&attr, run->stacks + (size_t)index * LAB_STACK, LAB_STACK);
+	else
+		pthread_attr_setstacksize(&attr, LAB_STACK);
 	if (nr_cpus) {
 		CPU_ZERO(&set);
 		for (uint32_t i = 0; i < nr_cpus; i++)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Open-loop requests before groups of threads, from Python; `bench.h` describes them."""
+"""Open-loop requests before groups of threads, from Python; `requests.h` describes them."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def serve(
     checks.whole(int(policy is not None), checks.MOST_THREADS, servers=servers)
     checks.cpus(cpus, needed=policy is not None)
     checks.cpus(() if client_cpu is None else (client_cpu,))
-    checks.times(1e-6, batch_us=endless_us)
+    checks.times(1e-6, endless_us=endless_us)
     count = asked.arrival_ns.size
     turns = np.maximum(1, np.round(asked.service_us * engine.turns_per_us())).astype(np.uint64)
     latency, late = np.full(count, NEVER_CAME, np.int64), np.zeros(count, np.uint64)

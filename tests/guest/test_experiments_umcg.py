@@ -31,8 +31,19 @@ SMALL = {
         {"umcg/sleep", "umcg/sleep/detection", "pthread/pipe"},
     ),
     "preempt": (
-        {"runaways": 2, "urgent": 1, "duration_s": 0.3, "repetitions": 1},
-        {"umcg", "umcg/latency", "umcg/urgent", "pthread/urgent"},
+        {
+            "runaways": 2,
+            "urgent": 1,
+            "duration_s": 0.3,
+            "repetitions": 1,
+            "beside": ("pthread", "signal"),
+            "signals": 20,
+        },
+        {"umcg", "umcg/latency", "umcg/urgent", "pthread/urgent", "signal/latency"},
+    ),
+    "memory": (
+        {"workers": 50, "repetitions": 1},
+        {"umcg", "umcg/user", "umcg/kernel", "pthread", "pthread/user", "pthread/kernel"},
     ),
     "deadline": (
         {"duration_ms": 80, "repetitions": 1},

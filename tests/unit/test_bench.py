@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from dataclasses import replace
@@ -458,6 +459,13 @@ def test_every_suite_is_complete_and_its_names_are_real(tmp_path):
         assert len(set(one.contrasts)) == len(one.contrasts)
         assert {c.expect for c in one.contrasts} <= {"", "better", "not worse"}
         json.dumps(dict(one.spec))
+        imported = {
+            node.module
+            for node in ast.walk(ast.parse((suite.FOLDER / f"{one.name}.py").read_text("utf-8")))
+            if isinstance(node, ast.ImportFrom)
+        }
+        assert any(name.startswith("labkit.experiments.") for name in imported)
+        assert not any(name.startswith("labkit.native") for name in imported), one.name
     with pytest.raises(SuiteError, match="no suite 'handof'; choose from block, deadline, handoff"):
         suite.load(["handof"])
     (tmp_path / "empty.py").write_text("", encoding="utf-8")

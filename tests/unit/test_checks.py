@@ -14,7 +14,7 @@ import pytest
 from labkit import panels
 from labkit.experiments import BlockSpec, PreemptSpec, Spec, SpecError, SwapSpec, WakeSpec
 from labkit.experiments.common import Collector
-from labkit.native import bench, checks, engine
+from labkit.native import checks, engine, serving, threads
 
 STOP = threading.Event()
 LOAD: dict[str, Any] = {"umcg": False, "workers": 2, "max_ops": 2}
@@ -78,34 +78,30 @@ SERVICE = np.array([1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(
-    ("crew", "changes", "says"),
+    ("changes", "says"),
     [
-        ({"workers": 0}, {}, "workers is 0"),
-        ({"batch": -1}, {}, "batch is -1"),
-        ({"umcg": True, "servers": 0}, {}, "servers is 0"),
-        ({"umcg": True, "servers": 1}, {"cpus": ()}, "cpus is empty"),
-        ({"nice": 20}, {}, "nice is 20"),
-        ({"fifo": 100}, {}, "fifo is 100"),
-        ({"umcg": True, "servers": 1, "policy": ""}, {}, "policy is ''"),
-        ({}, {"service_us": SERVICE[:2]}, "of service each"),
-        ({}, {"service_us": np.ones((3, 1))}, "of service each"),
-        ({}, {"arrival_ns": ARRIVALS[:0], "service_us": SERVICE[:0]}, "one or more requests"),
-        ({}, {"arrival_ns": ARRIVALS[::-1]}, "not ascending"),
-        ({}, {"arrival_ns": np.array([-1, 0, 1])}, "not ascending"),
-        ({}, {"service_us": np.array([1.0, math.nan, 1.0])}, "no times"),
-        ({}, {"service_us": np.array([1.0, -1.0, 1.0])}, "no times"),
-        ({}, {"cpus": (-1,)}, "cpu is -1"),
-        ({}, {"client_cpu": 5000}, "cpu is 5000"),
-        ({}, {"batch_us": math.nan}, "batch_us is nan"),
+        ({"policy": "fifo", "servers": 0}, "servers is 0"),
+        ({"policy": "fifo", "cpus": ()}, "cpus is empty"),
+        ({"policy": ""}, "policy is ''"),
+        ({"service_us": SERVICE[:2]}, "of service each"),
+        ({"service_us": np.ones((3, 1))}, "of service each"),
+        ({"arrival_ns": ARRIVALS[:0], "service_us": SERVICE[:0]}, "one or more requests"),
+        ({"arrival_ns": ARRIVALS[::-1]}, "not ascending"),
+        ({"arrival_ns": np.array([-1, 0, 1])}, "not ascending"),
+        ({"service_us": np.array([1.0, math.nan, 1.0])}, "no times"),
+        ({"service_us": np.array([1.0, -1.0, 1.0])}, "no times"),
+        ({"cpus": (-1,)}, "cpu is -1"),
+        ({"client_cpu": 5000}, "cpu is 5000"),
+        ({"endless_us": math.nan}, "endless_us is nan"),
     ],
 )
-def test_requests_that_cannot_be(crew: dict[str, Any], changes: dict[str, Any], says: str) -> None:
-    fields: dict[str, Any] = {"arrival_ns": ARRIVALS, "service_us": SERVICE, "cpus": (0,)}
+def test_requests_that_cannot_be(changes: dict[str, Any], says: str) -> None:
+    fields: dict[str, Any] = {"policy": None, "cpus": (0,), "client_cpu": None} | changes
+    asked = serving.Requests(
+        arrival_ns=fields.pop("arrival_ns", ARRIVALS), service_us=fields.pop("service_us", SERVICE)
+    )
     with pytest.raises(ValueError, match=says):
-        bench.requests(
-            bench.Crew(**({"umcg": False, "workers": 1} | crew)),
-            **(fields | {"client_cpu": None} | changes),
-        )
+        serving.serve([serving.Group(threads=1)], asked, **fields)
 
 
 RING: dict[str, Any] = {"umcg": False, "workers": 2, "servers": 0, "tokens": 1, "cpus": (0,)}
@@ -115,20 +111,23 @@ RING["duration_s"] = 0.01
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: bench.ring(**(RING | {"workers": 0})), "workers is 0"),
-        (lambda: bench.ring(**(RING | {"tokens": 0})), "tokens is 0"),
-        (lambda: bench.ring(**(RING | {"tokens": 3})), "tokens is 3"),
-        (lambda: bench.ring(**(RING | {"umcg": True})), "servers is 0"),
-        (lambda: bench.ring(**(RING | {"umcg": True, "servers": 1, "cpus": ()})), "cpus is empty"),
-        (lambda: bench.ring(**(RING | {"duration_s": -1})), "duration_s is -1"),
-        (lambda: bench.spawn(umcg=False, crowd=0, crowds=1), "crowd is 0"),
-        (lambda: bench.spawn(umcg=False, crowd=1, crowds=-1), "crowds is -1"),
-        (lambda: bench.park(0, umcg=False, look=lambda: None), "threads is 0"),
-        (lambda: bench.interrupt(cpu=0, sender_cpu=0, count=0), "count is 0"),
-        (lambda: bench.interrupt(cpu=-1, sender_cpu=0, count=1), "cpu is -1"),
+        (lambda: threads.ring(**(RING | {"workers": 0})), "workers is 0"),
+        (lambda: threads.ring(**(RING | {"tokens": 0})), "tokens is 0"),
+        (lambda: threads.ring(**(RING | {"tokens": 3})), "tokens is 3"),
+        (lambda: threads.ring(**(RING | {"umcg": True})), "servers is 0"),
+        (
+            lambda: threads.ring(**(RING | {"umcg": True, "servers": 1, "cpus": ()})),
+            "cpus is empty",
+        ),
+        (lambda: threads.ring(**(RING | {"duration_s": -1})), "duration_s is -1"),
+        (lambda: threads.spawn(umcg=False, crowd=0, crowds=1), "crowd is 0"),
+        (lambda: threads.spawn(umcg=False, crowd=1, crowds=-1), "crowds is -1"),
+        (lambda: threads.park(0, umcg=False, look=lambda: None), "threads is 0"),
+        (lambda: threads.interrupt(cpu=0, sender_cpu=0, count=0), "count is 0"),
+        (lambda: threads.interrupt(cpu=-1, sender_cpu=0, count=1), "cpu is -1"),
     ],
 )
-def test_bench_workloads_that_cannot_be(call: Callable[[], object], says: str) -> None:
+def test_threads_that_cannot_be(call: Callable[[], object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         call()
 

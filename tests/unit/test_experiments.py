@@ -2,14 +2,23 @@
 """Specs refuse what makes no sense and say why; baselines give a whole run."""
 
 import os
+import resource
 import threading
 
 import polars as pl
 import pytest
 
 import labkit
-from labkit import experiments, umcg
-from labkit.experiments import BlockSpec, MixedSpec, PreemptSpec, SpecError, SwapSpec, WakeSpec
+from labkit import environment, experiments, umcg
+from labkit.experiments import (
+    BlockSpec,
+    MemorySpec,
+    MixedSpec,
+    PreemptSpec,
+    SpecError,
+    SwapSpec,
+    WakeSpec,
+)
 from labkit.experiments.preempt import jain
 from labkit.native import engine
 
@@ -65,13 +74,14 @@ SMALL = {
     "preempt": {"runaways": 2, "urgent": 1, "duration_s": 0.1, "repetitions": 2},
     "spawn": {"crowds": (1, 3), "value_ms": 1, "repetitions": 2},
     "scale": {"workers": (1, 5), "servers": (1,), "value_ms": 5, "repetitions": 2},
+    "memory": {"workers": 50, "repetitions": 2},
     "deadline": {"duration_ms": 40, "load_percent": 10, "repetitions": 2},
     "server": {"requests": 30, "loads": (10, 20), "long_us": 100, "repetitions": 2},
     "mixed": {"requests": 20, "urgent_us": 50, "report_us": 50, "repetitions": 2},
 }
 
-#: Experiments that count operations and have no events.
-UNTRACED = ("scale", "spawn")
+#: Experiments that have no events.
+UNTRACED = ("memory", "scale", "spawn")
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -107,6 +117,23 @@ def test_a_stopped_run_is_what_was_measured_so_far(name):
     fields = SMALL[name] | {"repetitions": 1000}
     run = getattr(labkit, name)(progress=after_three, stop=stop, **fields)
     assert run.counters["stopped"] == 1
+
+
+def test_each_waiting_thread_takes_a_page_at_least_however_many_have_been():
+    """Stacks that glibc keeps of threads before have their pages already."""
+    memory = MemorySpec(workers=50)
+    assert min(memory.once("pthread").user for _ in range(3)) >= resource.getpagesize()
+
+
+@pytest.mark.skipif(len(environment.cpus()) < 2, reason="a signal comes from a second CPU")
+def test_preempt_beside_a_signal():
+    fields = SMALL["preempt"] | {"beside": ("signal",), "signals": 10}
+    updates = []
+    run = labkit.preempt(progress=updates.append, **fields)
+    late = run.samples.filter(pl.col("series") == "signal/latency")
+    assert late["n"].to_list() == [10, 10] and (late["value"] > 0).all()
+    assert not run.samples["series"].str.starts_with("pthread").any()
+    assert updates[-1].done == updates[-1].total
 
 
 @pytest.mark.skipif(engine.enabled(), reason="needs a kernel without UMCG")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from labkit import environment
-from labkit.native import bench, engine
+from labkit.native import engine, serving
 
 ENDLESS_US = 1e12
 #: Looks at the batch work, twenty a second: so many are made before any counts, as the request has
@@ -59,10 +59,13 @@ def batch_goes_on(cpus):
             stop.set()
 
     with pytest.raises(engine.Stopped):
-        bench.requests(
-            bench.Crew(umcg=True, workers=1, servers=2, batch=1, policy="rr:slice_us=500"),
-            arrival_ns=np.array([50_000_000], np.uint64),
-            service_us=np.array([ENDLESS_US]),
+        serving.serve(
+            [serving.Group(threads=1, priority=1), serving.Group(threads=1, endless=True)],
+            serving.Requests(
+                arrival_ns=np.array([50_000_000], np.uint64), service_us=np.array([ENDLESS_US])
+            ),
+            policy="rr:slice_us=500",
+            servers=2,
             cpus=cpus,
             client_cpu=cpus[0],
             stop=stop,
