@@ -63,6 +63,12 @@ def heads(asked: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
+def batch(threads: int, tenant: int = 1) -> list[Kind]:
+    """What computes all the time and comes last everywhere; nothing without threads."""
+    kind = Kind(name="batch", threads=threads, endless=True, tenant=tenant, nice=19, weight=1)
+    return [kind] * (threads > 0)
+
+
 def _allowed(what: Callable[[], object]) -> str:
     """Why this thread may not do that; "" if it may. Tried in a thread that ends with it."""
     said = []

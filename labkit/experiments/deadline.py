@@ -10,7 +10,7 @@ from labkit.experiments import contest, rounds
 from labkit.experiments.common import Collector
 from labkit.experiments.contest import Arena, Contest
 from labkit.experiments.outcome import Kind, Result
-from labkit.experiments.spec import POLICY, REPETITIONS, Spec, param
+from labkit.experiments.spec import POLICY, REPETITIONS, SLICE, Spec, param
 from labkit.native import engine
 from labkit.workload import Class, Compute, Periodic, Uniform, Workload
 from labkit.workload.drawn import Jobs
@@ -74,12 +74,7 @@ class DeadlineSpec(Spec):
         choices=(KEEP, DROP),
     )
     batch: int = param(1, "threads that compute all the time", limits=(0, 256))
-    slice_us: float = param(
-        2000.0,
-        "who runs longer is preempted if others wait: a policy's option of that name, if it has "
-        "one and it is not set there",
-        limits=(200, 1_000_000),
-    )
+    slice_us: float = param(2000.0, SLICE, limits=(200, 1_000_000))
     duration_ms: float = param(
         400.0, "frames come for so long in each value", limits=(10, 1_000_000), measuring=True
     )
@@ -105,13 +100,12 @@ class DeadlineSpec(Spec):
             )
             for period in self.periods_ms
         ]
-        batch = Kind(name="batch", threads=self.batch, endless=True, tenant=1, nice=19, weight=1)
         return Contest(
             policies=self.policy,
             beside=self.beside,
             where=self.where,
             servers=self.servers,
-            kinds=[*streams, *[batch] * (self.batch > 0)],
+            kinds=[*streams, *contest.batch(self.batch)],
             options={"slice_us": f"{self.slice_us:.0f}"},
             drop_late=self.late == DROP,
         )

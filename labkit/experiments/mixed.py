@@ -10,7 +10,7 @@ from labkit.experiments import contest, rounds
 from labkit.experiments.common import Collector
 from labkit.experiments.contest import Arena, Contest
 from labkit.experiments.outcome import Kind, Result
-from labkit.experiments.spec import POLICY, REPETITIONS, Spec, param
+from labkit.experiments.spec import POLICY, REPETITIONS, SLICE, Spec, param
 from labkit.native import engine
 from labkit.sim.policies import split
 from labkit.workload import Class, Compute, Exponential, Poisson, Workload
@@ -94,12 +94,7 @@ class MixedSpec(Spec):
     )  # fmt: skip
     batch: int = param(2, "threads that compute all the time", limits=(0, 256))
     batch_us: float = param(100.0, "computing of one batch operation", limits=(10, 100_000))
-    slice_us: float = param(
-        2000.0,
-        "who runs longer is preempted if others wait: a policy's option of that name, if it has "
-        "one and it is not set there",
-        limits=(200, 1_000_000),
-    )
+    slice_us: float = param(2000.0, SLICE, limits=(200, 1_000_000))
     threads: int = param(8, "threads for the requests of each kind", limits=(1, 256))
     requests: int = param(
         300,
@@ -137,15 +132,16 @@ class MixedSpec(Spec):
             fifo=10,
             most_waiting=self.most_waiting,
         )
-        batch = Kind(
-            name="batch", threads=self.batch, endless=True, tenant=_REST, nice=19, weight=1
-        )
         return Contest(
             policies=[self._with_reserve(policy) for policy in self.policy],
             beside=self.beside,
             where=self.where,
             servers=self.servers,
-            kinds=[*urgent, *[report] * (self.report_percent > 0), *[batch] * (self.batch > 0)],
+            kinds=[
+                *urgent,
+                *[report] * (self.report_percent > 0),
+                *contest.batch(self.batch, _REST),
+            ],
             options={"slice_us": f"{self.slice_us:.0f}"},
             endless_us=self.batch_us,
         )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from labkit.experiments import policy as policies
 from labkit.experiments.common import Collector, first_cpus, latencies
 from labkit.experiments.own import Own
-from labkit.experiments.spec import EVENTS, POLICY, REPETITIONS, Spec, param
+from labkit.experiments.spec import EVENTS, POLICY, REPETITIONS, SLICE, Spec, param
 from labkit.native import engine, threads
 
 BASELINES = THREADS, SIGNAL = ("pthread", "signal")
@@ -64,12 +64,7 @@ class PreemptSpec(Spec):
         limits=(1, 64),
         cpus=True,
     )
-    slice_us: float = param(
-        2000.0,
-        "what runs longer is preempted if others wait: the policy's option of that name, if it has "
-        "one and it is not set there",
-        limits=(200, 1_000_000),
-    )
+    slice_us: float = param(2000.0, SLICE, limits=(200, 1_000_000))
     urgent_every_us: float = param(
         5000.0, "sleep of an urgent worker between requests", limits=(100, 1_000_000)
     )

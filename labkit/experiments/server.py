@@ -110,7 +110,6 @@ class ServerSpec(Spec):
 
     def contest(self) -> Contest:
         """Who serves what."""
-        batch = Kind(name="batch", threads=self.batch, endless=True, tenant=1, nice=19, weight=1)
         # Nobody is told which are short: no policy of labkit looks at classes.
         requests = [
             Kind(name=name, threads=self.threads, priority=1, nice=-20, weight=1000, fifo=20)
@@ -122,7 +121,7 @@ class ServerSpec(Spec):
             beside=self.beside,
             where=self.where,
             servers=self.servers,
-            kinds=[*requests, *[batch] * (self.batch > 0)],
+            kinds=[*requests, *contest.batch(self.batch)],
             options={"slice_us": length, "quantum_us": length},
         )
 

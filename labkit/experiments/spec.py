@@ -36,6 +36,10 @@ _AROUND_S = 0.02
 
 #: Of fields that most experiments have.
 POLICY = "over servers: which worker runs next (`labkit policy list`)"
+SLICE = (
+    "who runs longer is preempted if others wait: a policy's option of that name, if it has one "
+    "and it is not set there"
+)
 REPETITIONS = "values for each series; the series alternate"
 EVENTS = (
     "room for events of each thread in traced measurements; servers, whose ring has the states of "
