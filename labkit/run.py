@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,42 @@ if TYPE_CHECKING:
     from labkit.plots import Picture
 
 
+class Table(pl.DataFrame):
+    """A table that shows all its rows, in four digits: as many as mean something of a measurement.
+
+    Its values are whole; what is made of it with polars shows itself as polars does.
+    """
+
+    def __repr__(self) -> str:
+        with _whole_table():
+            return str(_four_digits(self))
+
+    __str__ = __repr__
+
+    def _repr_html_(self, **options: Any) -> str:
+        with _whole_table():
+            page = _four_digits(self)._repr_html_(**options)
+        # Names are names: polars puts them in quotes.
+        return re.sub("<td>&quot;(.*?)&quot;</td>", r"<td>\1</td>", page)
+
+
+def _whole_table() -> pl.Config:
+    """Every row of a table is shown, and what a reader does not ask for is not."""
+    return pl.Config(
+        tbl_rows=-1,
+        tbl_cols=-1,
+        tbl_width_chars=200,
+        fmt_str_lengths=80,
+        tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True,
+    )
+
+
+def _four_digits(table: pl.DataFrame) -> pl.DataFrame:
+    """The digits of a measured number that mean something."""
+    return pl.DataFrame(table.get_columns()).with_columns(pl.selectors.float().round_sig_figs(4))
+
+
 # Figures are imported where they are used: a guest in which runs are only made and saved does
 # without Plotly.
 class Run(Record):
@@ -38,7 +75,7 @@ class Run(Record):
         """
         return files.save(self, path)
 
-    def table(self) -> pl.DataFrame:
+    def table(self) -> Table:
         """Median, quartiles and spread of every series; see `labkit.analysis.df_samples`.
 
         Of an imported trace, which has no measured values: where each task's time went; see
@@ -47,15 +84,15 @@ class Run(Record):
         from labkit import analysis
 
         if self.imported:
-            return analysis.df_occupancy(self)
-        return analysis.df_samples(self)
+            return Table(analysis.df_occupancy(self))
+        return Table(analysis.df_samples(self))
 
     @property
     def imported(self) -> bool:
         """Was it recorded by another tool?"""
         return self.environment.get("backend") == "imported"
 
-    def ratios(self, baseline: str | None = None) -> pl.DataFrame:
+    def ratios(self, baseline: str | None = None) -> Table:
         """Every series over its baseline with interval; see `labkit.analysis.df_ratio`.
 
         Raises:
@@ -63,7 +100,7 @@ class Run(Record):
         """
         from labkit import analysis
 
-        return analysis.df_ratio(self, baseline)
+        return Table(analysis.df_ratio(self, baseline))
 
     def timeline(
         self, series: str | None = None, t0: int | None = None, t1: int | None = None
@@ -114,7 +151,7 @@ class Run(Record):
 
         return report.write([self], path)
 
-    def compare(self, other: Record) -> pl.DataFrame:
+    def compare(self, other: Record) -> Table:
         """This run over the other, series by series: `ratio` is this one's median over its.
 
         Args:
@@ -198,30 +235,11 @@ class Run(Record):
         return f"on {', '.join(parts)}"
 
     def __repr__(self) -> str:
-        with _whole_table():
-            return f"{self.experiment} {self._headline()}\n{_four_digits(self.table())}"
+        return f"{self.experiment} {self._headline()}\n{self.table()}"
 
     def _repr_html_(self) -> str:
         head = f"<b>{html.escape(self.experiment)}</b> {html.escape(self._headline())}"
-        with _whole_table():
-            return f"<p>{head}</p>{_four_digits(self.table())._repr_html_()}"
-
-
-def _whole_table() -> pl.Config:
-    """Every row of a table is shown, and what a reader does not ask for is not."""
-    return pl.Config(
-        tbl_rows=-1,
-        tbl_cols=-1,
-        tbl_width_chars=200,
-        fmt_str_lengths=80,
-        tbl_hide_dataframe_shape=True,
-        tbl_hide_column_data_types=True,
-    )
-
-
-def _four_digits(table: pl.DataFrame) -> pl.DataFrame:
-    """The digits of a measured number that mean something."""
-    return table.with_columns(pl.selectors.float().round_sig_figs(4))
+        return f"<p>{head}</p>{self.table()._repr_html_()}"
 
 
 def _is_of(series: str, name: str) -> bool:
@@ -257,7 +275,7 @@ def import_trace(path: str | os.PathLike[str]) -> Run:
     return Run(**vars(importer.read(path)))
 
 
-def compare(a: Record, b: Record) -> pl.DataFrame:
+def compare(a: Record, b: Record) -> Table:
     """Run `b` over run `a`, series by series; see `labkit.analysis.df_compare`.
 
     Raises:
@@ -265,4 +283,4 @@ def compare(a: Record, b: Record) -> pl.DataFrame:
     """
     from labkit import analysis
 
-    return analysis.df_compare(a, b)
+    return Table(analysis.df_compare(a, b))

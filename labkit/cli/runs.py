@@ -115,9 +115,8 @@ def check(file: Saved, as_json: Json = False) -> None:
             console.print_json(document | {"violations": found.violations.to_dicts()})
         else:
             for name, rule in invariants.INVARIANTS.items():
-                said = (rule.__doc__ or "").splitlines()[0].partition(": ")[2]
                 mark = f"{broken[name]} times not" if name in broken else "holds"
-                print(f"{mark:14} {said}")
+                print(f"{mark:14} {invariants.said(rule)}")
             for row in found.violations.head(5).iter_rows(named=True):
                 print(f"event {row['row']}, task {row['tid']}: {row['invariant']}: {row['detail']}")
             print(found)

@@ -222,6 +222,5 @@ def check(run: Record) -> None:
         raise AssertionError(f"{found}\n{found.violations.head(5)}")
     broken = set(found.violations["invariant"])
     for name, rule in invariants.INVARIANTS.items():
-        said = (rule.__doc__ or "").splitlines()[0].partition(": ")[2]
-        print(f"{'?' if name in broken else '✓'} {said}")
+        print(f"{'?' if name in broken else '✓'} {invariants.said(rule)}")
     print(found)

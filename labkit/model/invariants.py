@@ -89,7 +89,7 @@ def states_continuous(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame
 
 
 def transitions_legal(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
-    """`transitions-legal`: the protocol has the transition (`states.TRANSITIONS`)."""
+    """`transitions-legal`: the protocol has every transition that is made."""
     legal = pl.DataFrame(
         [t[:4] for t in TRANSITIONS], schema=["role", "kind", "old", "new"], orient="row"
     )
@@ -237,6 +237,12 @@ INVARIANTS: dict[str, Check] = {
     "server-freed": server_freed,
     "operations-last": operations_last,
 }
+
+
+def said(rule: Check) -> str:
+    """What an invariant says, as its docstring has it, on one line."""
+    first, _, _ = (rule.__doc__ or "").partition("\n\n")
+    return " ".join(first.partition(": ")[2].split())
 
 
 class Verdict(NamedTuple):

@@ -41,6 +41,13 @@ def test_the_package_offers_what_it_has(completer: IPCompleter) -> None:
     assert not found & {"Any", "TYPE_CHECKING", "import_module", "annotations"}
 
 
+def test_an_unknown_name_says_what_was_meant() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'swop' \(did you mean 'swap'\?\)"):
+        labkit.swop  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'compair' \(did you mean 'compare'"):
+        labkit.compair  # noqa: B018
+
+
 def test_an_experiment_offers_its_fields(completer: IPCompleter) -> None:
     for name, spec in SPECS.items():
         assert offered(completer, f"labkit.{name}(") >= {f"{field}=" for field in spec.params()}

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 import synthetic
 
@@ -130,6 +131,20 @@ def test_every_series_is_shown_however_many_there_are():
         assert [name for name in names if name not in shown] == []
         assert "…" not in shown and "⋮" not in shown
     assert "shape:" not in run._repr_html_()
+
+
+def test_tables_that_a_cell_ends_with_are_whole_and_have_four_digits():
+    values = {f"{how}/{n} cpus": 2685.260417 for how in ("umcg-futex", "futex") for n in range(12)}
+    run = a_run(samples=synthetic.samples(values, spread=0), spec={"experiment": "wake"})
+    for table in (run.table(), run.ratios(), run.compare(run), labkit.compare(run, run)):
+        assert table.height in (12, 24)
+        for shown in (repr(table), str(table), table._repr_html_()):
+            assert [name for name in table["series"] if name not in shown] == []
+            assert "…" not in shown and "⋮" not in shown and "&quot;" not in shown
+            assert "2685.0" in shown and "2685.26" not in shown
+        assert isinstance(table, pl.DataFrame)
+        floats = table.select(pl.selectors.float()).columns
+        assert "2685.26" in str(table.get_column(floats[0])[0])
 
 
 def test_its_table_has_four_digits_and_says_what_its_quartiles_are():

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from labkit.cli import console
 from labkit.cli.commands import COMMANDS, app
+from labkit.model import invariants
 from labkit.record import Record
 from labkit.trace import files
 
@@ -89,6 +90,9 @@ def test_what_does_not_compare_is_said_in_one_line(tmp_path: Path) -> None:
 def test_a_good_trace_passes_and_a_wrong_one_fails(tmp_path: Path) -> None:
     code, out, _ = call("check", RECORDED / "02-swap.parquet")
     assert code == 0 and "PASSED: no violation" in out and "holds" in out
+    said = [line for line in out.splitlines() if line.startswith("holds")]
+    assert len(said) == len(invariants.INVARIANTS)
+    assert all(line.endswith(".") for line in said), said
     run = files.load(RECORDED / "02-swap.parquet")
     run.events = run.events.filter(
         ~((pl.col("kind") == "swap") & (pl.int_range(pl.len()) % 7 == 0))
