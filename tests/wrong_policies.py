@@ -126,7 +126,7 @@ class Loses(Fifo):
 
 
 class Twice(Fifo):
-    """Gives a server whom another one runs."""
+    """Gives a server a thread that another one runs."""
 
     def next(self, server: int) -> Any:
         return self.sched.running(1 - server) or super().next(server)

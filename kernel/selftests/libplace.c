@@ -4,9 +4,9 @@
 
 #include "libplace.h"
 
-static uint64_t *node(struct guest *g)
+static uint64_t *node(struct tenant *t)
 {
-	return (uint64_t *)&g->rec.idle_workers_ptr;
+	return (uint64_t *)&t->rec.idle_workers_ptr;
 }
 
 void seat_register(struct seat *s, struct places *p, int nr)
@@ -31,33 +31,33 @@ static bool is_up(struct seat *s)
 	return (state_of(&s->rec) & UMCG_TASK_STATE_MASK) == RUNNING;
 }
 
-struct guest *seat_take(struct seat *s)
+struct tenant *seat_take(struct seat *s)
 {
 	uint64_t next = __atomic_exchange_n(&s->places->head, 0, __ATOMIC_SEQ_CST);
-	struct guest *g, *sorted = NULL;
+	struct tenant *t, *sorted = NULL;
 
 	while (next) {
-		g = (struct guest *)(next - offsetof(struct guest, rec.idle_workers_ptr));
-		while ((next = __atomic_load_n(node(g), __ATOMIC_ACQUIRE)) ==
+		t = (struct tenant *)(next - offsetof(struct tenant, rec.idle_workers_ptr));
+		while ((next = __atomic_load_n(node(t), __ATOMIC_ACQUIRE)) ==
 		       UMCG_IDLE_NODE_PENDING)
 			sched_yield();
-		g->rec.idle_workers_ptr = (uintptr_t)&s->places->head;
-		g->next = sorted;
-		sorted = g;
+		t->rec.idle_workers_ptr = (uintptr_t)&s->places->head;
+		t->next = sorted;
+		sorted = t;
 	}
 	if (s->first)
 		s->last->next = sorted;
 	else
 		s->first = sorted;
-	for (g = sorted; g; g = g->next)
-		s->last = g;
-	g = s->first;
-	if (g)
-		s->first = g->next;
-	return g;
+	for (t = sorted; t; t = t->next)
+		s->last = t;
+	t = s->first;
+	if (t)
+		s->first = t->next;
+	return t;
 }
 
-void seat_lie_down(struct seat *s)
+void seat_sleep(struct seat *s)
 {
 	struct places *p = s->places;
 	uint64_t word;
@@ -76,19 +76,19 @@ void seat_lie_down(struct seat *s)
 	leave_slot(s);
 }
 
-void seat_run(struct seat *s, struct guest *g)
+void seat_run(struct seat *s, struct tenant *t)
 {
 	uint64_t word;
 
-	s->rec.tenant_tid = g->tid;
+	s->rec.tenant_tid = t->tid;
 	state_set(&s->rec, RUNNING, IDLE | (s->first ? 0 : s->places->permission));
 	/* One that yields is on the list before it sleeps. */
-	while (((word = __atomic_load_n(&g->rec.state_ts, __ATOMIC_SEQ_CST)) & LOCKED) ||
-	       !word_cas(&g->rec, word, RUNNING | LOCKED))
+	while (((word = __atomic_load_n(&t->rec.state_ts, __ATOMIC_SEQ_CST)) & LOCKED) ||
+	       !word_cas(&t->rec, word, RUNNING | LOCKED))
 		sched_yield();
-	g->rec.next_tid = s->tid;
-	s->rec.next_tid = g->tid;
-	state_set(&g->rec, RUNNING | LOCKED, RUNNING);
+	t->rec.next_tid = s->tid;
+	s->rec.next_tid = t->tid;
+	state_set(&t->rec, RUNNING | LOCKED, RUNNING);
 	CHECK_EQ(sys_wait(0, 0), 0);
 	s->rec.next_tid = 0;
 	while (!is_up(s))
@@ -99,52 +99,52 @@ void seat_run(struct seat *s, struct guest *g)
 
 void seat_serve(struct seat *s)
 {
-	struct guest *g;
+	struct tenant *t;
 
 	while (!s->places->stop) {
-		g = seat_take(s);
-		if (g)
-			seat_run(s, g);
+		t = seat_take(s);
+		if (t)
+			seat_run(s, t);
 		else
-			seat_lie_down(s);
+			seat_sleep(s);
 	}
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
 }
 
-static void *guest_body(void *arg)
+static void *tenant_body(void *arg)
 {
-	struct guest *g = arg;
+	struct tenant *t = arg;
 
-	if (g->cpu >= 0)
-		pin(0, g->cpu);
-	g->tid = gettid();
-	rec_init(&g->rec, BLOCKED);
-	g->rec.idle_workers_ptr = (uintptr_t)&g->places->head;
-	g->rec.idle_server_tid_ptr = (uintptr_t)g->places->slots;
-	g->rec.flags = g->places->servers - 1;
-	CHECK_EQ(sys_ctl(REGISTER | WORKER, &g->rec), 0);
-	g->fn(g);
+	if (t->cpu >= 0)
+		pin(0, t->cpu);
+	t->tid = gettid();
+	rec_init(&t->rec, BLOCKED);
+	t->rec.idle_workers_ptr = (uintptr_t)&t->places->head;
+	t->rec.idle_server_tid_ptr = (uintptr_t)t->places->slots;
+	t->rec.flags = t->places->servers - 1;
+	CHECK_EQ(sys_ctl(REGISTER | WORKER, &t->rec), 0);
+	t->fn(t);
 	return NULL;
 }
 
-void guest_start(struct guest *g, struct places *p, void (*fn)(struct guest *g))
+void tenant_start(struct tenant *t, struct places *p, void (*fn)(struct tenant *t))
 {
-	g->places = p;
-	g->fn = fn;
-	g->thread = spawn(guest_body, g);
+	t->places = p;
+	t->fn = fn;
+	t->thread = spawn(tenant_body, t);
 }
 
-static void list(struct guest *g)
+static void list(struct tenant *t)
 {
-	uint64_t head = __atomic_load_n(&g->places->head, __ATOMIC_SEQ_CST);
+	uint64_t head = __atomic_load_n(&t->places->head, __ATOMIC_SEQ_CST);
 
 	do {
-		__atomic_store_n(node(g), head, __ATOMIC_SEQ_CST);
-	} while (!__atomic_compare_exchange_n(&g->places->head, &head, (uintptr_t)node(g), false,
+		__atomic_store_n(node(t), head, __ATOMIC_SEQ_CST);
+	} while (!__atomic_compare_exchange_n(&t->places->head, &head, (uintptr_t)node(t), false,
 					      __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));
 }
 
-void guest_yield(struct guest *g, struct seat *seats)
+void tenant_yield(struct tenant *t, struct seat *seats)
 {
 	uint64_t word;
 	struct seat *s;
@@ -152,12 +152,12 @@ void guest_yield(struct guest *g, struct seat *seats)
 
 	/* LOCKED: no task moves us to another place meanwhile. */
 	do {
-		word = __atomic_load_n(&g->rec.state_ts, __ATOMIC_SEQ_CST);
-	} while (!word_cas(&g->rec, word, IDLE | LOCKED));
-	while (seats[nr].tid != (pid_t)g->rec.next_tid)
-		CHECK(++nr < g->places->servers);
+		word = __atomic_load_n(&t->rec.state_ts, __ATOMIC_SEQ_CST);
+	} while (!word_cas(&t->rec, word, IDLE | LOCKED));
+	while (seats[nr].tid != (pid_t)t->rec.next_tid)
+		CHECK(++nr < t->places->servers);
 	s = &seats[nr];
-	list(g);
+	list(t);
 	do {
 		word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
 		/* Its place is ours until we give it back. */
@@ -166,14 +166,14 @@ void guest_yield(struct guest *g, struct seat *seats)
 	CHECK_EQ(sys_wait(0, 0), 0);
 }
 
-bool guest_preempt(struct guest *g)
+bool tenant_preempt(struct tenant *t)
 {
-	uint64_t word = __atomic_load_n(&g->rec.state_ts, __ATOMIC_SEQ_CST);
+	uint64_t word = __atomic_load_n(&t->rec.state_ts, __ATOMIC_SEQ_CST);
 
 	if ((word & UMCG_TASK_STATE_MASK_FULL) != RUNNING ||
-	    !word_cas(&g->rec, word, RUNNING | PREEMPTED))
+	    !word_cas(&t->rec, word, RUNNING | PREEMPTED))
 		return false;
-	return !sys_kick(0, g->tid);
+	return !sys_kick(0, t->tid);
 }
 
 void places_stop(struct places *p, struct seat *seats, struct umcg_task *self)

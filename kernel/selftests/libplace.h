@@ -26,36 +26,36 @@ struct seat {				/* a server */
 	struct places *places;
 	pid_t tid;
 	int nr;
-	struct guest *first, *last;	/* taken off the list, oldest first */
+	struct tenant *first, *last;	/* taken off the list, oldest first */
 	unsigned long told;		/* how often it got its place back */
 };
 
-struct guest {				/* a worker */
+struct tenant {				/* a worker */
 	struct umcg_task rec __attribute__((aligned(64)));
 	struct places *places;
-	struct guest *next;
+	struct tenant *next;
 	pthread_t thread;
 	pid_t tid;
 	int cpu;			/* -1: any */
-	void (*fn)(struct guest *g);
+	void (*fn)(struct tenant *t);
 	volatile long count;
 };
 
 void seat_register(struct seat *s, struct places *p, int nr);
 /* Takes what is on the list; NULL if there is nothing. */
-struct guest *seat_take(struct seat *s);
+struct tenant *seat_take(struct seat *s);
 /* Sleeps for work until it is RUNNING. */
-void seat_lie_down(struct seat *s);
-/* Lends its place to @g; returns when it has it back. */
-void seat_run(struct seat *s, struct guest *g);
+void seat_sleep(struct seat *s);
+/* Lends its place to @t; returns when it has it back. */
+void seat_run(struct seat *s, struct tenant *t);
 /* All this until places.stop; unregisters. */
 void seat_serve(struct seat *s);
 
-void guest_start(struct guest *g, struct places *p, void (*fn)(struct guest *g));
+void tenant_start(struct tenant *t, struct places *p, void (*fn)(struct tenant *t));
 /* Gives the place back to the server it is of, and comes on the list. */
-void guest_yield(struct guest *g, struct seat *seats);
+void tenant_yield(struct tenant *t, struct seat *seats);
 /* Marks a RUNNING worker PREEMPTED and kicks it. */
-bool guest_preempt(struct guest *g);
+bool tenant_preempt(struct tenant *t);
 /* Wakes every server that sleeps, so that it sees places.stop. */
 void places_stop(struct places *p, struct seat *seats, struct umcg_task *self);
 

@@ -8,7 +8,7 @@
 
 static struct places places;
 static struct seat seats[2];
-static struct guest one, two;
+static struct tenant one, two;
 static struct umcg_task me;
 static int fds[2][2];
 
@@ -57,39 +57,39 @@ static void end(void)
 	}
 }
 
-static void hear(struct guest *g)
+static void hear(struct tenant *t)
 {
 	char c;
 
-	CHECK_EQ(read(fds[g == &two][0], &c, 1), 1);
+	CHECK_EQ(read(fds[t == &two][0], &c, 1), 1);
 }
 
-static void tell(struct guest *g)
+static void tell(struct tenant *t)
 {
-	CHECK_EQ(write(fds[g == &two][1], "x", 1), 1);
+	CHECK_EQ(write(fds[t == &two][1], "x", 1), 1);
 }
 
-static void reads_for_ever(struct guest *g)
+static void reads_for_ever(struct tenant *t)
 {
 	for (;;) {
-		hear(g);
-		g->count++;
+		hear(t);
+		t->count++;
 	}
 }
 
-static void reads_thrice(struct guest *g)
+static void reads_thrice(struct tenant *t)
 {
 	for (int i = 0; i < 3; i++) {
-		hear(g);
+		hear(t);
 		/* A worker in user mode has a place. */
-		CHECK_STATE(&g->rec, RUNNING);
-		g->count++;
+		CHECK_STATE(&t->rec, RUNNING);
+		t->count++;
 	}
 }
 
-static bool blocked(struct guest *g)
+static bool blocked(struct tenant *t)
 {
-	return state_of(&g->rec) == BLOCKED && asleep(g->tid);
+	return state_of(&t->rec) == BLOCKED && asleep(t->tid);
 }
 
 static void features(void)
@@ -104,7 +104,7 @@ static void features(void)
 static void no_permission(void)
 {
 	begin(1, 0);
-	guest_start(&one, &places, reads_thrice);
+	tenant_start(&one, &places, reads_thrice);
 	for (int i = 0; i < 3; i++) {
 		WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == (IDLE | FREE));
 		CHECK_EQ(one.count, i);
@@ -121,7 +121,7 @@ static void no_permission(void)
 static void block_and_adopt(void)
 {
 	begin(1, ADOPT);
-	guest_start(&one, &places, reads_thrice);
+	tenant_start(&one, &places, reads_thrice);
 	for (int i = 0; i < 3; i++) {
 		WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 		CHECK_EQ(one.count, i);
@@ -141,9 +141,9 @@ static void block_and_adopt(void)
 static void another_adopts(void)
 {
 	begin(1, ADOPT);
-	guest_start(&one, &places, reads_for_ever);
+	tenant_start(&one, &places, reads_for_ever);
 	WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
-	guest_start(&two, &places, reads_for_ever);	/* it has had none: on the list */
+	tenant_start(&two, &places, reads_for_ever);	/* it has had none: on the list */
 	WAIT_FOR(blocked(&two) && state_of(&seats[0].rec) == OFFERS);
 	CHECK_EQ(seats[0].rec.tenant_tid, two.tid);
 	tell(&one);
@@ -158,13 +158,13 @@ static void another_adopts(void)
 
 static volatile bool go;
 
-static void spins_then_reads(struct guest *g)
+static void spins_then_reads(struct tenant *t)
 {
-	g->count = 1;
+	t->count = 1;
 	while (!go)
 		;
-	hear(g);
-	g->count = 2;
+	hear(t);
+	t->count = 2;
 	for (;;)
 		pause();
 }
@@ -176,9 +176,9 @@ static void list_not_empty(void)
 
 	begin(1, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins_then_reads);
+	tenant_start(&one, &places, spins_then_reads);
 	WAIT_FOR(one.count == 1);
-	guest_start(&two, &places, reads_for_ever);
+	tenant_start(&two, &places, reads_for_ever);
 	WAIT_FOR(state_of(&two.rec) == IDLE && places.head);
 	told = seats[0].told;
 	go = true;
@@ -194,7 +194,7 @@ static void permission_goes(void)
 
 	begin(1, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins_then_reads);
+	tenant_start(&one, &places, spins_then_reads);
 	WAIT_FOR(one.count == 1 && state_of(&seats[0].rec) == LENDS);
 	word = __atomic_load_n(&seats[0].rec.state_ts, __ATOMIC_SEQ_CST);
 	places.permission = 0;
@@ -210,7 +210,7 @@ static void mark_meets_block(void)
 {
 	begin(1, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins_then_reads);
+	tenant_start(&one, &places, spins_then_reads);
 	WAIT_FOR(one.count == 1);
 	state_set(&one.rec, RUNNING, RUNNING | PREEMPTED);
 	go = true;
@@ -222,9 +222,9 @@ static void mark_meets_block(void)
 	exit(0);
 }
 
-static void spins(struct guest *g)
+static void spins(struct tenant *t)
 {
-	g->count++;
+	t->count++;
 	while (!go)
 		;
 }
@@ -234,9 +234,9 @@ static void kick(void)
 {
 	begin(1, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins);
+	tenant_start(&one, &places, spins);
 	WAIT_FOR(one.count == 1);
-	CHECK(guest_preempt(&one));
+	CHECK(tenant_preempt(&one));
 	WAIT_FOR(seats[0].told == 1);
 	WAIT_FOR(state_of(&one.rec) == RUNNING);
 	go = true;
@@ -244,12 +244,12 @@ static void kick(void)
 	end();
 }
 
-static void yields(struct guest *g)
+static void yields(struct tenant *t)
 {
 	for (int i = 0; i < 100; i++) {
-		hear(g);
-		guest_yield(g, seats);
-		g->count++;
+		hear(t);
+		tenant_yield(t, seats);
+		t->count++;
 	}
 }
 
@@ -257,8 +257,8 @@ static void yields(struct guest *g)
 static void yield(void)
 {
 	begin(1, ADOPT);
-	guest_start(&one, &places, yields);
-	guest_start(&two, &places, yields);
+	tenant_start(&one, &places, yields);
+	tenant_start(&two, &places, yields);
 	for (int i = 0; i < 100; i++) {
 		tell(&one);
 		tell(&two);
@@ -276,7 +276,7 @@ static void other_cpu(void)
 	need_cpus(2);
 	begin(1, ADOPT);
 	one.cpu = -1;
-	guest_start(&one, &places, reads_thrice);
+	tenant_start(&one, &places, reads_thrice);
 	WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 	pin(one.tid, 1);
 	tell(&one);
@@ -290,9 +290,9 @@ static void second_slot(void)
 {
 	begin(2, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins);	/* with whichever server */
+	tenant_start(&one, &places, spins);	/* with whichever server */
 	WAIT_FOR(one.count == 1);
-	guest_start(&two, &places, reads_for_ever);
+	tenant_start(&two, &places, reads_for_ever);
 	WAIT_FOR(blocked(&two));
 	for (int i = 1; i <= 3; i++) {
 		tell(&two);
@@ -308,7 +308,7 @@ static void slot_taken(void)
 {
 	begin(1, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins_then_reads);
+	tenant_start(&one, &places, spins_then_reads);
 	WAIT_FOR(one.count == 1);
 	__atomic_store_n(&places.slots[0], getpid(), __ATOMIC_SEQ_CST);
 	go = true;
@@ -339,7 +339,7 @@ static void unnamed(void)
 	places.servers = 1;
 	spawn(serve_unnamed, NULL);
 	WAIT_FOR(state_of(&seats[0].rec) == OFFERS);
-	guest_start(&one, &places, reads_for_ever);
+	tenant_start(&one, &places, reads_for_ever);
 	WAIT_FOR(blocked(&one) && seats[0].told == 1);
 	tell(&one);
 	WAIT_FOR(one.count == 1 && blocked(&one));
@@ -364,7 +364,7 @@ static void server_handles(void)
 	sigaction(SIGUSR1, &sa, NULL);
 	begin(1, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins_then_reads);
+	tenant_start(&one, &places, spins_then_reads);
 	WAIT_FOR(one.count == 1);
 	for (int i = 0; i < 2; i++) {
 		int before = handled;
@@ -383,15 +383,15 @@ static void server_handles(void)
 }
 
 /* A handler runs in a worker that has a place: it adopts first. */
-static void signals_itself(struct guest *g)
+static void signals_itself(struct tenant *t)
 {
 	for (;;) {
 		char c;
 
 		while (read(fds[0][0], &c, 1) != 1)
 			;
-		CHECK_STATE(&g->rec, RUNNING);
-		g->count++;
+		CHECK_STATE(&t->rec, RUNNING);
+		t->count++;
 	}
 }
 
@@ -410,7 +410,7 @@ static void worker_handles(void)
 
 	sigaction(SIGUSR2, &sa, NULL);
 	begin(1, ADOPT);
-	guest_start(&one, &places, signals_itself);
+	tenant_start(&one, &places, signals_itself);
 	for (int i = 0; i < 20; i++) {
 		int before = handled;
 
@@ -428,7 +428,7 @@ static void killed(void *arg)
 {
 	begin(1, ADOPT);
 	go = false;
-	guest_start(&one, &places, spins_then_reads);
+	tenant_start(&one, &places, spins_then_reads);
 	WAIT_FOR(one.count == 1);
 	if (arg) {
 		go = true;
@@ -452,7 +452,7 @@ static void server_ends(void)
 	places.servers = 1;
 	go = false;
 	one.cpu = 0;
-	guest_start(&one, &places, spins_then_reads);
+	tenant_start(&one, &places, spins_then_reads);
 	WAIT_FOR(places.head && state_of(&one.rec) == IDLE);
 	threads[0] = spawn(serve_once, &seats[0]);
 	WAIT_FOR(one.count == 1);

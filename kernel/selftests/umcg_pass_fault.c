@@ -11,7 +11,7 @@
 static struct places places;
 static struct slow_page slow;
 static struct seat *s;
-static struct guest *g;
+static struct tenant *t;
 static struct umcg_task me;
 static int fds[2];
 static volatile bool go;
@@ -25,7 +25,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void reads(struct guest *self)
+static void reads(struct tenant *self)
 {
 	char c;
 
@@ -40,40 +40,40 @@ static void reads(struct guest *self)
 
 static bool blocked(void)
 {
-	return state_of(&g->rec) == BLOCKED && asleep(g->tid) && state_of(&s->rec) == OFFERS;
+	return state_of(&t->rec) == BLOCKED && asleep(t->tid) && state_of(&s->rec) == OFFERS;
 }
 
 /* One of the two is in the page that will be protected. */
 static pthread_t begin(bool server)
 {
 	static struct seat seat;
-	static struct guest guest;
-	pthread_t t;
+	static struct tenant tenant;
+	pthread_t serving;
 
 	rec_init(&me, RUNNING);
 	CHECK_EQ(sys_ctl(REGISTER, &me), 0);
 	slow_written_page(&slow);
 	s = server ? (struct seat *)(slow.page + 4096) : &seat;
-	g = server ? &guest : (struct guest *)(slow.page + 4096);
+	t = server ? &tenant : (struct tenant *)(slow.page + 4096);
 	places.servers = 1;
 	places.permission = ADOPT;
 	CHECK_EQ(pipe(fds), 0);
-	t = spawn(serve, NULL);
+	serving = spawn(serve, NULL);
 	WAIT_FOR(state_of(&s->rec) == OFFERS);
-	g->cpu = 0;
-	guest_start(g, &places, reads);
-	WAIT_FOR(g->count == 1);
-	return t;
+	t->cpu = 0;
+	tenant_start(t, &places, reads);
+	WAIT_FOR(t->count == 1);
+	return serving;
 }
 
-static void end(pthread_t t)
+static void end(pthread_t serving)
 {
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(write(fds[1], "x", 1), 1);
-	join(g->thread);
-	CHECK_EQ(g->count, 2);
+	join(t->thread);
+	CHECK_EQ(t->count, 2);
 	places_stop(&places, s, &me);
-	join(t);
+	join(serving);
 }
 
 /* The worker that adopts meets a page of a record that cannot be written. */
@@ -95,24 +95,24 @@ static void serve_page(void)
 /* The worker that blocks cannot change the server's word: the server does it, and is told. */
 static void server_blocks(void *arg)
 {
-	pthread_t t = begin(true);
+	pthread_t serving = begin(true);
 
 	(void)arg;
 	slow_page_protect(&slow);
 	go = true;
 	slow_page_wait(&slow);
-	WAIT_FOR(state_of(&g->rec) == BLOCKED);
+	WAIT_FOR(state_of(&t->rec) == BLOCKED);
 	CHECK_EQ(s->rec.passes, 0);
 	serve_page();
 	WAIT_FOR(s->told == 1);
 	CHECK_EQ(write(fds[1], "x", 1), 1);
-	end(t);
+	end(serving);
 }
 
 /* Nor can the one that adopts: it has taken the server out of its slot, and wakes it. */
 static void server_adopts(void *arg)
 {
-	pthread_t t = begin(true);
+	pthread_t serving = begin(true);
 
 	(void)arg;
 	adopt_slowly();
@@ -120,20 +120,20 @@ static void server_adopts(void *arg)
 	CHECK_STATE(&s->rec, OFFERS);
 	serve_page();
 	WAIT_FOR(s->told == 1);
-	end(t);
+	end(serving);
 }
 
 /* The worker's own record: the server has its place back while the worker waits. */
 static void worker_adopts(void *arg)
 {
-	pthread_t t = begin(false);
+	pthread_t serving = begin(false);
 
 	(void)arg;
 	adopt_slowly();
 	WAIT_FOR(state_of(&s->rec) == OFFERS && asleep(s->tid));
-	CHECK_STATE(&g->rec, BLOCKED);
+	CHECK_STATE(&t->rec, BLOCKED);
 	serve_page();
-	end(t);
+	end(serving);
 }
 
 int main(void)

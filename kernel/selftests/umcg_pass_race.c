@@ -10,52 +10,52 @@
 
 #include "libplace.h"
 
-#define GUESTS		12
+#define TENANTS		12
 #define TOKENS		5
 #define MAX_SERVERS	4
 
 static struct places places;
 static struct seat seats[MAX_SERVERS];
-static struct guest guests[GUESTS];
-static int ends[GUESTS][2];
+static struct tenant tenants[TENANTS];
+static int ends[TENANTS][2];
 static long hops, most;
 static bool over;
 
-static void has_place(struct guest *g)
+static void has_place(struct tenant *t)
 {
-	uint32_t word = state_of(&g->rec);
+	uint32_t word = state_of(&t->rec);
 
 	if ((word & UMCG_TASK_STATE_MASK) != RUNNING)
-		FAIL("%d is in user mode with word %#x", g->tid, word);
+		FAIL("%d is in user mode with word %#x", t->tid, word);
 }
 
-static void hand_on(struct guest *g)
+static void hand_on(struct tenant *t)
 {
-	uint32_t seed = g - guests + 1;
-	int me = g - guests;
+	uint32_t seed = t - tenants + 1;
+	int me = t - tenants;
 	char c;
 
 	for (;;) {
 		while (read(ends[me][0], &c, 1) != 1)
 			CHECK_EQ(errno, EINTR);
-		has_place(g);
+		has_place(t);
 		if (__atomic_load_n(&over, __ATOMIC_RELAXED))
 			c = 1;
 		for (unsigned int n = raw_random(&seed) % 2000; n; n--)
-			has_place(g);
+			has_place(t);
 		switch (raw_random(&seed) % 16) {
 		case 0:
-			guest_yield(g, seats);
-			has_place(g);
+			tenant_yield(t, seats);
+			has_place(t);
 			break;
 		case 1:
 			nap(raw_random(&seed) % 100000);
 			break;
 		}
 		__atomic_add_fetch(&hops, 1, __ATOMIC_RELAXED);
-		CHECK_EQ(write(ends[(me + 1) % GUESTS][1], &c, 1), 1);
+		CHECK_EQ(write(ends[(me + 1) % TENANTS][1], &c, 1), 1);
 		/* The tokens that say so go once round. */
-		if (c && ++g->count == TOKENS)
+		if (c && ++t->count == TOKENS)
 			return;
 	}
 }
@@ -73,7 +73,7 @@ static void *serve(void *arg)
 /* Preempts workers, takes permissions away, sends signals to any task. */
 static void *meddle(void *arg)
 {
-	struct guest *g;
+	struct tenant *t;
 	uint32_t seed = 99;
 	struct seat *s;
 	uint64_t word;
@@ -81,12 +81,12 @@ static void *meddle(void *arg)
 	(void)arg;
 	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
 		usleep(200);
-		g = &guests[raw_random(&seed) % GUESTS];
+		t = &tenants[raw_random(&seed) % TENANTS];
 		s = &seats[raw_random(&seed) % places.servers];
 		switch (raw_random(&seed) % 4) {
 		case 0:
 		case 1:
-			guest_preempt(g);
+			tenant_preempt(t);
 			break;
 		case 2:
 			word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
@@ -94,7 +94,7 @@ static void *meddle(void *arg)
 				word_cas(&s->rec, word, IDLE);
 			break;
 		case 3:
-			syscall(SYS_tgkill, getpid(), raw_random(&seed) % 2 ? g->tid : s->tid,
+			syscall(SYS_tgkill, getpid(), raw_random(&seed) % 2 ? t->tid : s->tid,
 				SIGUSR1);
 			break;
 		}
@@ -125,19 +125,19 @@ int main(int argc, char **argv)
 		threads[i] = spawn(serve, &seats[i]);
 		WAIT_FOR(__atomic_load_n(&places.slots[i], __ATOMIC_SEQ_CST));
 	}
-	for (int i = 0; i < GUESTS; i++) {
+	for (int i = 0; i < TENANTS; i++) {
 		CHECK_EQ(pipe(ends[i]), 0);
-		guests[i].cpu = -1;
+		tenants[i].cpu = -1;
 	}
-	for (int i = 0; i < GUESTS; i++)
-		guest_start(&guests[i], &places, hand_on);
+	for (int i = 0; i < TENANTS; i++)
+		tenant_start(&tenants[i], &places, hand_on);
 	for (int i = 0; i < TOKENS; i++)
-		CHECK_EQ(write(ends[i * GUESTS / TOKENS][1], &c, 1), 1);
+		CHECK_EQ(write(ends[i * TENANTS / TOKENS][1], &c, 1), 1);
 	meddler = spawn(meddle, NULL);
 	WAIT_FOR(__atomic_load_n(&hops, __ATOMIC_RELAXED) >= most);
 	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
-	for (int i = 0; i < GUESTS; i++)
-		join(guests[i].thread);
+	for (int i = 0; i < TENANTS; i++)
+		join(tenants[i].thread);
 	join(meddler);
 	for (int i = 0; i < places.servers; i++) {
 		passes += seats[i].rec.passes;

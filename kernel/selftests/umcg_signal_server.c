@@ -285,7 +285,7 @@ static void *serve_one_that_leaves(void *arg)
 	return NULL;
 }
 
-/* The wait goes on after a handler, although whom it named is no task any more. */
+/* The wait goes on after a handler, although the task it named is none any more. */
 static void worker_has_unregistered(void)
 {
 	pthread_t t;

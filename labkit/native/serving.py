@@ -18,7 +18,7 @@ NEVER_CAME, REFUSED, DROPPED = -1, -2, -3
 
 #: Rows of a request's thread: it waits, is woken, has answered. Rows beside those.
 _REQUEST_ROWS, _MORE_ROWS = 3, 16
-#: Turns that a request may begin and end on the servers beside its own: of whom it interrupts.
+#: Turns that a request may begin and end on the servers beside its own: of what it interrupts.
 _REQUEST_TURNS = 4
 #: The shortest turn that a slice ends, µs; how much longer than planned the whole may take.
 _SHORTEST_TURN_US, _LONGER = 100.0, 8
@@ -116,7 +116,7 @@ def room(groups: Sequence[Group], requests: int, span_ns: int, servers: int) -> 
     """The room for events of so many requests within this time.
 
     A thread may answer all of them. The servers' ring has seven rows a turn
-    (`engine.server_room`): of requests, of whom they interrupt, and those that slices end.
+    (`engine.server_room`): of requests, of what they interrupt, and those that slices end.
     """
     threads = sum(group.threads for group in groups)
     slices = round(_LONGER * span_ns / 1e3 / _SHORTEST_TURN_US)

@@ -10,7 +10,7 @@
 #include "threads.h"
 #include "lab.h"
 
-/* A server for workers that say nothing but good-bye, on its own thread. */
+/* A server for workers that only register, wait and leave, on its own thread. */
 struct host {
 	struct lab_run *run;
 	umcg_t group;

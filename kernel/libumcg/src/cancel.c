@@ -15,8 +15,8 @@
 
 /*
  * We are in the middle of umcg_wait() or the like, LOCKED, and have not switched
- * yet to whom next_tid names. That one is woken. We have no server: on the list
- * one may find us.
+ * yet to the task that next_tid names. That one is woken. We have no server: on
+ * the list one may find us.
  */
 static void end_switch(struct umcg_thread *self, uint64_t s)
 {

@@ -11,7 +11,7 @@
  * One turn of a spin loop; *@spins starts at 0. The other thread may be off its
  * CPU, and may be of a lower priority, which sched_yield() does not help: in
  * the end the caller sleeps. For a worker that is a block like any other, so
- * its server can run whom it waits for. The caller must hold nothing, and it is
+ * its server can run the thread it waits for. The caller must hold nothing, and it is
  * not cancelled here (see cancel.c).
  */
 void umcg_relax(unsigned int *spins)

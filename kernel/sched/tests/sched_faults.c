@@ -277,7 +277,7 @@ static void dies(enum how way, uint32_t flags, int wanted)
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == wanted, "status %x, wanted signal %d", status, wanted);
 }
 
-/* Who sees to it himself that his functions come back is not thrown out for a long one. */
+/* A program that sees to it itself that the functions come back loses no policy for a long one. */
 static void test_waits(void)
 {
 	pthread_t thread[THREADS];
