@@ -87,11 +87,14 @@ class WakeSpec(Spec):
         series = {}
         for servers in self.servers:
             places = len(first_cpus(servers))
-            over = f"{servers} servers" + (f" on {places} cpus" if places < servers else "")
+            on = f"{places} cpu{'s' if places > 1 else ''}"
+            over = f"{servers} server{'s' if servers > 1 else ''}"
+            if places < servers:
+                over += f" on {on}"
             for how in self.hows:
                 if engine.enabled():
                     series[f"umcg-{how}/{over}"] = _Series(True, how, servers)
-            series.setdefault(f"futex/{places} cpus", _Series(False, "futex", places))
+            series.setdefault(f"futex/{on}", _Series(False, "futex", places))
         return series
 
     def once(

@@ -24,7 +24,7 @@ SMALL = {
     ),
     "wake": (
         {"workers": 4, "servers": (1, 2), "storms": 3, "repetitions": 1},
-        {"umcg-futex/2 servers", "umcg-umcg/1 servers", "futex/1 cpus"},
+        {"umcg-futex/2 servers", "umcg-umcg/1 server", "futex/1 cpu"},
     ),
     "block": (
         {"works": ("sleep", "pipe"), "workers": 4, "duration_s": 0.05, "repetitions": 2},
