@@ -22,7 +22,7 @@ from labkit.experiments.own import Own
 from labkit.experiments.pages import pages
 from labkit.native import engine
 from labkit.native import perform as native
-from labkit.record import EVENT_SCHEMA, TASK_SCHEMA, empty
+from labkit.records import EVENT_SCHEMA, TASK_SCHEMA, empty
 from labkit.run import Run
 from labkit.sim.compiled import address, compile_workload, spec
 from labkit.sim.tables import sample_table

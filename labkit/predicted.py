@@ -20,7 +20,7 @@ from labkit.experiments import policy as policy_field
 from labkit.experiments.alone import alone
 from labkit.native import engine
 from labkit.performed import measure
-from labkit.record import SAMPLE_SCHEMA
+from labkit.records import SAMPLE_SCHEMA
 from labkit.run import Run
 from labkit.sim import simulate
 from labkit.sim.costs import SERVER_ROUND_TRIP, Costs

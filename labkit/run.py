@@ -2,7 +2,7 @@
 """`Run`: what an experiment returns; a `Record` with a notebook user's verbs.
 
 This module stands above `experiments`, `trace`, `analysis` and `plots`. What is below it
-(measuring, loading, saving, tables, figures) works on `labkit.record.Record`, never on `Run`.
+(measuring, loading, saving, tables, figures) works on `labkit.records.Record`, never on `Run`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from labkit.names import meant
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import files
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _four_digits(table: pl.DataFrame) -> pl.DataFrame:
 # Figures are imported where they are used: a guest in which runs are only made and saved does
 # without Plotly.
 class Run(Record):
-    """One run of one experiment; see `labkit.record.Record` for its data."""
+    """One run of one experiment; see `labkit.records.Record` for its data."""
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the run to a .parquet file, wholly or not at all; see `labkit.trace.files.save`.

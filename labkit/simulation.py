@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import ParamSpec
 
-from labkit.record import Record
+from labkit.records import Record
 from labkit.run import Run
 from labkit.sim import simulate as _simulate
 

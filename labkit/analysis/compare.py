@@ -12,7 +12,7 @@ import polars as pl
 
 from labkit.analysis.requires import MissingSamples
 from labkit.experiments.asked import baselines, better, free_fields
-from labkit.record import LOSS_KINDS, Record
+from labkit.records import LOSS_KINDS, Record
 from labkit.trace.loss import incomplete
 from labkit.verdict import FEWEST, Values, margin, ratio_of, verdict
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from labkit.analysis.requires import requires
 from labkit.model.replay import with_servers
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace.loss import is_complete
 from labkit.trace.prefer_kernel import prefer_kernel_events
 from labkit.trace.schema import STATE_KINDS

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 
 from labkit.analysis.requires import MissingSamples
-from labkit.record import Record
+from labkit.records import Record
 
 #: What a counter above 1 says of a point: `labkit.experiments.generator`.
 DOUBTS = {

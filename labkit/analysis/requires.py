@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
-from labkit.record import Record
+from labkit.records import Record
 
 P = ParamSpec("P")
 T = TypeVar("T")

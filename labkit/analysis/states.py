@@ -6,7 +6,7 @@ from __future__ import annotations
 import polars as pl
 
 from labkit.analysis.requires import requires
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace.intervals import cpu_intervals, state_intervals
 from labkit.trace.loss import incomplete, is_complete, series_ends
 from labkit.trace.schema import STATE_KINDS

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from labkit.benchmark.suite import Distribution
-from labkit.record import SAMPLE_SCHEMA, Record
+from labkit.records import SAMPLE_SCHEMA, Record
 from labkit.trace import seal
 from labkit.trace.errors import ForeignFile, NewerFormat, TruncatedFile
 from labkit.trace.files import write_atomically

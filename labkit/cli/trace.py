@@ -11,7 +11,7 @@ import typer
 
 from labkit.cli import console
 from labkit.cli.console import Json
-from labkit.record import KERNEL_KINDS
+from labkit.records import KERNEL_KINDS
 from labkit.run import import_trace, load
 from labkit.trace.files import check_output
 

@@ -15,7 +15,7 @@ from labkit.course.sentences import Comparison
 from labkit.panels import Timeline
 from labkit.panels.results import table_html
 from labkit.plots.window import series_of
-from labkit.record import STATE_KINDS
+from labkit.records import STATE_KINDS
 from labkit.run import Run
 
 

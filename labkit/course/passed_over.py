@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from labkit.record import Record
+from labkit.records import Record
 
 
 class Waiting(NamedTuple):

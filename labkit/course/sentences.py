@@ -13,7 +13,7 @@ from labkit.analysis.requires import MissingSamples
 from labkit.course.predictions import Prediction, settle
 from labkit.experiments.asked import better
 from labkit.model import invariants
-from labkit.record import Record
+from labkit.records import Record
 from labkit.verdict import LESS, MARGIN, margin, ratio_of, verdict
 
 

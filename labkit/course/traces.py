@@ -10,7 +10,7 @@ import polars as pl
 
 from labkit.model import states
 from labkit.model.replay import with_servers
-from labkit.record import STATE_KINDS, Record
+from labkit.records import STATE_KINDS, Record
 from labkit.run import Run
 from labkit.trace import schema
 from labkit.trace.intervals import state_intervals

@@ -16,7 +16,7 @@ from labkit import environment
 from labkit.experiments.alone import Cpus
 from labkit.experiments.losses import loss_rows
 from labkit.native import engine
-from labkit.record import EVENT_SCHEMA, KINDS, SAMPLE_SCHEMA, STATES, TASK_SCHEMA, Record
+from labkit.records import EVENT_SCHEMA, KINDS, SAMPLE_SCHEMA, STATES, TASK_SCHEMA, Record
 
 #: No thread's id is higher (PID_MAX_LIMIT of Linux).
 _BEYOND_TIDS = 1 << 22

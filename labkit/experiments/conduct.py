@@ -10,7 +10,7 @@ from labkit.experiments.alone import Disturbed, alone
 from labkit.experiments.common import Collector, ProgressCallback
 from labkit.experiments.spec import Spec
 from labkit.native import engine
-from labkit.record import Record
+from labkit.records import Record
 
 
 class Interrupted(KeyboardInterrupt):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from labkit.native import serving
-from labkit.record import Record
+from labkit.records import Record
 from labkit.workload.drawn import Jobs
 
 #: Quantiles of latencies, by what is added to a series' name.

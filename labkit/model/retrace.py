@@ -11,7 +11,7 @@ from labkit.model.invariants import check
 from labkit.model.replay import with_servers
 from labkit.model.stage import Actor, Choice
 from labkit.model.states import IN_WAIT, LOCKED, PREEMPTED, who
-from labkit.record import STATE_KINDS
+from labkit.records import STATE_KINDS
 
 _BY = {
     "self": "the task itself",

@@ -39,7 +39,7 @@ enum lab_work {
 	LAB_WORK_STORM_WAIT
 };
 
-/* One row of the event table; labkit/record.py describes the columns. */
+/* One row of the event table; labkit/records.py describes the columns. */
 struct lab_event {
 	int64_t t;
 	int64_t arg;

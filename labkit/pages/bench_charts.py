@@ -18,7 +18,7 @@ from labkit.plots.style import (
     log_ticks,
     series_style,
 )
-from labkit.record import Record
+from labkit.records import Record
 from labkit.verdict import BETTER, SAME, WORSE, margin
 
 _VERDICTS = {

@@ -17,7 +17,7 @@ from labkit.pages import bench_texts as texts
 from labkit.pages import webpage
 from labkit.pages.published import PUBLISHED
 from labkit.plots.style import TCG_WARNING
-from labkit.record import Record
+from labkit.records import Record
 
 
 def as_html(results: Results, suites: Sequence[Suite]) -> str:

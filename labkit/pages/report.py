@@ -16,7 +16,7 @@ from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.experiments.asked import baselines, question
 from labkit.pages import webpage, worth
 from labkit.plots.style import TCG_WARNING
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace.files import write_atomically
 from labkit.trace.schema import STATE_KINDS
 

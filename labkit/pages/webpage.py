@@ -14,7 +14,7 @@ from labkit import plots
 from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.plots.renderer import page_html
 from labkit.plots.style import duration
-from labkit.record import Record
+from labkit.records import Record
 
 _CSS = """
 :root { --ink:#1d2733; --soft:#5b6673; --line:#dfe3e8; --accent:#0072B2; --warn:#8a4b00; }

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from labkit import analysis
 from labkit.analysis.compare import head_and_rest
 from labkit.analysis.requires import MissingSamples
-from labkit.record import Record
+from labkit.records import Record
 from labkit.verdict import BETTER, WORSE
 
 

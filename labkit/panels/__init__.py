@@ -15,7 +15,7 @@ except ImportError as error:
 from labkit.panels.races_widget import Races
 from labkit.panels.run_panel import Panel
 from labkit.panels.timeline_widget import Timeline
-from labkit.record import Record
+from labkit.records import Record
 
 __all__ = ["Panel", "Races", "Timeline", "panel", "timeline"]
 

@@ -25,7 +25,7 @@ from labkit.panels.script import script
 from labkit.plots.timeline import picture
 from labkit.plots.timeline_parts import flag_words
 from labkit.plots.window import pick_series, timeline_window
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import schema
 from labkit.trace.prefer_kernel import prefer_kernel_events
 

@@ -9,7 +9,7 @@ from html import escape
 import polars as pl
 
 from labkit import analysis
-from labkit.record import Record
+from labkit.records import Record
 
 _CELL = "padding:2px 10px;border-bottom:1px solid #dfe3e8"
 _HEADINGS = {"value_a": "last", "value_b": "now", "ci_low": "from", "ci_high": "to"}

@@ -16,7 +16,7 @@ from labkit.panels.timeline_widget import Timeline
 from labkit.plots.ccdf import LATENCIES
 from labkit.plots.charts import plot_latency
 from labkit.plots.style import caption
-from labkit.record import Record
+from labkit.records import Record
 
 
 class RunView(widgets.VBox):  # type: ignore[misc]

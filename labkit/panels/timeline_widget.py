@@ -30,7 +30,7 @@ from labkit.plots.window import (
     series_of,
     timeline_window,
 )
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import perfetto, perfetto_page
 from labkit.trace.loss import last_known
 from labkit.trace.prefer_kernel import prefer_kernel_events

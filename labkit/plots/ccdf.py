@@ -17,7 +17,7 @@ from labkit.analysis.latency import (
     latencies_wake,
 )
 from labkit.analysis.requires import MissingEvents
-from labkit.record import Record
+from labkit.records import Record
 
 #: Which latency there is, its source and what to call it.
 LATENCIES = {

@@ -22,7 +22,7 @@ from labkit.plots.style import (
     log_ticks,
     series_style,
 )
-from labkit.record import Record
+from labkit.records import Record
 
 
 def plot_latency(

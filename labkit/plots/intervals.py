@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from labkit.plots.style import SERIES_COLOURS, TOP_LEGEND, finish, log_ticks
-from labkit.record import Record
+from labkit.records import Record
 
 
 class Interval(NamedTuple):

@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from labkit.analysis.load import df_carried, df_load, limit_ns
 from labkit.plots.style import duration, finish, log_ticks, series_style
-from labkit.record import Record
+from labkit.records import Record
 
 QUANTILES = {"p50": "median", "p99": "99th percentile", "p99.9": "99.9th percentile"}
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from labkit.plots.style import duration, finish, series_style
-from labkit.record import Record
+from labkit.records import Record
 
 #: A prediction that is off by more than this says so.
 ALLOWED = 0.2

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labkit.record import Record
+from labkit.records import Record
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

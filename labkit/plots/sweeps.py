@@ -10,7 +10,7 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 from labkit.plots.style import duration, finish, log_ticks, series_style
-from labkit.record import Record
+from labkit.records import Record
 
 #: What can be drawn, and what to call it.
 NUMBERS = {

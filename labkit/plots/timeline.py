@@ -34,7 +34,7 @@ from labkit.plots.timeline_parts import (
     unit_of,
 )
 from labkit.plots.window import NO_DATA, Window, pick_series, timeline_window
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace.files import write_atomically
 from labkit.trace.loss import last_known
 from labkit.trace.schema import STATE_KINDS

@@ -17,7 +17,7 @@ import polars as pl
 from labkit.analysis.requires import MissingEvents
 from labkit.experiments.asked import baselines
 from labkit.plots.style import duration
-from labkit.record import KINDS, STATES, Record
+from labkit.records import KINDS, STATES, Record
 from labkit.trace.loss import last_known
 from labkit.trace.prefer_kernel import prefer_kernel_events
 from labkit.trace.schema import STATE_KINDS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA, TASK_SCHEMA, empty
+from labkit.records import EVENT_SCHEMA, TASK_SCHEMA, empty
 from labkit.trace import schema
 from labkit.trace.errors import TraceError
 

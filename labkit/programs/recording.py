@@ -32,7 +32,7 @@ from labkit.programs.mariadb import Mariadb
 from labkit.programs.memcached import Memcached
 from labkit.programs.redis import Redis
 from labkit.programs.server import Sample, Server
-from labkit.record import SAMPLE_SCHEMA, TASK_SCHEMA, Record, empty
+from labkit.records import SAMPLE_SCHEMA, TASK_SCHEMA, Record, empty
 from labkit.trace import files, schema
 from labkit.trace.errors import TraceError
 from labkit.trace.kernel import KernelTracer

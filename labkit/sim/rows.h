@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* In the order of labkit.record.KINDS and STATES. */
+/* In the order of labkit.records.KINDS and STATES. */
 enum sim_kind {
 	KIND_REGISTER, KIND_UNREGISTER, KIND_RUN, KIND_YIELD, KIND_SWAP, KIND_BLOCK,
 	KIND_WAKE, KIND_PREEMPT, KIND_TIMEOUT, KIND_WAIT, KIND_OP, KIND_MARK

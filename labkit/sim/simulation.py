@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from labkit.record import EVENT_SCHEMA, Record, empty
+from labkit.records import EVENT_SCHEMA, Record, empty
 from labkit.sim import policies, process, python_file, python_policy, python_run, tables
 from labkit.sim.core import Settings
 from labkit.sim.costs import TEXTBOOK, Costs

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA, KINDS, SAMPLE_SCHEMA, STATES, TASK_SCHEMA, empty
+from labkit.records import EVENT_SCHEMA, KINDS, SAMPLE_SCHEMA, STATES, TASK_SCHEMA, empty
 from labkit.workload import Workload
 
 #: `struct sim_row` of rows.h.

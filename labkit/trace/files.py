@@ -30,7 +30,7 @@ from typing import Any, TypeVar, overload
 import polars as pl
 
 from labkit import forked
-from labkit.record import EVENT_SCHEMA, SAMPLE_SCHEMA, TASK_SCHEMA, Record
+from labkit.records import EVENT_SCHEMA, SAMPLE_SCHEMA, TASK_SCHEMA, Record
 from labkit.trace import loss, schema, seal
 from labkit.trace.errors import (
     ForeignFile,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from labkit.record import TASK_SCHEMA, Record, empty
+from labkit.records import TASK_SCHEMA, Record, empty
 from labkit.trace import foreign, loss, schema
 from labkit.trace.foreign import Foreign
 from labkit.trace.states import with_states

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA, KERNEL_KINDS, LOSS_KINDS, STATE_KINDS, Record
+from labkit.records import EVENT_SCHEMA, KERNEL_KINDS, LOSS_KINDS, STATE_KINDS, Record
 
 #: Kinds that say how a task's state changed, to user space or to the kernel.
 _CHANGES = (*STATE_KINDS, *(kind for kind in KERNEL_KINDS if kind.startswith("umcg_")))

@@ -19,7 +19,7 @@ import polars as pl
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, TrackEvent
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace.files import write_atomically
 from labkit.trace.intervals import cpu_intervals, loss_intervals, state_intervals
 from labkit.trace.prefer_kernel import prefer_kernel_events

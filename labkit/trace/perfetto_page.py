@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from labkit.progress import in_notebook
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import perfetto
 from labkit.trace.errors import WriteFailed
 

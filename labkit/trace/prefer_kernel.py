@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA
+from labkit.records import EVENT_SCHEMA
 from labkit.trace.loss import known
 from labkit.trace.schema import sort
 

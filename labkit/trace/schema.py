@@ -3,7 +3,7 @@
 
 One row is one change of one task's state word (`tid` is the task that changed, whatever changed
 it), one finished operation (`op`), one remark (`mark`), or one kernel tracepoint. The columns and
-their types are `labkit.record.EVENT_SCHEMA`. Rows are sorted by `t`; rows with equal `t` keep the
+their types are `labkit.records.EVENT_SCHEMA`. Rows are sorted by `t`; rows with equal `t` keep the
 order in which their source gave them.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from labkit.record import (
+from labkit.records import (
     EVENT_SCHEMA,
     KERNEL_KINDS,
     KINDS,
@@ -106,7 +106,7 @@ def events(rows: Iterable[dict[str, Any]] | dict[str, Any]) -> pl.DataFrame:
 
 
 def tasks(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
-    """A task table (`labkit.record.TASK_SCHEMA`) from dicts with tid, role, name and series.
+    """A task table (`labkit.records.TASK_SCHEMA`) from dicts with tid, role, name and series.
 
     Raises:
         SchemaError: a column is missing, unknown or has a value that does not fit.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA, KERNEL_KINDS, empty
+from labkit.records import EVENT_SCHEMA, KERNEL_KINDS, empty
 from labkit.trace.schema import conform, sort
 
 #: Bits of the state of a task that has ended: the kernel's EXIT_DEAD, EXIT_ZOMBIE.

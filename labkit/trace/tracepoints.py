@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from labkit.record import EVENT_SCHEMA, KERNEL_KINDS, STATES, empty
+from labkit.records import EVENT_SCHEMA, KERNEL_KINDS, STATES, empty
 from labkit.trace import schema
 
 _STATE_BITS = {

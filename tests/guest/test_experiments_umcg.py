@@ -14,7 +14,7 @@ from labkit.experiments.common import event_table
 from labkit.experiments.losses import loss_rows
 from labkit.model import invariants
 from labkit.native import engine
-from labkit.record import TASK_SCHEMA
+from labkit.records import TASK_SCHEMA
 from labkit.trace.intervals import state_intervals
 
 SMALL = {

@@ -11,7 +11,7 @@ import polars as pl
 
 from labkit.model.explore import walk
 from labkit.model.machine import world
-from labkit.record import SAMPLE_SCHEMA, Record
+from labkit.records import SAMPLE_SCHEMA, Record
 from labkit.trace import schema
 
 ENVIRONMENT: dict[str, Any] = {

@@ -9,7 +9,7 @@ import synthetic
 
 from labkit import analysis
 from labkit.analysis.latency import latencies_detection, latencies_preemption, latencies_wake
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import schema
 
 TASKS = schema.tasks(

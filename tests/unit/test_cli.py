@@ -105,7 +105,7 @@ def test_a_guest_is_started_without_tables():
     """What `labkit vm exec -- labkit ...` imports it imports twice, once in a slow guest."""
     code = (
         "import sys; from labkit.cli import commands, vm; commands.app(['vm', '--help'],"
-        " standalone_mode=False); print([name for name in ('polars', 'plotly', 'labkit.record',"
+        " standalone_mode=False); print([name for name in ('polars', 'plotly', 'labkit.records',"
         " 'labkit.experiments') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

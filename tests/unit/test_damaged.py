@@ -14,7 +14,7 @@ import synthetic
 from test_bench import some_results
 
 from labkit.benchmark import results
-from labkit.record import TASK_SCHEMA, Record, empty
+from labkit.records import TASK_SCHEMA, Record, empty
 from labkit.trace import files, seal
 from labkit.trace.errors import ForeignFile, SchemaError, TraceError, TruncatedFile
 

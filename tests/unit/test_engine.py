@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from labkit.native import engine
-from labkit.record import KINDS, STATES
+from labkit.records import KINDS, STATES
 
 BASELINES = [name for name in engine.METHODS if not name.startswith("umcg")]
 WORKS = list(engine.WORKS)

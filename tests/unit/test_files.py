@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 import synthetic
 
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import files
 from labkit.trace.errors import ForeignFile, NewerFormat, SchemaError, TruncatedFile, WriteFailed
 

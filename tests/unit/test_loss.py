@@ -22,7 +22,7 @@ from labkit.pages import report
 from labkit.panels import Timeline
 from labkit.plots.timeline import picture
 from labkit.plots.window import NO_DATA, PLACES, timeline_window
-from labkit.record import STATE_KINDS, Record
+from labkit.records import STATE_KINDS, Record
 from labkit.run import Run
 from labkit.trace import files, loss, perfetto, schema
 from labkit.trace.intervals import cpu_intervals, state_intervals

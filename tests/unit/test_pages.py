@@ -14,7 +14,7 @@ from labkit import analysis
 from labkit.benchmark.suite import load
 from labkit.experiments import pages
 from labkit.native import engine
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace.errors import WriteFailed
 
 

@@ -29,7 +29,7 @@ from labkit.plots.style import EDGES, PLACE_COLOURS, SERIES_COLOURS, TCG_WARNING
 from labkit.plots.timeline import picture
 from labkit.plots.timeline_parts import DEPTH, PITCH, share_pixels
 from labkit.plots.window import PLACES, timeline_window
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import perfetto
 
 RUN = synthetic.record()

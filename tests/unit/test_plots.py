@@ -12,7 +12,7 @@ import synthetic
 
 from labkit import analysis, plots
 from labkit.plots.style import TCG_WARNING, duration, log_ticks
-from labkit.record import Record
+from labkit.records import Record
 
 RUN = synthetic.record()
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,7 @@ from labkit.pages.report import page
 from labkit.plots import plot_prediction
 from labkit.plots.prediction import table
 from labkit.predicted import SERIES
-from labkit.record import SAMPLE_SCHEMA, Record
+from labkit.records import SAMPLE_SCHEMA, Record
 
 
 def _record(ratios: dict[str, float]) -> Record:

@@ -16,7 +16,7 @@ from labkit.programs import database, events, install, mariadb
 from labkit.programs.install import ProgramsError
 from labkit.programs.recording import Wish
 from labkit.programs.server import Server
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace.errors import TraceError
 
 HEAD = "#umcg-run trace 1; t and arg in ns\nt\tpid\ttid\tkind\twhy\tserver\targ\n"
@@ -267,11 +267,13 @@ with Small() as server:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("before", ["", "import labkit.record", "import labkit.programs.recording"])
+@pytest.mark.parametrize(
+    "before", ["", "import labkit.records", "import labkit.programs.recording"]
+)
 def test_record_is_a_function_whatever_is_imported(before):
     program = (
         f"{before}\nimport labkit\nassert callable(labkit.record)\n"
-        "from labkit.record import KINDS\nimport labkit.run\n"
+        "from labkit.records import KINDS\nimport labkit.run\n"
         "try:\n    labkit.record('x', how='fast')\n"
         "except ValueError as error:\n    print(error)\n"
     )

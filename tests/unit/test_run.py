@@ -16,7 +16,7 @@ from labkit import plots
 from labkit.analysis.compare import NotComparable
 from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.panels import Timeline
-from labkit.record import EVENT_SCHEMA, empty
+from labkit.records import EVENT_SCHEMA, empty
 from labkit.run import Run
 from labkit.trace import perfetto
 from labkit.trace.errors import WriteFailed

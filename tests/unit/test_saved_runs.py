@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from labkit.cli import console
 from labkit.cli.commands import COMMANDS, app
 from labkit.model import invariants
-from labkit.record import Record
+from labkit.records import Record
 from labkit.trace import files
 
 RECORDED = Path(__file__).resolve().parents[2] / "notebooks" / "recorded"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.record import EVENT_SCHEMA, KINDS, STATES
+from labkit.records import EVENT_SCHEMA, KINDS, STATES
 from labkit.trace import schema
 from labkit.trace.errors import ClockMismatch, SchemaError
 

@@ -8,7 +8,7 @@ import pytest
 
 from labkit import environment
 from labkit.native import engine, serving
-from labkit.record import KINDS
+from labkit.records import KINDS
 
 CPU = environment.cpus()[:1]
 

@@ -17,7 +17,7 @@ import pytest
 
 import labkit
 from labkit.model.invariants import check
-from labkit.record import Record
+from labkit.records import Record
 from labkit.sim import (
     TEXTBOOK,
     ChoiceError,

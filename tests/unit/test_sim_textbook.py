@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from labkit.analysis import df_jobs
-from labkit.record import Record
+from labkit.records import Record
 from labkit.sim import simulate
 from labkit.workload import Class, Compute, Empirical, Io, Periodic, Phase, Trace, Workload
 

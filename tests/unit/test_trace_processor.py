@@ -13,7 +13,7 @@ import trace_processor
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 from trace_processor import Processor
 
-from labkit.record import KINDS, Record
+from labkit.records import KINDS, Record
 from labkit.trace import files, perfetto, schema
 from labkit.trace.intervals import cpu_intervals, state_intervals
 from labkit.trace.prefer_kernel import prefer_kernel_events

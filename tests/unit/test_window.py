@@ -12,7 +12,7 @@ import pytest
 import synthetic
 
 from labkit.plots.window import MOST_LANES, MOST_SLICES, PLACES, timeline_window
-from labkit.record import TASK_SCHEMA
+from labkit.records import TASK_SCHEMA
 from labkit.trace import schema
 from labkit.trace.intervals import state_intervals
 

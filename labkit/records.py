@@ -10,10 +10,7 @@ Modules below `labkit.run` take and return `Record`; a `Run` is one, so they acc
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -163,14 +160,3 @@ class Record:
     def experiment(self) -> str:
         """Name of the experiment (`swap`, `wake`, `block`, `preempt`)."""
         return str(self.spec.get("experiment", "?"))
-
-
-class _Callable(ModuleType):
-    """`labkit.record("memcached")` means the function, also when this module is imported."""
-
-    def __call__(self, *args: Any, **wishes: Any) -> Any:
-        # By its name: the floor imports nothing that stands on it.
-        return import_module("labkit.programs").record(*args, **wishes)
-
-
-sys.modules[__name__].__class__ = _Callable
