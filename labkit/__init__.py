@@ -67,12 +67,12 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> _Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module 'labkit' has no attribute {name!r}")
+    unknown = f"module 'labkit' has no attribute {name!r}"
     # `from labkit import vm` asks for a name first: it must not pay for the experiments.
-    if name not in _WHERE and (_find_spec(f"labkit.{name}") or name not in _experiments()):
-        meant = _import_module("labkit.names").meant(name, __dir__())
-        raise AttributeError(f"module 'labkit' has no attribute {name!r}{meant}")
+    if name.startswith("_") or (name not in _WHERE and _find_spec(f"labkit.{name}")):
+        raise AttributeError(unknown)
+    if name not in _WHERE and name not in _experiments():
+        raise AttributeError(unknown + _import_module("labkit.names").meant(name, __dir__()))
     value = getattr(_import_module(_WHERE.get(name, "labkit.api")), name)
     globals()[name] = value
     return value
