@@ -21,7 +21,7 @@ app = console.new_app()
 
 def _present(folder: Path, page: Path, *, quiet: bool = False) -> list[Run]:
     """Load what `labkit.cli.measure` saved in `folder`, print ratios, write the page."""
-    runs = [load(measure.file(folder, spec)) for spec in measure.SPECS]
+    runs = [load(measure.file(folder, spec)) for spec in measure.DEMO]
     if not quiet:
         for run in runs:
             tables.show_ratios(run)
@@ -44,7 +44,7 @@ def demo(
     with console.errors():
         folder = output.absolute().parent
         folder.mkdir(parents=True, exist_ok=True)
-        check_output(output, *(measure.file(folder, spec) for spec in measure.SPECS))
+        check_output(output, *(measure.file(folder, spec) for spec in measure.DEMO))
         if engine.enabled():
             measure.measure(folder)
         else:

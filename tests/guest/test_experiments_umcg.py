@@ -81,7 +81,7 @@ def loses_nothing(run):
 
 
 @pytest.mark.matrix
-@pytest.mark.parametrize("spec", measure.SPECS, ids=lambda spec: spec.experiment)
+@pytest.mark.parametrize("spec", measure.DEMO, ids=lambda spec: spec.experiment)
 def test_the_demo_loses_no_event(spec):
     # How much room there is does not depend on how often it is used.
     loses_nothing(api.run(dataclasses.replace(spec, repetitions=1)))
