@@ -88,7 +88,7 @@ def test_a_demo_gives_ratios_with_their_environment_and_a_page(tmp_path, monkeyp
         SwapSpec(methods=("futex", "pipe"), value_ms=1, repetitions=3),
         BlockSpec(works=("sleep",), workers=2, duration_s=0.05, repetitions=3),
     )
-    monkeypatch.setattr(measure, "SPECS", specs)
+    monkeypatch.setattr(measure, "DEMO", specs)
     # In place of a guest: here.
     monkeypatch.setattr("labkit.vm.execute", lambda argv, **_: measure.measure(Path(argv[-1])) or 0)
     page = tmp_path / "out" / "demo.html"
