@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""environment.yml asks for what pyproject.toml asks for, no more and no less."""
+"""environment.yml asks for what pyproject.toml asks for, but for the extras of a class."""
 
 import re
 import tomllib
@@ -12,6 +12,8 @@ from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).resolve().parents[2]
 
+#: Extras for whoever has a class, on a server: not in everybody's environment.
+FOR_A_CLASS = {"hub", "nbgrader"}
 #: What is no Python package, or comes with every one.
 CONDA_ONLY = {"python", "pip", "c-compiler", "make", "git"}
 
@@ -32,7 +34,12 @@ def from_pip(conda):
 
 
 def wanted(project):
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    extras = {
+        name: texts
+        for name, texts in project["optional-dependencies"].items()
+        if name not in FOR_A_CLASS
+    }
+    lists = [project["dependencies"], *extras.values()]
     requirements = [Requirement(text) for texts in lists for text in texts]
     return sorted(as_text(requirement) for requirement in requirements)
 
