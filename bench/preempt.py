@@ -17,7 +17,7 @@ def measure(bench: Bench) -> None:
         return
     preempt = PreemptSpec(
         policy="rr",
-        beside=["signal"],
+        beside=("signal",),
         runaways=RUNAWAYS,
         urgent=0,
         slice_us=SLICE_US,
