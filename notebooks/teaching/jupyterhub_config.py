@@ -18,6 +18,8 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821
 GUEST_CPUS, GUEST_MIB = 2, 1024
 #: A kernel that nobody has used for so long is ended, and its guest with it.
 IDLE_S = 1800
+#: What a JupyterLab, or a guest, may take to start.
+START_S = 600
 
 # The same Python for all: students need not be able to write there.
 tools = Path(sys.executable).parent
@@ -30,6 +32,7 @@ c.Spawner.default_url = "/lab/tree/00-quickstart.ipynb"
 c.Spawner.args = [
     f"--VmProvisioner.cpus={GUEST_CPUS}",
     f"--VmProvisioner.memory_mib={GUEST_MIB}",
+    f"--VmProvisioner.start_timeout_s={START_S}",
     f"--MappingKernelManager.cull_idle_timeout={IDLE_S}",
     "--MappingKernelManager.cull_connected=True",
 ]
@@ -39,4 +42,9 @@ c.Spawner.environment = {
     **{name: os.environ[name] for name in ("LABKIT_KERNEL",) if name in os.environ},
 }
 # A JupyterLab takes some seconds to start, and on a busy machine many.
-c.Spawner.start_timeout = c.Spawner.http_timeout = 600
+c.Spawner.start_timeout = c.Spawner.http_timeout = START_S
+# The answer to "start a kernel" comes when its guest has booted; the proxy must wait for it.
+c.ConfigurableHTTPProxy.command = [
+    "configurable-http-proxy",
+    f"--proxy-timeout={START_S * 1000}",
+]
