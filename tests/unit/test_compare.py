@@ -110,7 +110,7 @@ def test_the_fewest_values_give_an_interval_that_holds_and_fewer_would_not(
     assert all(_coverage(n, 600) < 0.91 for n in (3, 4))
 
 
-SPECS = [*(spec() for spec in experiments.SPECS.values()), *measure.SPECS]
+SPECS = [*(spec() for spec in experiments.SPECS.values()), *measure.DEMO]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: type(spec).__name__)

@@ -101,7 +101,7 @@ def test_the_page_of_a_report_is_not_its_markdown(
 
 
 def test_the_demo_does_not_write_its_page_over_its_runs(tmp_path: Path) -> None:
-    page = measure.file(tmp_path, measure.SPECS[0])
+    page = measure.file(tmp_path, measure.DEMO[0])
     code, said = call("demo", "-o", page)
     assert code == 4 and "give another name" in said
 
