@@ -13,6 +13,16 @@
 
 #define THREADS	4
 
+/*
+ * For ThreadSanitizer: the report of a policy that does not come back is read without the lock,
+ * which that one holds; see get_out() in runtime/watch.c.
+ */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+	return "race:report_policy\n";
+}
+
 enum how {
 	WELL, LOSES, FORGETS, TWICE, NOT_READY, RUBBISH, CRASHES_NEXT, CRASHES_READY, CRASHES_STOPPED,
 	CRASHES_SLICE, CRASHES_DUMP, RECURSES, SPINS, SLEEPS, PAUSES, STOPS, SAYS_ERROR,
@@ -402,17 +412,16 @@ int main(int argc, char **argv)
 	run(CRASHES_SLICE, UMCG_FAULT_CRASHED, true, "in slice()");
 	run(CRASHES_DUMP, UMCG_FAULT_CRASHED, false, "crashed in dump()");
 	run(RECURSES, UMCG_FAULT_CRASHED, false, "in next()");
-	/* ThreadSanitizer keeps signals back from a thread that spins. */
-	if (TEST_PREEMPTS_INSIDE) {
-		run(SPINS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
-		run(SLEEPS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
-		dies(SPINS, UMCG_SCHED_NO_HANDLER, SIGABRT);
-		dies(CRASHES_NEXT, UMCG_SCHED_NO_HANDLER, SIGSEGV);
-	}
+	run(SPINS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
+	run(SLEEPS, UMCG_FAULT_STUCK, false, "in next(), called by umcg-server");
+	dies(SPINS, UMCG_SCHED_NO_HANDLER, SIGABRT);
+	dies(CRASHES_NEXT, UMCG_SCHED_NO_HANDLER, SIGSEGV);
 	run(SAYS_ERROR, UMCG_FAULT_ERROR, true, "is one too many");
 	run(KICKS_WRONG, UMCG_FAULT_ERROR, true, "umcg_kick() of server 77 of 2");
 	test_waits();
-	test_many_end();
+	/* ThreadSanitizer's run time has locks, which a worker may keep that waits for the one server. */
+	if (TEST_PREEMPTS_INSIDE)
+		test_many_end();
 	test_stopped();
 	test_handler();
 	return 0;
