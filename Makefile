@@ -50,13 +50,13 @@ bench: packages $(VENV)/installed	## the benchmark suite: one results file, one 
 	@$(BIN)/labkit bench
 
 # The steps of these three, and what each may take, stand in tests/steps.py.
-test: deps	## for everybody, a quarter of an hour (5 minutes more with the kernel's build): kernel, libumcg, instruction counts, labkit, guest, notebooks
+test: deps	## for everybody, a quarter of an hour (5 minutes more with the kernel's build): kernel, libumcg, instruction counts, labkit, guest
 	@$(STEPS) test
 
-test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests, the Jupyter kernel without a guest
+test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests
 	@$(STEPS) fast
 
-test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks and Jupyter on the patched kernel, all of the microVM
+test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks, Jupyter, programs, all of the microVM, the longest tests
 	@$(STEPS) all
 
 test-packages:

@@ -89,12 +89,6 @@ IMAGE = Step("image", "the patched kernel, built once", 5, "make -C kernel image
 FAST = (
     Step("lint", "ruff, mypy, shell syntax", 15, "make lint"),
     Step("unit", "labkit on this machine's own kernel", 150, f"{PYTEST} -m 'not long' tests/unit"),
-    Step(
-        "jupyter",
-        "the Jupyter kernel as far as it needs no guest",
-        25,
-        f"{PYTEST} -m 'not vm and not classroom' tests/jupyter",
-    ),
 )
 
 # The longest lane first.
@@ -107,12 +101,6 @@ TEST = (
         _pytest_in_guest("-m 'not matrix and not long' tests/guest tests/bench"),
     ),
     *FAST,
-    Step(
-        "notebooks",
-        "every notebook, on plain Python with recorded runs and the simulator",
-        90,
-        f"{NOTEBOOKS} --nbmake-kernel=python3 notebooks",
-    ),
     Step(
         "host",
         "libumcg on this machine's own kernel, its man pages, its installation",
@@ -191,6 +179,18 @@ ALL = (
         420,
         # 11 runs a program under umcg-run.
         _after("make -C kernel libumcg", f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks"),
+    ),
+    Step(
+        "jupyter",
+        "the Jupyter kernel as far as it needs no guest",
+        25,
+        f"{PYTEST} -m 'not vm and not classroom' tests/jupyter",
+    ),
+    Step(
+        "notebooks",
+        "every notebook, on plain Python with recorded runs and the simulator",
+        90,
+        f"{NOTEBOOKS} --nbmake-kernel=python3 notebooks",
     ),
     Step("unit-long", "the longest of labkit's tests", 60, f"{PYTEST} -m long tests/unit"),
     _guest(

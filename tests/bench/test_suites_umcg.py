@@ -13,7 +13,7 @@ TOO_LARGE = ("p99", "10000", "carried")
 TRIES = 5
 
 #: Suites that take long even then.
-LONG = ("scale", "server")
+LONG = ("scale", "server", "mixed", "deadline")
 
 
 def names() -> list[object]:

@@ -60,7 +60,13 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in ("deadline", "server") else ())
+        for name in SMALL
+    ],
+)
 def test_run(name, tmp_path):
     fields, series = SMALL[name]
     run = getattr(labkit, name)(**fields)
@@ -131,6 +137,7 @@ def test_what_serves_requests_keeps_the_protocol():
         assert verdict.result == "PASSED", verdict.violations.rows()
 
 
+@pytest.mark.long
 def test_a_policy_drops_frames_that_are_late():
     """Twice as much as fits: what edf gives up is not done."""
     run = labkit.deadline(

@@ -98,6 +98,7 @@ print(fifo.table().height)
     assert int(elsewhere(code)) > 0
 
 
+@pytest.mark.long
 def test_policies_on_the_command_line(elsewhere, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     assert "least attained service" in elsewhere(CLI, "policy", "list")
     assert "quantum_us" in elsewhere(CLI, "policy", "show", "las")

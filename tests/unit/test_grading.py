@@ -233,6 +233,7 @@ def test_a_batch_of_forty_with_everything_that_goes_wrong(
     assert "--notebook" in why("half")
 
 
+@pytest.mark.long
 def test_one_exercise_does_not_cost_the_points_of_another(tmp_path: Path) -> None:
     folder = tmp_path / "masters"
     folder.mkdir()
@@ -361,6 +362,7 @@ def test_the_masters_that_give_points_are_marked_as_nbgrader_marks(name: str) ->
             assert found["solution"] != found["grade"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(POINTS.keys() - {OWN}))
 def test_nothing_done_gets_no_points(name: str) -> None:
     made = master.read(name)

@@ -103,6 +103,7 @@ def test_a_walk_ends_with_everybody_gone() -> None:
     )
 
 
+@pytest.mark.long
 def test_every_transition_the_model_makes_is_in_the_table() -> None:
     made = set()
     for seed in range(30):

@@ -415,6 +415,7 @@ def test_what_goes_wrong_is_told_to_the_page() -> None:
     assert empty.drawing == {} and empty.svg() == ""
 
 
+@pytest.mark.long
 def test_a_million_events_cost_a_page_no_more_than_a_thousand(sizes: list[int]) -> None:
     events, tasks = synthetic.million()
     assert events.height >= 1_000_000

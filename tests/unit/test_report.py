@@ -81,6 +81,7 @@ def test_the_page_says_what_it_must(page: str) -> None:
     assert "<h2><swap>" not in page
 
 
+@pytest.mark.long
 def test_different_environments_are_said() -> None:
     other = synthetic.record(environment=synthetic.ENVIRONMENT | {"kernel": "5.0"})
     assert "different environments" in report.page([synthetic.record(), other])

@@ -92,6 +92,7 @@ def test_the_same_sweep_again_simulates_nothing(folder: Path) -> None:
     assert less["key"].n_unique() == 4 and read(file)["key"].n_unique() == 16
 
 
+@pytest.mark.long
 def test_another_workload_or_policy_is_another_point(folder: Path) -> None:
     file = folder / "s.parquet"
     grid: dict[str, Any] = {"policies": ("wrong",)}
@@ -107,6 +108,7 @@ def test_another_workload_or_policy_is_another_point(folder: Path) -> None:
     assert sweep(file, longer, **grid)["key"].to_list() != changed
 
 
+@pytest.mark.long
 def test_an_interrupted_sweep_goes_on(folder: Path) -> None:
     """Ctrl-C in the middle: what was finished is not simulated again, the result is the same."""
     long = dataclasses.replace(WEB, duration="400ms")
