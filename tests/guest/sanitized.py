@@ -61,7 +61,7 @@ class Sanitized(Python):
 def engine() -> Path:
     """The watched engine, compiled if a source is newer."""
     library, headers = build.folders()
-    parts = [build.HERE / name for name in build.SOURCES + build.BENCH_SOURCES]
+    parts = [build.HERE / name for name in build.SOURCES + build.PERFORM_SOURCES]
     archives = [library / "lib" / name for name in build.ARCHIVES]
     FOLDER.mkdir(parents=True, exist_ok=True)
     watched, glue = FOLDER / "_engine.so", FOLDER / "_engine.c"
