@@ -38,12 +38,16 @@ _WORK = (
     Work("mixed", "report", "ns", "The reports beside them, under {how}: the median"),
     Work("mixed", "batch", "share", "What batch gets of the CPU time that they leave, under {how}"),
     Work("preempt", "urgent p99", "ns", "Short requests among runaways: their 99th percentile"),
-    Work("wake", "1 places", "ns", "Waking a crowd over one server: the median until each runs"),
+    Work("wake", "1 places", "ns",
+         "Waking a crowd over one server with {how}: the median until each runs"),
     Work("swap", "pinned", "ns/switch", "Handing a turn over on one CPU", "umcg-swap"),
     Work("swap", "unpinned", "ns/switch", "Handing a turn over, wherever threads are", "umcg-swap"),
     Work("block", "sleep", "op/s", "Operations a second that sleep and compute, as workers"),
     Work("block", "pipe", "op/s", "Operations a second that wait for a device, as workers"),
 )  # fmt: skip
+
+#: How series do their work, where their names do not say it to a newcomer.
+_WAYS = {"futex": "a futex", "umcg": "umcg_wake()"}
 
 _BASELINES = {"cfs": "plain threads", "pthread": "plain threads", "futex": "a futex"}
 _HEADS = (
@@ -68,7 +72,8 @@ def _lines(record: Record) -> Iterator[tuple[str, str]]:
                 continue
             other = head_and_rest(row["baseline"])[0]
             against = _BASELINES.get(other, other)
-            words = work.words.format(how=head.removeprefix("umcg-"))
+            how = head.removeprefix("umcg-")
+            words = work.words.format(how=_WAYS.get(how, how))
             sure = f", 95 % interval {row['ci_low']:.2f} to {row['ci_high']:.2f}"
             known = row["ci_low"] == row["ci_low"]  # not a nan
             yield (

@@ -149,6 +149,17 @@ def test_a_truth_in_a_table_is_no_number() -> None:
     assert (webpage.cell(True), webpage.cell(False), webpage.cell(1)) == ("yes", "no", "1")
 
 
+def test_each_sentence_of_what_it_is_for_says_which_series_it_is_of() -> None:
+    kinds = {f"umcg-{how}/1 server": 800.0 for how in ("futex", "umcg")}
+    record = synthetic.record(
+        samples=synthetic.samples({**kinds, "futex/1 cpu": 1000.0}, n=20, unit="ns"),
+        spec={"experiment": "wake"},
+    )
+    text = report.page([record])
+    assert "one server with a futex: the median" in text
+    assert "one server with umcg_wake(): the median" in text
+
+
 def test_a_page_begins_with_what_it_is_for_as_its_runs_measured_it():
     run = labkit.mixed(progress=None, where="simulator", requests=100, report_percent=30.0)
     text = report.page([run])
