@@ -73,10 +73,10 @@ test-bench: deps	## every suite of the benchmark once, at its smallest, on the p
 programs: $(VENV)/installed	## MariaDB, memcached, redis, nginx, sysbench from Debian's packages, unpacked in the cache: nothing is installed or started
 	@$(BIN)/python -m labkit.programs.install
 
-test-programs: deps	## Python, Java, Node, MariaDB, memcached, redis, nginx, sysbench under umcg-run, compared with plain; C and C++ are in `make -C kernel check`
+test-programs: deps	## Python, Java, Node, MariaDB, memcached, redis, nginx, sysbench under umcg-run, compared with plain (QUICK=1: Python alone); C and C++ are in `make -C kernel check`
 	@$(MAKE) programs || echo 'What is missing of them is not tested.'
 	@$(MAKE) -C kernel image libumcg
-	@$(BIN)/labkit vm exec -- $(CURDIR)/$(BIN)/python -m pytest -q -rs -p no:cacheprovider tests/programs
+	@$(BIN)/labkit vm exec -- $(CURDIR)/$(BIN)/python -m pytest -q -rs -p no:cacheprovider $(if $(QUICK),-m 'not long') tests/programs
 
 test-jupyter: deps	## the Jupyter kernel: start, interrupt, restart, panic, two at once, shutdown
 	@$(MAKE) -C kernel image

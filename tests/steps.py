@@ -163,9 +163,9 @@ ALL = (
     ),
     _guest(
         "programs",
-        "Python, Java, Node and Debian's servers under umcg-run",
-        400,
-        "make test-programs",
+        "Python's own programs under umcg-run (Java, Node and servers: `make test-programs`)",
+        150,
+        "make test-programs QUICK=1",
     ),
     _guest(
         "browser",

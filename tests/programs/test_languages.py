@@ -7,7 +7,7 @@ import pytest
 from alike import run, scheduled, umcg_run
 
 #: To start a JVM takes a minute on a slow machine.
-pytestmark = pytest.mark.timeout(3000)
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.long]
 
 JAVA = """
 import java.util.*;

@@ -23,7 +23,7 @@ from labkit.run import load
 
 WAYS = [["-n1", "-plas"], ["-n2", "-prr"]]
 #: Three servers in one test take minutes on a slow machine.
-pytestmark = pytest.mark.timeout(3000)
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.long]
 
 
 def needs(*programs):
