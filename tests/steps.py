@@ -146,20 +146,21 @@ ALL = (
     _guest(
         "vm",
         "the microVM: Ctrl-C, panic, hang, out of memory",
-        60,
+        150,
         f"{PYTEST} -m 'not quick' tests/vm",
     ),
     _guest(
         "jupyter-umcg",
         "the Jupyter kernel: start, interrupt, restart, panic, two at once, shutdown",
-        80,
+        150,
         f"{PYTEST} -m 'vm and not classroom' tests/jupyter",
     ),
     _guest(
         "classroom",
         "nbgrader; JupyterHub with two users at once, each on a guest of its own",
-        180,
+        240,
         f"{PYTEST} -m classroom tests/jupyter",
+        lane="kernel",
     ),
     _guest(
         "programs",
@@ -170,7 +171,7 @@ ALL = (
     _guest(
         "browser",
         "JupyterLab in Chromium: notebook 02 on the patched kernel",
-        80,
+        240,
         f"{PYTEST} tests/browser",
     ),
     _guest(
