@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from labkit.plots import no_grammar
+
 if TYPE_CHECKING:
     from labkit.plots.charts import (
         plot_comparison,
@@ -46,6 +48,8 @@ __all__ = [
     "take_apart",
     "timeline_window",
 ]
+
+no_grammar.leave_out()
 
 #: Figures that are made of one run: `plot_NAME`.
 OF_ONE_RUN = (
