@@ -136,7 +136,7 @@ ALL = (
     _guest(
         "guest-matrix",
         "labkit on the patched kernel: all that `guest` leaves out",
-        300,
+        600,
         # The engine with the address sanitizer is compiled here: a guest takes a minute for it.
         _after(
             "python tests/guest/sanitized.py",
@@ -177,7 +177,7 @@ ALL = (
     _guest(
         "notebooks-umcg",
         "every notebook, on the patched kernel",
-        420,
+        900,
         # 11 runs a program under umcg-run.
         _after("make -C kernel libumcg", f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks"),
     ),
