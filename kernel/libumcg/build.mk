@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 # Read by this folder's Makefile and by ../sched's, after SRC, the folder, and VERSION and SONAME, the library's:
-# what make is called with, flags, and how a library is installed.
+# what make is called with, flags, tests of places that pass on, and how a library is installed.
 O ?= build
 HEADERS ?=
 SAN ?=
@@ -22,6 +22,18 @@ endif
 INCLUDES := -I$(SRC)include $(if $(LIB),-I$(LIB)include) $(if $(HEADERS),-I$(HEADERS)/include)
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread $(INCLUDES) $(SAN_$(SAN)) $(CFLAGS)
 LIB_CFLAGS := $(ALL_CFLAGS) -fPIC -fvisibility=hidden -fno-plt
+
+# Tests that are there once more, where places pass on: see test_passes_on() in libumcg's tests/util.h. Each has
+# the limit of the program that it is.
+PASSING := $(patsubst %,$(O)/tests/%_pass,$(shell cat $(SRC)tests/passing))
+.DEFAULT_GOAL := all
+
+$(PASSING): %_pass: %
+	ln -f $< $@
+
+$(O)/tests/limits: $(SRC)tests/limits $(SRC)tests/passing | $(O)/tests
+	awk 'NR == FNR { passing[$$1]; next } { print } \
+		$$1 in passing { $$1 = $$1 "_pass"; print }' $(SRC)tests/passing $(SRC)tests/limits >$@
 
 # $(call install_library,NAME): static and shared, and its pkg-config file.
 define install_library

@@ -34,6 +34,13 @@ static void pin_here(void)
 	CHECK(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
 }
 
+/* Until another thread has made it so. */
+#define AWAIT(condition) \
+	do { \
+		while (!(condition)) \
+			test_nap(MS / 5); \
+	} while (0)
+
 static void serve_once(umcg_tid w)
 {
 	umcg_tid r = umcg_run_worker(w);
@@ -177,8 +184,7 @@ static void untold(void)
 		tell(&one);
 	}
 	finish(&one);
-	while (!told)
-		test_nap(MS / 5);
+	AWAIT(told);
 	CHECK(told == 1 && left == 1, "told %ld times, %d have left", (long)told, left);
 	CHECK(umcg_get_passes(server) == 200, "%u passes", umcg_get_passes(server));
 	CHECK(umcg_get_passes(UMCG_NONE) == 0 && errno == ESRCH, "umcg_get_passes");
@@ -205,16 +211,14 @@ static void woken(void)
 	start(&one, hears);
 	reads(&one, 0);
 	start(&two, hears);
-	while (!two.utid)
-		test_nap(MS / 5);
+	AWAIT(two.utid);
 	reads(&two, 0);
 	CHECK(!told || last == one.utid, "told");
 	tell(&one);
 	reads(&one, 1);
 	told = 0;
 	CHECK_CALL(umcg_wake(server, false), 0);
-	while (!told)
-		test_nap(MS / 5);
+	AWAIT(told);
 	CHECK(told == 1 && last == one.utid, "not told who was the last");
 	tell(&one);
 	tell(&two);
@@ -226,13 +230,11 @@ static void woken(void)
 	begin(0);
 	one.rounds = 1;
 	start(&one, spins);
-	while (!one.count)
-		test_nap(MS / 5);
+	AWAIT(one.count);
 	CHECK(umcg_get_tenant(server) == one.utid, "umcg_get_tenant");
 	CHECK_CALL(umcg_wake(server, false), 0);
 	go = true;
-	while (!told)
-		test_nap(MS / 5);
+	AWAIT(told);
 	CHECK(last == one.utid && umcg_get_passes(server) == 0, "passed on");
 	tell(&one);
 	finish(&one);
@@ -254,8 +256,7 @@ static void recalled(void)
 	CHECK(place.since_ns >= before && place.since_ns <= umcg_get_time_ns(), "since when");
 	since = place.since_ns;
 	CHECK(umcg_recall_place(server) == 1, "nobody had it");
-	while (!told)
-		test_nap(MS / 5);
+	AWAIT(told);
 	CHECK(told == 1 && last == one.utid, "not told who was the last");
 	do
 		CHECK_CALL(umcg_get_place(server, &place), 0);
@@ -264,16 +265,14 @@ static void recalled(void)
 	tell(&one);
 	tell(&one);
 	finish(&one);
-	while (!left)
-		test_nap(MS / 5);
+	AWAIT(left);
 	CHECK(gone == one.utid && gone_tag == (intptr_t)&one, "who has left");
 	end();
 
 	begin(0);
 	one.rounds = 1;
 	start(&one, spins);
-	while (!one.count)
-		test_nap(MS / 5);
+	AWAIT(one.count);
 	/* Until it is there: it may have blocked for a page. */
 	do
 		CHECK_CALL(umcg_get_place(server, &place), 0);
@@ -283,8 +282,7 @@ static void recalled(void)
 	told = 0;
 	CHECK(umcg_recall_place(server) == 0, "somebody has it");
 	go = true;
-	while (!told)
-		test_nap(MS / 5);
+	AWAIT(told);
 	CHECK(last == one.utid && umcg_get_passes(server) == place.passes, "passed on");
 	CHECK_CALL(umcg_get_place(one.utid, &place), EINVAL);
 	CHECK_CALL(umcg_recall_place(one.utid), EINVAL);
@@ -312,8 +310,7 @@ static void signalled(void)
 	start(&one, hears);
 	reads(&one, 0);
 	CHECK(!pthread_kill(serving, SIGUSR1), "pthread_kill");
-	while (!told)
-		test_nap(MS / 5);
+	AWAIT(told);
 	CHECK(last == one.utid, "not told who was the last");
 	tell(&one);
 	finish(&one);
@@ -387,8 +384,7 @@ static void swapped(void)
 	begin(0);
 	for (int i = 0; i < CROWD; i++) {
 		start(&crowd[i], waits);
-		while (!crowd[i].utid)
-			test_nap(MS / 5);
+		AWAIT(crowd[i].utid);
 	}
 	for (int n = 0; n < 3; n++) {
 		for (int i = 0; i < CROWD; i++)
@@ -430,8 +426,7 @@ static void given_back(void)
 	}
 	finish(&one);
 	finish(&two);
-	while (left < 2)
-		test_nap(MS / 5);
+	AWAIT(left >= 2);
 	end();
 }
 
@@ -451,8 +446,7 @@ static void preempted(uint32_t flags)
 	start(&one, hears_and_spins);
 	reads(&one, 0);
 	tell(&one);
-	while (!(tenant = umcg_get_tenant(server)))
-		test_nap(MS / 5);
+	AWAIT((tenant = umcg_get_tenant(server)));
 	CHECK(tenant == one.utid && !told, "told");
 	while (!told) {
 		if (umcg_preempt_worker(tenant))
@@ -506,8 +500,7 @@ static void cancelled(bool lent)
 	reads(&one, 0);
 	if (lent) {
 		tell(&one);
-		while (!umcg_get_tenant(server))
-			test_nap(MS / 5);
+		AWAIT(umcg_get_tenant(server));
 	}
 	CHECK(!pthread_cancel(serving), "pthread_cancel");
 	test_join(serving);
@@ -551,8 +544,7 @@ static void too_many(void)
 		servers = left = over = 0;
 		for (int i = 0; i < 17; i++) {
 			threads[i] = test_spawn(server_for_a_moment, &over);
-			while (servers + left <= i)
-				test_nap(MS / 5);
+			AWAIT(servers + left > i);
 		}
 		CHECK(servers == 16 && left == 1, "%d servers", servers);
 		over = 1;

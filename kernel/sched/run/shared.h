@@ -20,7 +20,7 @@
 #define RUN_MAGIC	0x756d63672d72756eULL
 #define RUN_LAYOUT	3U
 #define RUN_SERVERS	256U
-#define RUN_PASS_SERVERS	14U	/* as umcg_sched_create() has it */
+#define RUN_PASS_SERVERS	(UMCG_MAX_SLOTS - 2U)	/* as umcg_sched_create() has it */
 #define RUN_PROCESSES	1024U
 #define RUN_THREADS	65536U
 #define RUN_RINGS	32U	/* so many processes can be traced */

@@ -130,12 +130,10 @@ bool policy_before(struct runtime *rt, struct thread *a, struct thread *b)
 	return before;
 }
 
-/* Is it one of our threads, and one that may run? Not read before that is known. */
+/* Is it one of our threads, and one that may run? */
 static enum umcg_fault check(struct runtime *rt, struct umcg_sched_thread *pub)
 {
-	size_t offset = (size_t)((char *)thread_of(pub) - rt->slots);
-
-	if (offset >= rt->used_slots * rt->stride || offset % rt->stride)
+	if (!is_slot(rt, thread_of(pub)))
 		return UMCG_FAULT_RUBBISH;
 	if (likely(pub->state == UMCG_SCHED_READY))
 		return UMCG_FAULT_NONE;

@@ -244,6 +244,14 @@ static inline struct thread *slot_at(struct runtime *rt, uint32_t index)
 	return (struct thread *)(void *)(rt->slots + index * rt->stride);
 }
 
+/* Is that a slot that is, or was, in use? Not read before that is known. */
+static inline bool is_slot(const struct runtime *rt, const struct thread *t)
+{
+	size_t offset = (size_t)((const char *)t - rt->slots);
+
+	return offset < rt->used_slots * rt->stride && offset % rt->stride == 0;
+}
+
 /* Under lock. The time of what happens now; never back. */
 static inline void tick(struct runtime *rt, uint64_t now)
 {

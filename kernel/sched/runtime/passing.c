@@ -59,12 +59,17 @@ void charge_unseen(struct runtime *rt, struct thread *t)
 /* The thread of ours that is, or was, @task with tag @tag; NULL: it is another's by now. */
 static struct thread *known(struct runtime *rt, umcg_tid task, intptr_t tag)
 {
-	size_t offset = (size_t)((char *)tag - rt->slots);
 	struct thread *t = (struct thread *)tag;
 
-	if (task == UMCG_NONE || offset >= rt->used_slots * rt->stride || offset % rt->stride)
-		return NULL;
-	return t->task == task ? t : NULL;
+	return task != UMCG_NONE && is_slot(rt, t) && t->task == task ? t : NULL;
+}
+
+/* The thread that has the place of @server, by what we know; NULL: none. */
+static struct thread *seated_on(struct runtime *rt, const struct server *server)
+{
+	struct umcg_sched_thread *pub = rt->base.running[server->index];
+
+	return pub ? thread_of(pub) : NULL;
 }
 
 static void vacate(struct runtime *rt, struct server *server, const struct umcg_place *place)
@@ -153,8 +158,7 @@ static bool as_known(const struct server *server, const struct umcg_place *place
 /* What has become of the place of @server since we looked last? */
 static void settle(struct runtime *rt, struct server *server)
 {
-	struct umcg_sched_thread *pub = rt->base.running[server->index];
-	struct thread *t = pub ? thread_of(pub) : NULL, *w;
+	struct thread *t = seated_on(rt, server), *w;
 	struct umcg_place place;
 
 	if (!server->lent || umcg_get_place(server->actor.task, &place))
@@ -187,7 +191,7 @@ void lend_place(struct server *self)
 /* @server has to be told of the next block, or has to look now if nobody has its place. */
 void recall(struct runtime *rt, struct server *server)
 {
-	struct umcg_sched_thread *pub;
+	struct thread *t;
 
 	if (!server->lent || server->recalled)
 		return;
@@ -196,9 +200,9 @@ void recall(struct runtime *rt, struct server *server)
 		settle(rt, server);
 		return;
 	}
-	pub = rt->base.running[server->index];
-	if (pub)
-		end_unseen(rt, thread_of(pub));
+	t = seated_on(rt, server);
+	if (t)
+		end_unseen(rt, t);
 	occupy(rt, server);
 }
 
@@ -230,8 +234,7 @@ uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slic
 void take_back(struct server *self, umcg_tid back)
 {
 	struct runtime *rt = self->actor.rt;
-	struct umcg_sched_thread *pub = rt->base.running[self->index];
-	struct thread *t = pub ? thread_of(pub) : NULL, *last;
+	struct thread *t = seated_on(rt, self), *last;
 	uint32_t passes = umcg_get_passes(self->actor.task);
 	bool unseen = passes != self->passes;
 	umcg_tid left = UMCG_NONE;
