@@ -273,13 +273,13 @@ class Run:
             self.size, self.heard = size, now
         return now - self.heard > SILENT
 
-    def end(self, grace: float) -> None:
-        """End it, in the way that lets Python say where it is, then in ways that it cannot mind."""
+    def end(self, *first: signal.Signals) -> None:
+        """End it with these signals, each after `GRACE` seconds, and with one that it must mind."""
         assert self.process
-        for number in (signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL):
+        for number in (*first, signal.SIGTERM, signal.SIGKILL):
             self.process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(grace)
+                self.process.wait(GRACE)
                 return
 
     def said(self) -> str:
@@ -357,7 +357,7 @@ class Steps:
             if not run.ended() and run.hangs():
                 silent = progress.duration(SILENT)
                 self._say(f"{run.step.name} has said nothing for {silent} and is ended")
-                run.end(GRACE)
+                run.end(signal.SIGQUIT)  # Python says where it is
         for run in [one for one in self.running if one.ended()]:
             self.running.remove(run)
             self.ended.append(run)
@@ -386,8 +386,7 @@ class Steps:
             time.sleep(0.2)
         for run in self.running:
             if not run.ended() and run.process:
-                run.process.terminate()
-                run.process.wait()
+                run.end()
         self._end()
 
     def summary(self) -> bool:

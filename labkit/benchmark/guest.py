@@ -74,7 +74,6 @@ def _measure(one: Suite, results: Results, file: Path, part: int, position: str)
 
     bench = Bench(
         rigor,
-        umcg=engine.enabled(),
         first=part * rigor.repetitions,
         progress=line.show,
         saved=save,

@@ -186,7 +186,6 @@ class Bench:
     Attributes:
         rigor: how much trouble to take.
         stop: ends a running measurement when set.
-        umcg: this kernel has UMCG.
         cpus: the CPUs to use, by number.
         first: number of the first repetition; another boot has made those before.
         samples: (series, repetition, value, unit, n) so far.
@@ -198,7 +197,6 @@ class Bench:
         self,
         rigor: Rigor,
         *,
-        umcg: bool,
         cpus: tuple[int, ...] | None = None,
         first: int = 0,
         progress: Callable[[int, int, str], None] = lambda done, total, what: None,
@@ -206,7 +204,6 @@ class Bench:
     ) -> None:
         self.rigor = rigor
         self.stop = threading.Event()
-        self.umcg = umcg
         self.cpus = cpus if cpus is not None else environment.cpus()
         self.samples: list[Sample] = []
         self.counters: dict[str, int | float] = {}

@@ -44,12 +44,12 @@ def release(target: Path, source: Path = NOTEBOOKS) -> Iterator[tuple[Path, str]
     target.mkdir(parents=True, exist_ok=True)
     for name in names(source):
         made = student(load(source / f"{name}.ipynb"))
-        made.metadata[_KEY] = {"released": digest(made)}
         yield _bring(made, target / f"{name}.ipynb")
 
 
 def _bring(made: Any, path: Path) -> tuple[Path, str]:
-    """Write a version that carries its digest, but never over somebody's work."""
+    """Write a version, which carries its digest from here on, but never over somebody's work."""
+    made.metadata[_KEY] = {"released": digest(made)}
     text = (nbformat.writes(made) + "\n").encode()  # type: ignore[no-untyped-call]
     if not path.exists():
         write_atomically(path, text)
@@ -105,7 +105,6 @@ def for_nbgrader(target: Path, source: Path = NOTEBOOKS) -> Iterator[tuple[Path,
         except MasterError:  # nothing in it gives points
             continue
         made = load(source / f"{name}.ipynb")
-        made.metadata[_KEY] = {"released": digest(made)}
         made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
         folder = target / "source" / name
         folder.mkdir(parents=True, exist_ok=True)

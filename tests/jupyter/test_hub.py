@@ -169,7 +169,7 @@ class Hub:
 
 @pytest.fixture
 def hub(tmp_path: Path, kernel_name: str) -> Iterator[Hub]:
-    assert shutil.which("configurable-http-proxy"), "npm install -g configurable-http-proxy"
+    assert shutil.which("configurable-http-proxy"), "pip install -e '.[hub]'"
     started = Hub(tmp_path)
     everybody: list[psutil.Process] = []
     try:

@@ -66,7 +66,7 @@ def some_results(ratio=0.5, rate=1.0, runs=9, spread=0.01, **environment):
 
 
 def test_rounds_alternate_warm_up_and_take_the_median_of_slices():
-    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    bench = Bench(RIGOR, cpus=(0,))
     seen = []
     for turn, (repetition, name) in enumerate(bench.rounds(["a", "b"], slices=2)):
         seen.append((repetition, name))
@@ -79,7 +79,7 @@ def test_rounds_alternate_warm_up_and_take_the_median_of_slices():
 
 
 def test_an_incomplete_repetition_leaves_no_sample():
-    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    bench = Bench(RIGOR, cpus=(0,))
     for repetition, name in bench.rounds(["a"], slices=2):
         if repetition == 1:
             break
@@ -88,12 +88,12 @@ def test_an_incomplete_repetition_leaves_no_sample():
 
 
 def test_calibration_reaches_the_time_asked_for():
-    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    bench = Bench(RIGOR, cpus=(0,))
     assert bench.calibrate("a", lambda n: 100 * n) == pytest.approx(11_000, rel=0.01)
 
 
 def test_quantiles_beyond_the_number_of_values_are_left_out():
-    bench = Bench(RIGOR, umcg=False, cpus=(0,))
+    bench = Bench(RIGOR, cpus=(0,))
     for repetition, name in bench.rounds(["a"]):
         bench.latency(name, repetition, np.arange(1, 201))
     assert {s[0] for s in bench.samples} == {"a/p50", "a/p99"}

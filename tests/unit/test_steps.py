@@ -132,6 +132,20 @@ def test_control_c_ends_what_runs_and_says_so(tmp_path):
     assert said.splitlines()[-1].startswith("1 failed in ")
 
 
+def test_a_step_that_minds_no_signal_is_ended_all_the_same(steps, monkeypatch, tmp_path):
+    monkeypatch.setattr(steps, "GRACE", 1)
+    steps.LOGS.mkdir()
+    plan = steps.Steps(
+        [steps.Step("long", "", 1, "sh -c 'trap : TERM; echo; while :; do sleep 1; done'")]
+    )
+    plan._begin()
+    (run,) = plan.running
+    while not run.said():
+        time.sleep(0.05)
+    plan.stop(0)
+    assert plan.ended == [run] and run.code == -signal.SIGKILL
+
+
 def test_a_step_that_hangs_says_where_and_the_others_are_made(
     steps, monkeypatch, tmp_path, capfdbinary
 ):
