@@ -2,8 +2,8 @@
 """The steps of `make test`, `make test-fast`, `make test-all`.
 
 Every step is made even if one before it has failed, unless it needs that one. Steps run in lanes:
-one after another in a lane, so that two never measure on one kernel at a time, and two lanes beside
-each other. What a step says is kept in `out/test/NAME.log`, and shown when it has ended. The exit
+one after another in a lane, so that two never measure on one kernel at a time, and three lanes
+beside each other: tests wait a lot, two fill hardly half of two cores. What a step says is kept in `out/test/NAME.log`, and shown when it has ended. The exit
 code is 0 if all passed, 1 if not, 130 after Ctrl-C. The last line counts all tests of all steps; a
 step whose program does not count is one test.
 """
@@ -31,7 +31,7 @@ LOGS = PROJECT / "out" / "test"
 TAIL = 15
 
 #: Steps beside each other, and seconds after which it is said again how far they are.
-LANES, SAY_AGAIN = 2, 60
+LANES, SAY_AGAIN = 3, 60
 
 #: Seconds that interrupted steps have to end by themselves.
 GRACE = 30
@@ -148,12 +148,14 @@ ALL = (
         "the microVM: Ctrl-C, panic, hang, out of memory",
         150,
         f"{PYTEST} -m 'not quick' tests/vm",
+        lane="kernel",
     ),
     _guest(
         "jupyter-umcg",
         "the Jupyter kernel: start, interrupt, restart, panic, two at once, shutdown",
         150,
         f"{PYTEST} -m 'vm and not classroom' tests/jupyter",
+        lane="kernel",
     ),
     _guest(
         "classroom",
@@ -167,12 +169,14 @@ ALL = (
         "Python's own programs under umcg-run (Java, Node and servers: `make test-programs`)",
         150,
         "make test-programs QUICK=1",
+        lane="kernel",
     ),
     _guest(
         "browser",
         "JupyterLab in Chromium: notebook 02 on the patched kernel",
         240,
         f"{PYTEST} tests/browser",
+        lane="kernel",
     ),
     _guest(
         "notebooks-umcg",

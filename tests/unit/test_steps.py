@@ -98,12 +98,12 @@ def test_no_more_lanes_than_there_may_be(steps, monkeypatch, tmp_path, capfdbina
     )
     plan = [
         steps.Step(name, "", 1, f"{count} {name}", lane=name)
-        for name in ("lane1", "lane2", "lane3")
+        for name in ("lane1", "lane2", "lane3", "lane4")
     ]
     assert carry_out(steps, monkeypatch, *plan) == 0
     capfdbinary.readouterr()
     seen = [int((steps.LOGS / f"{step.name}.log").read_text(encoding="utf-8")) for step in plan]
-    assert max(seen) == 2
+    assert max(seen) == 3
 
 
 def test_control_c_ends_what_runs_and_says_so(tmp_path):
