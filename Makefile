@@ -70,7 +70,7 @@ test-bench: deps	## every suite of the benchmark once, at its smallest, on the p
 	@$(MAKE) -C kernel image
 	@$(BIN)/labkit vm exec -- $(BIN)/pytest -q tests/bench
 
-programs: $(VENV)/installed	## MariaDB, memcached, redis, nginx, sysbench from Debian's packages, unpacked in the cache: nothing is installed or started
+programs: $(VENV)/installed	## MariaDB, memcached, redis, nginx, sysbench and their clients from Debian's packages, unpacked in the cache: nothing is installed or started
 	@$(BIN)/python -m labkit.programs.install
 
 test-programs: deps	## Python, Java, Node, MariaDB, memcached, redis, nginx, sysbench under umcg-run, compared with plain (QUICK=1: Python alone); C and C++ are in `make -C kernel check`

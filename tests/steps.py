@@ -3,9 +3,10 @@
 
 Every step is made even if one before it has failed, unless it needs that one. Steps run in lanes:
 one after another in a lane, so that two never measure on one kernel at a time, and three lanes
-beside each other: tests wait a lot, two fill hardly half of two cores. What a step says is kept in `out/test/NAME.log`, and shown when it has ended. The exit
-code is 0 if all passed, 1 if not, 130 after Ctrl-C. The last line counts all tests of all steps; a
-step whose program does not count is one test.
+beside each other: tests wait a lot, and two lanes fill hardly half of two cores. What a step says
+is kept in `out/test/NAME.log`, and shown when it has ended. The exit code is 0 if all passed, 1 if
+not, 130 after Ctrl-C. The last line counts all tests of all steps; a step whose program does not
+count is one test.
 """
 
 from __future__ import annotations

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Measure here: `python -m labkit.benchmark.guest FILE RIGOR PART PARTS [SUITE]...`.
+"""Measure here: `python -m labkit.benchmark.guest FILE RIGOR PART PARTS new|resume [SUITE]...`.
 
 The part of `labkit bench` that runs on the patched kernel. FILE is written after every round, so
-whatever ends this process, what was measured stays; not before something was.
+whatever ends this process, what was measured stays; not before something was. `resume` goes on
+with what an earlier run has left in FILE, and measures anew what that has not ended.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from labkit import environment
-from labkit.benchmark import suite
+from labkit.analysis.compare import NotComparable
+from labkit.benchmark import compare, suite
 from labkit.benchmark.results import Results, SuiteResult, load
 from labkit.benchmark.suite import RIGORS, Bench, Rigor, Suite
 from labkit.experiments.alone import Busy, Disturbed, alone
@@ -50,8 +53,8 @@ def _rigor(name: str, parts: int) -> Rigor:
 
 def _measure(one: Suite, results: Results, file: Path, part: int, position: str) -> None:
     before = results.suites.get(one.name, SuiteResult())
-    if before.error:
-        return  # in an earlier boot, and that stays said
+    if before.error or before.parts > part:
+        return  # in an earlier boot, and that stays said; or measured before this run was resumed
     line = Line(f"{position} {one.name:8}")
     rigor = _rigor(results.rigor, results.environment["boots"])
     kept = results.suites[one.name] = SuiteResult()
@@ -82,7 +85,7 @@ def _measure(one: Suite, results: Results, file: Path, part: int, position: str)
     said = "  interrupted"
     try:
         one.measure(bench)
-        kept.stopped, said = False, ""
+        kept.stopped, kept.parts, said = False, part + 1, ""
     except (engine.EngineError, Disturbed, OSError) as error:
         kept.stopped, kept.error = False, str(error)
         said = f"  failed: {error}"
@@ -91,7 +94,44 @@ def _measure(one: Suite, results: Results, file: Path, part: int, position: str)
         line.end(f"{duration(line.seconds)}{said}")
 
 
-def measure(file: Path, rigor: str, names: Sequence[str], part: int = 0, parts: int = 1) -> Results:
+def _resumed(file: Path, rigor: str, suites: Sequence[Suite], here: Results) -> Results:
+    """What `file` has of such a run, without what is to be measured anew.
+
+    Raises:
+        NotComparable: it was made in another way, elsewhere, or on another kernel.
+    """
+    results = load(file)
+    differs = [*compare.check(results, here)]
+    if results.rigor != rigor or any(
+        results.environment.get(key) != here.environment[key] for key in ("build", "boots")
+    ):
+        raise NotComparable(
+            f"{file} cannot be gone on with ({'; '.join(differs)}): without --resume it is replaced"
+        )
+    for one in suites:
+        if not parts_done(results, one):
+            results.suites.pop(one.name, None)
+    return results
+
+
+def parts_done(results: Results, one: Suite) -> int:
+    """In how many boots a resumed run need not measure a suite: 0 if it has not been ended."""
+    kept = results.suites.get(one.name)
+    # As a file gives it back.
+    spec = json.loads(json.dumps({**one.spec, "scale": RIGORS[results.rigor].scale}))
+    if kept is None or kept.stopped or kept.error or kept.spec != spec:
+        return 0
+    return kept.parts
+
+
+def measure(
+    file: Path,
+    rigor: str,
+    names: Sequence[str],
+    part: int = 0,
+    parts: int = 1,
+    resume: bool = False,
+) -> Results:
     """Measure these suites (none: all) and keep them in `file`; one that fails ends only itself.
 
     Args:
@@ -100,17 +140,21 @@ def measure(file: Path, rigor: str, names: Sequence[str], part: int = 0, parts: 
         names: which suites.
         part: which part of the repetitions, from 0 on.
         parts: of so many; each is a boot of its own.
+        resume: go on with the run in `file`: suites that it has to their end stay as they are,
+            others are measured anew.
 
     Raises:
         Busy: an experiment runs on this machine.
+        NotComparable: the run in `file` cannot be resumed here; says why.
         KeyboardInterrupt: after what was measured has been kept.
     """
     suites = suite.load(names)
-    if part:
+    here = {"build": build_id(), "boot_options": boot_options(), "boots": parts}
+    results = Results(rigor, environment.collect() | here)
+    if resume:
+        results = _resumed(file, rigor, suites, results)
+    elif part:
         results = load(file)
-    else:
-        here = {"build": build_id(), "boot_options": boot_options(), "boots": parts}
-        results = Results(rigor, environment.collect() | here)
     with alone("the benchmark"):
         engine.turns_per_us()
         for number, one in enumerate(suites, 1):
@@ -120,11 +164,11 @@ def measure(file: Path, rigor: str, names: Sequence[str], part: int = 0, parts: 
 
 
 if __name__ == "__main__":
-    file, rigor, part, parts, *names = sys.argv[1:]
+    file, rigor, part, parts, way, *names = sys.argv[1:]
     try:
-        made = measure(Path(file), rigor, names, int(part), int(parts))
+        made = measure(Path(file), rigor, names, int(part), int(parts), way == "resume")
         sys.exit(1 if made.failures else 0)
-    except Busy as error:
+    except (Busy, NotComparable) as error:
         sys.exit(f"labkit: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

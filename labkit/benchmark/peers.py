@@ -74,6 +74,8 @@ def measure(
 ) -> None:
     """Fill `kept` pair by pair: `boots` ({patched, base} each), `commands`, `kernels` and so on.
 
+    Pairs that it has already are not made again.
+
     Raises:
         PeerError: there is no unpatched image, or a guest failed.
         VmError: a guest did not come up.
@@ -85,8 +87,15 @@ def measure(
             "no unpatched image to compare with: `make -C kernel image BASE=1` builds it"
         )
     kernels = {"patched": vm.image.find(), "base": base}
-    kept.update({"boots": [], "commands": {}, "kernels": {}, "missing": [], "failed": {}})
-    for pair in range(effort.pairs):
+    empty: dict[str, Any] = {
+        "boots": [],
+        "commands": {},
+        "kernels": {},
+        "missing": [],
+        "failed": {},
+    }
+    kept.update({**empty, **kept})
+    for pair in range(len(kept["boots"]), effort.pairs):
         values = {}
         for name in sorted(kernels, reverse=pair % 2 == 0):
             print(f"peers: pair {pair + 1} of {effort.pairs}, {name} kernel", file=sys.stderr)

@@ -17,8 +17,9 @@ from labkit.trace import seal
 from labkit.trace.errors import ForeignFile, NewerFormat, TruncatedFile
 from labkit.trace.files import write_atomically
 
-#: Version of the file's layout. A reader refuses a higher one. Format 1 had no digest.
-FORMAT = 2
+#: Version of the file's layout. A reader refuses a higher one. Format 1 had no digest, 1 and 2 no
+#: `parts`.
+FORMAT = 3
 KIND = "labkit bench results"
 
 # What stands before the digest; inside a string JSON has no line breaks.
@@ -43,6 +44,7 @@ class SuiteResult:
         error: why it failed; "" when it did not.
         stopped: it was interrupted before it was complete.
         seconds: it took.
+        parts: boots of the run in which it was measured to its end.
     """
 
     spec: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class SuiteResult:
     error: str = ""
     stopped: bool = False
     seconds: float = 0.0
+    parts: int = 0
 
     def record(self, name: str, environment: dict[str, Any]) -> Record:
         """As a record without events, for `labkit.analysis` and `labkit.plots`."""

@@ -104,6 +104,7 @@ class Suite:
             compared. The rigor's scale is added.
         curves: figures over a number in the series' names: see `Curve`.
         help: why UMCG does or does not help here, for a reader of the result.
+        by_name: takes long, or needs what is not always here: not in a short run of all.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Suite:
     spec: Mapping[str, Any] = field(default_factory=dict)
     curves: Sequence[Curve] = ()
     help: str = ""
+    by_name: bool = False
 
 
 @dataclass(frozen=True)

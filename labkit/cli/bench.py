@@ -43,7 +43,11 @@ def bench(
     rigor: Annotated[str, typer.Option(metavar="|".join(RIGORS), help=RIGOR_HELP)] = ("quick"),
     only: Annotated[
         list[str] | None,
-        typer.Option("--suite", metavar="NAME", help="Only this suite; repeat for more."),
+        typer.Option(
+            "--suite",
+            metavar="NAME",
+            help="Only this suite; repeat for more. `programs` is in no run of all but `full`.",
+        ),
     ] = None,
     with_peers: Annotated[
         bool, typer.Option("--peers/--no-peers", help="perf bench, hackbench, cyclictest.")
@@ -58,6 +62,10 @@ def bench(
         Path,
         console.output("The results file; the report goes beside it."),
     ] = DEFAULT,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in the results file that was ended."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure everything, write one results file and one report (HTML and Markdown).
@@ -77,12 +85,18 @@ def bench(
         if output.suffix != ".json":
             console.fail(console.USAGE, f"{output}: the results file's name must end in .json")
         suites = suite.load(only or ())
+        if not only and rigor != "full":
+            suites = [one for one in suites if not one.by_name]
         output.absolute().parent.mkdir(parents=True, exist_ok=True)
         page = output.with_suffix(".html")
         for written in (output, *report_files(page)):
             check_output(written, icount.BASELINE)
+        if resume and not output.is_file():
+            console.fail(console.USAGE, f"{output}: there is no such file, so nothing to resume")
+        if resume and (was := results.load(output).rigor) != rigor:
+            console.fail(console.USAGE, f"{output} was measured with --rigor {was}: resume it so")
         whole = not only
-        interrupted = _measure(output, rigor, suites, with_peers and whole, whole)
+        interrupted = _measure(output, rigor, suites, with_peers and whole, whole, resume)
         made = results.load(output)
         _report(made, page, as_json, str(output))
         if interrupted:
@@ -93,7 +107,12 @@ def bench(
 
 
 def _measure(
-    file: Path, rigor: str, suites: list[Suite], with_peers: bool, with_counts: bool
+    file: Path,
+    rigor: str,
+    suites: list[Suite],
+    with_peers: bool,
+    with_counts: bool,
+    resume: bool,
 ) -> bool:
     """Everything that was asked for, into `file`; was it interrupted?
 
@@ -104,8 +123,8 @@ def _measure(
     """
     before = _version(file)
     try:
-        code = _measure_suites(file, rigor, [one.name for one in suites])
-        if _version(file) == before:
+        code = _measure_suites(file, rigor, suites, resume)
+        if _version(file) == before and (code or not resume):
             kept_as_it_was = f"; {file} is as it was" if before else ""
             console.note(f"labkit: nothing was measured{kept_as_it_was}")
             raise typer.Exit(code or console.FAILED)
@@ -116,11 +135,12 @@ def _measure(
             # The guest's clock may be far off.
             kept.environment["time"] = environment.collect()["time"]
             kept.save(file)
-        if with_counts:
+        if with_counts and not (resume and kept.icount and not kept.icount.get("error")):
             kept.icount = _guarded(lambda: icount.measure(console.note))
             kept.save(file)
         if with_peers:
-            found = kept.peers = {}
+            found = kept.peers = (kept.peers or {}) if resume else {}
+            found.pop("error", None)
             failed = _guarded(lambda: peers.measure(rigor, found, lambda: _save(kept, file)))
             found.update(failed)
             kept.save(file)
@@ -149,19 +169,27 @@ def _save(kept: Results, file: Path) -> None:
     kept.save(file)
 
 
-def _measure_suites(file: Path, rigor: str, names: list[str]) -> int:
+def _measure_suites(file: Path, rigor: str, suites: list[Suite], resume: bool) -> int:
     """Here, where this kernel has UMCG, else in microVMs, one after the other; the exit code."""
     virtual = rigor == suite.VIRTUAL.name
+    names = [one.name for one in suites]
     if engine.enabled() and not virtual:
-        return 1 if guest.measure(file, rigor, names).failures else 0
+        return 1 if guest.measure(file, rigor, names, resume=resume).failures else 0
     words = [sys.executable, "-m", "labkit.benchmark.guest", str(file.absolute()), rigor]
     boots, code = RIGORS[rigor].boots, 0
     before = _version(file)
-    for boot in map(str, range(boots)):
+    earlier = results.load(file) if resume else None
+    way = "resume" if resume else "new"
+    for boot in range(boots):
+        if earlier and all(guest.parts_done(earlier, one) > boot for one in suites):
+            continue
         with console.waiting() as say:
             ended = vm.execute(
-                [*words, boot, str(boots), *names], VIRTUAL_GUEST if virtual else None, say=say
+                [*words, str(boot), str(boots), way, *names],
+                VIRTUAL_GUEST if virtual else None,
+                say=say,
             )
+        way = "new"
         code = code or ended
         if ended == console.INTERRUPTED or _version(file) == before:
             return ended

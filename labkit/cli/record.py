@@ -51,8 +51,8 @@ def command(
 ) -> None:
     """Run a program over a scheduler of yours (umcg-run) and save what its threads did.
 
-    memcached, mariadb and redis, named alone, get data and a client of their own. Boots the microVM
-    if need be.
+    memcached, mariadb, mariadb-writes, redis and nginx, named alone, get data and a client of their
+    own. Boots the microVM if need be.
     """
     with console.errors():
         try:

@@ -37,12 +37,12 @@ def record(
         labkit.record("python3", "server.py", policy="./mine.so", servers=1)
         run.timeline(); run.table(); labkit.analysis.df_latency(run)
 
-    `memcached`, `mariadb` and `redis` without arguments are started with data in memory, and a
-    client works against them; nothing of them is left after success, an error or Ctrl-C.
-    `make programs` fetches them.
+    `memcached`, `mariadb`, `mariadb-writes` (transactions), `redis` and `nginx` without arguments
+    are started with data in memory, and a client works against them; nothing of them is left after
+    success, an error or Ctrl-C. `make programs` fetches them.
 
     Args:
-        program: the command, or one of the three.
+        program: the command, or one of these names.
         args: its arguments.
         how: `umcg`, under umcg-run; `plain`, with the kernel's tracepoints (`sched:*`).
         policy: as `umcg-run --policy` takes it.

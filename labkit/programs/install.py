@@ -25,6 +25,7 @@ PACKAGES = {
     "redis-server": "redis-server",
     "redis-tools": "redis-benchmark",
     "nginx": "nginx",
+    "apache2-utils": "ab",
     "openjdk-17-jdk-headless": "java",
     "nodejs": "node",
 }

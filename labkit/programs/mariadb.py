@@ -113,6 +113,17 @@ class Mariadb(Server):
         return [*samples("selects", selects), *samples("scans", scans)]
 
 
+class MariadbWrites(Mariadb):
+    """The same, with transactions that read and write. See `Server`."""
+
+    name = "mariadb-writes"
+
+    def work(self, seconds: float) -> list[Sample]:
+        """sysbench's transactions, alone, for so long."""
+        mixed = str(script("oltp_read_write.lua"))
+        return samples("transactions", *self.clients(self.sysbench(mixed, SELECTS, seconds)))
+
+
 def samples(name: str, said: str) -> list[Sample]:
     """Rate, 99th percentile and maximum out of what sysbench printed."""
     wanted = {

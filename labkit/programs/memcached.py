@@ -7,7 +7,7 @@ import socket
 import time
 
 from labkit.programs.install import find
-from labkit.programs.server import Sample, Server
+from labkit.programs.server import Sample, Server, free_port
 
 #: Threads of the server, connections of the client, and how often each connection asks.
 THREADS, CONNECTIONS, EACH = 4, 8, 300
@@ -21,7 +21,7 @@ class Memcached(Server):
 
     def command(self) -> list[str]:
         """See `Server`."""
-        self.port = _free_port()
+        self.port = free_port()
         return [
             find("memcached"),
             *("-u", "root", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"),
@@ -49,9 +49,3 @@ class Memcached(Server):
         )
         done = CONNECTIONS * EACH
         return [("get", done / (time.monotonic() - began), "op/s", done)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

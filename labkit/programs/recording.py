@@ -28,8 +28,9 @@ from labkit.environment import NO_UMCG
 from labkit.native import engine
 from labkit.programs import events
 from labkit.programs.install import ProgramsError
-from labkit.programs.mariadb import Mariadb
+from labkit.programs.mariadb import Mariadb, MariadbWrites
 from labkit.programs.memcached import Memcached
+from labkit.programs.nginx import Nginx
 from labkit.programs.redis import Redis
 from labkit.programs.server import Sample, Server
 from labkit.records import SAMPLE_SCHEMA, TASK_SCHEMA, Record, empty
@@ -39,7 +40,9 @@ from labkit.trace.kernel import KernelTracer
 from labkit.trace.states import with_states
 
 #: Programs that are started with data and clients of their own when they are named alone.
-DRIVERS: dict[str, type[Server]] = {driver.name: driver for driver in (Mariadb, Memcached, Redis)}
+DRIVERS: dict[str, type[Server]] = {
+    driver.name: driver for driver in (Mariadb, MariadbWrites, Memcached, Redis, Nginx)
+}
 
 #: Seconds between two looks at what a plain program's threads are called.
 _LOOK_S = 0.02

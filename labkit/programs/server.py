@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,13 @@ Sample = tuple[str, float, str, int]
 
 #: Seconds that a server has to be there, to end by itself, and between two looks.
 START_S, STOP_S, LOOK_S = 120.0, 60.0, 0.05
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _end_client(client: subprocess.Popen[str]) -> None:

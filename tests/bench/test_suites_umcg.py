@@ -17,10 +17,11 @@ LONG = ("scale", "server", "mixed", "deadline")
 
 
 def names() -> list[object]:
-    """Of every suite."""
+    """Of every suite but those of programs, which may not be here: see tests/programs."""
     return [
         pytest.param(one.name, marks=pytest.mark.long if one.name in LONG else ())
         for one in suite.load()
+        if not one.by_name
     ]
 
 

@@ -14,11 +14,12 @@ import pytest
 from alike import run, scheduled, umcg_run
 
 from labkit import analysis
+from labkit.benchmark import guest, judge, suite
 from labkit.programs.install import ProgramsError, environment, find
 from labkit.programs.mariadb import Mariadb
 from labkit.programs.memcached import Memcached
+from labkit.programs.nginx import Nginx
 from labkit.programs.redis import Redis
-from labkit.programs.server import Server
 from labkit.run import load
 
 WAYS = [["-n1", "-plas"], ["-n2", "-prr"]]
@@ -138,30 +139,6 @@ def test_mariadb():
     alike(Mariadb, talk, 12)
 
 
-class Nginx(Server):
-    """nginx that reads its files in a pool of threads."""
-
-    name = "nginx"
-
-    def command(self):
-        (self.folder / "html").mkdir()
-        for i in range(4):
-            (self.folder / "html" / str(i)).write_bytes(bytes([i]) * 300_000)
-        (self.folder / "conf").write_text(
-            "daemon off; user root; pid pid; worker_processes 1; error_log log;\n"
-            "thread_pool default threads=4;\n"
-            "events { worker_connections 64; }\n"
-            "http { access_log off; aio threads; sendfile off; directio off;\n"
-            + "".join(
-                f"{kind}_temp_path temp-{kind};\n"
-                for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-            )
-            + f"server {{ listen unix:{self.socket}; root {self.folder}/html; }} }}\n",
-            encoding="utf-8",
-        )
-        return [find("nginx"), "-p", str(self.folder), "-c", str(self.folder / "conf")]
-
-
 class Unix(http.client.HTTPConnection):
     def __init__(self, path):
         super().__init__("localhost")
@@ -242,3 +219,14 @@ def test_what_cannot_be_wrapped_is_refused():
     code, out, said = run(umcg_run(), "--strict", "/sbin/ldconfig", "--version")
     assert code == 4 and not out and "static" in said
     assert run(umcg_run(), "/sbin/ldconfig", "--version")[0] == 0
+
+
+def test_the_suite_of_bench(tmp_path):
+    """Every contrast gets its values, from every program and under every policy."""
+    needs("mariadbd", "sysbench", "memcached", "memcslap", "redis-server", "redis-benchmark")
+    needs("nginx", "ab")
+    (one,) = suite.load(["programs"])
+    made = guest.measure(tmp_path / "results.json", "smoke", ["programs"])
+    assert made.failures == [] and made.suites["programs"].notes == []
+    found = judge.judge(one.contrasts, made.suites["programs"], made.environment)
+    assert {finding.contrast for finding in found} == set(one.contrasts)

@@ -452,8 +452,9 @@ def test_every_suite_is_complete_and_its_names_are_real(tmp_path):
     suites = suite.load()
     assert [s.name for s in suites] == [
         *("handoff", "wake", "block", "preempt", "spawn", "memory", "scale", "server", "mixed"),
-        "deadline",
+        *("deadline", "programs"),
     ]  # fmt: skip
+    assert [s.name for s in suites if s.by_name] == ["programs"]
     for one in suites:
         assert one.question.endswith("?") and one.refuted_by and one.help and one.spec
         assert len(set(one.contrasts)) == len(one.contrasts)
@@ -464,7 +465,8 @@ def test_every_suite_is_complete_and_its_names_are_real(tmp_path):
             for node in ast.walk(ast.parse((suite.FOLDER / f"{one.name}.py").read_text("utf-8")))
             if isinstance(node, ast.ImportFrom)
         }
-        assert any(name.startswith("labkit.experiments.") for name in imported)
+        asked = "labkit.programs." if one.by_name else "labkit.experiments."
+        assert any(name.startswith(asked) for name in imported)
         assert not any(name.startswith("labkit.native") for name in imported), one.name
     with pytest.raises(SuiteError, match="no suite 'handof'; choose from block, deadline, handoff"):
         suite.load(["handof"])

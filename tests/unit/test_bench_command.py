@@ -8,7 +8,8 @@ from test_bench import some_results
 from typer.testing import CliRunner
 
 from labkit import vm
-from labkit.benchmark import guest, icount, peers, suite
+from labkit.analysis.compare import NotComparable
+from labkit.benchmark import guest, icount, peers, results, suite
 from labkit.cli import bench as command
 from labkit.cli.commands import app
 
@@ -139,14 +140,20 @@ def small(monkeypatch):
             bench.sample(name, repetition, 2.0 if name == "a/x" else 1.0, "ns", 1)
 
     contrasts = [Contrast("a/x", "b/x", "ns", "A", "B")]
-    state = {"suites": [a_suite(measure=works, contrasts=contrasts, curves=[])], "raises": None}
+    state = {
+        "suites": [a_suite(measure=works, contrasts=contrasts, curves=[])],
+        "raises": None,
+        "boots": [],
+    }
     monkeypatch.setattr(suite, "load", lambda names=(): state["suites"])
     monkeypatch.setattr(command.engine, "enabled", lambda: False)
 
     def execute(words, options=None, *, say):
         try:
-            file, rigor, part, parts, *names = words[3:]
-            made = guest.measure(command.Path(file), rigor, names, int(part), int(parts))
+            file, rigor, part, parts, way, *names = words[3:]
+            state["boots"].append((int(part), way))
+            resume = way == "resume"
+            made = guest.measure(command.Path(file), rigor, names, int(part), int(parts), resume)
         except KeyboardInterrupt:
             return 130
         if state["raises"]:
@@ -190,6 +197,62 @@ def test_an_interrupt_reports_what_was_measured(small, tmp_path):
     assert done.exit_code == 130, done.output
     assert "interrupted" in done.stderr
     assert "two: interrupted" in (tmp_path / "r.md").read_text(encoding="utf-8")
+
+
+def test_an_ended_run_is_resumed_where_it_ended(small, tmp_path):
+    from dataclasses import replace
+
+    calls = []
+
+    def counted_work(bench):
+        calls.append("two")
+        if len(calls) == 2:  # in the second of three boots
+            for repetition, name in bench.rounds(["a/x"]):
+                bench.sample(name, repetition, 7.0, "ns", 1)
+                if repetition == 4:
+                    raise KeyboardInterrupt
+        small["works"](bench)
+
+    one = small["suites"][0]
+    small["works"] = one.measure
+    small["suites"] = [one, replace(one, name="two", measure=counted_work)]
+    file = tmp_path / "r.json"
+    assert call("-o", file, "--no-peers").exit_code == 130
+    first = results.load(file).suites["one"]
+    assert (first.parts, results.load(file).suites["two"].stopped) == (2, True)
+
+    small["boots"].clear()
+    done = call("-o", file, "--no-peers", "--resume")
+    assert done.exit_code == 0, done.output
+    # What was interrupted is measured anew in all boots, what was not only in the last.
+    assert small["boots"] == [(0, "resume"), (1, "new"), (2, "new")]
+    made = results.load(file)
+    assert [suite.parts for suite in made.suites.values()] == [3, 3]
+    assert made.suites["one"].samples[: len(first.samples)] == first.samples
+    for kept in made.suites.values():
+        assert [r for series, r, *_ in kept.samples if series == "a/x"] == list(range(9))
+        assert {value for _, _, value, *_ in kept.samples} == {1.0, 2.0}
+
+    small["boots"].clear()
+    assert call("-o", file, "--no-peers", "--resume").exit_code == 0
+    assert small["boots"] == [] and results.load(file) == made
+
+
+def test_only_what_was_measured_the_same_way_is_resumed(small, tmp_path, monkeypatch):
+    file = tmp_path / "r.json"
+    done = call("-o", file, "--resume")
+    assert done.exit_code == 2 and "no such file" in done.stderr
+    assert call("-o", file, "--no-peers").exit_code == 0
+    made = results.load(file)
+    done = call("-o", file, "--resume", "--rigor", "smoke")
+    assert done.exit_code == 2 and "measured with --rigor quick" in done.stderr
+    made.suites["one"].parts = 1
+    made.save(file)
+    before = file.read_bytes()
+    monkeypatch.setattr(guest, "build_id", lambda: "another")
+    with pytest.raises(NotComparable, match=r"cannot be gone on with .*build: .*another"):
+        guest.measure(file, "quick", [], 1, 3, resume=True)
+    assert file.read_bytes() == before
 
 
 def test_a_guest_that_dies_leaves_what_it_had_measured(small, tmp_path):

@@ -124,8 +124,10 @@ def test_circles_are_found() -> None:
     assert _circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
-def test_suites_ask_experiments_and_the_machinery_alone() -> None:
-    allowed = re.compile(r"labkit\.(benchmark\.|native\b|experiments\b|analysis\b|workload\b)")
+def test_suites_ask_experiments_or_programs_and_the_machinery_alone() -> None:
+    allowed = re.compile(
+        r"labkit\.(benchmark\.|native\b|experiments\b|analysis\b|workload\b|programs\b)"
+    )
     for suite in sorted((LABKIT.parent / "bench").glob("*.py")):
         for found in re.findall(r"^from (labkit\S*)", suite.read_text(encoding="utf-8"), re.M):
             assert allowed.match(found), f"{suite.name} imports {found}"
