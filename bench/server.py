@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """server: the published dispersive load at rising load; the experiment, asked."""
 
+import dataclasses
+from contextlib import ExitStack
+
 from labkit.analysis import carried
 from labkit.benchmark.suite import Bench, Contrast, Curve, Suite
 from labkit.experiments import generator
@@ -10,6 +13,8 @@ from labkit.experiments.server import SCALE, SHORT, ServerSpec
 from labkit.workload.drawn import Jobs
 
 LOADS = (30, 60, 80, 95)
+#: This load also beside a thread that computes all the time, at the lowest priority.
+LOAD_BESIDE, BATCH, BESIDE = 80, 1, "80% beside batch"
 REQUESTS = 1200
 POLICIES = ("rr", "las")
 WORDS = {"cfs": "one thread a request under CFS", "pool": "a thread pool"}
@@ -24,29 +29,39 @@ Points = dict[tuple[int, str], dict[float, float | None]]
 
 
 def measure(bench: Bench) -> None:
-    """Latencies of short requests `HEAD/LOAD` in ns; samples in cpu and op/s; what is carried."""
-    spec = ServerSpec(
-        policy=POLICIES, beside=tuple(WORDS), loads=LOADS, requests=bench.count(REQUESTS, 200)
-    )
-    with spec.contest().open() as arena:
-        _measure(bench, spec, arena)
+    """Latencies of short requests `HEAD/LOAD` in ns; samples in cpu and op/s; what is carried.
+
+    Beside batch, what batch gets of the CPU time that requests leave: `HEAD/LOAD` in share.
+    """
+    few = bench.count(REQUESTS, 200)
+    spec = ServerSpec(policy=POLICIES, beside=tuple(WORDS), loads=LOADS, requests=few)
+    beside = dataclasses.replace(spec, loads=(LOAD_BESIDE,), batch=BATCH)
+    with ExitStack() as until:
+        _measure(bench, spec, *(until.enter_context(s.contest().open()) for s in (spec, beside)))
 
 
-def _measure(bench: Bench, spec: ServerSpec, arena: Arena) -> None:
-    series = [f"{head}/{load}%" for load in LOADS for head in arena.series()]
+def _measure(bench: Bench, spec: ServerSpec, alone: Arena, beside: Arena) -> None:
+    names = [*(f"{load}%" for load in LOADS), BESIDE]
+    series = [f"{head}/{case}" for case in names for head in alone.series()]
     cases: dict[str, Jobs] = {}
     points: Points = {}
     seen = -2
     for repetition, name in bench.rounds(series):
         if repetition != seen:
             # What is full load drifts with the machine: measured anew before each repetition.
-            cases, seen = spec.draw(arena, max(repetition, 0) + 1), repetition
+            cases, seen = spec.draw(alone, max(repetition, 0) + 1), repetition
+            cases[BESIDE] = cases[f"{LOAD_BESIDE}%"]
         head, _, case = name.partition("/")
-        result = arena.once(head, cases[case], stop=bench.stop)
-        sure = _sample(bench, name, repetition, cases[case], result)
+        jobs = cases[case]
+        if case == BESIDE:
+            result = beside.once(head, jobs, stop=bench.stop)
+            _sample(bench, name, repetition, jobs, result)
+            bench.sample(name, repetition, result.endless_share, "share", len(jobs.arrival_ns))
+            continue
+        result = alone.once(head, jobs, stop=bench.stop)
+        sure = _sample(bench, name, repetition, jobs, result)
         tail = result.quantiles[SHORT].get(" p99.9")
         mine = points.setdefault((repetition, head), {})
-        jobs = cases[case]
         rate = len(jobs.arrival_ns) * 1e9 / float(jobs.arrival_ns[-1])
         mine[rate] = tail if sure else None
         if len(mine) == len(LOADS):
@@ -127,6 +142,21 @@ SUITE = Suite(
     ]
     + [
         Contrast(
+            f"{head}/{BESIDE}{'/p99' if unit == 'ns' else ''}",
+            f"{other}/{BESIDE}{'/p99' if unit == 'ns' else ''}",
+            unit,
+            f"{LINES[head]} at 80 % load beside batch, {words}",
+            WORDS[other],
+        )
+        for head in ("umcg-rr", "umcg-las")
+        for other in WORDS
+        for unit, words in (
+            ("ns", "99th percentile of short requests"),
+            ("share", "what batch gets of the rest"),
+        )
+    ]
+    + [
+        Contrast(
             _series("umcg-rr", load),
             _series(other, load),
             "cpu ns/op",
@@ -136,7 +166,13 @@ SUITE = Suite(
         for other in ("pool", "cfs")
         for load in (30, 80)
     ],
-    spec={"loads": list(LOADS), "requests": REQUESTS, "policies": list(POLICIES), "scale": SCALE},
+    spec={
+        "loads": list(LOADS),
+        "beside": [BESIDE],
+        "requests": REQUESTS,
+        "policies": list(POLICIES),
+        "scale": SCALE,
+    },
     curves=[
         Curve(
             f"Short requests over load, {words}" if unit == "ns" else "CPU use over load",
