@@ -22,7 +22,16 @@ class SlowLas(Las):
 WORK = dataclasses.replace(BLOCKING, duration="600us")
 
 
-@pytest.mark.parametrize("policy", ["fifo", "las:quantum_us=500", "steal", SlowLas])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "fifo",
+        *(
+            pytest.param(p, marks=pytest.mark.long)
+            for p in ("las:quantum_us=500", "steal", SlowLas)
+        ),
+    ],
+)
 def test_every_job_is_done_and_the_trace_is_sound(policy):
     run = labkit.perform(policy, WORK, events=4000)
     name = run.spec["policy"]

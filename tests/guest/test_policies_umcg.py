@@ -170,6 +170,7 @@ def test_a_policy_that_cannot_be_is_a_sentence():
         engine.load("sleep", umcg=True, workers=1, servers=1, max_ops=1, policy="las:quantum=1")
 
 
+@pytest.mark.long
 def test_a_prediction_has_both_figures_of_every_pair():
     run = prediction(workloads(40)[:1], ("fifo", "las"))
     wide = run.samples.pivot("unit", index="series", values="value")
