@@ -120,12 +120,20 @@ void test_begin(int argc, char **argv)
 		test_nap(MS / 10);
 }
 
+/* How long the program's name is without the end that says that places pass on. */
+static int plain_length(void)
+{
+	int length = strlen(program_invocation_short_name);
+
+	return length > 5 && !strcmp(program_invocation_short_name + length - 5, "_pass") ? length - 5 : length;
+}
+
 long test_size(const char *name, int index, long otherwise)
 {
 	const char *value;
 	char variable[64];
 
-	snprintf(variable, sizeof(variable), "%s_%s", program_invocation_short_name, name);
+	snprintf(variable, sizeof(variable), "%.*s_%s", plain_length(), program_invocation_short_name, name);
 	value = index < test_argc ? test_argv[index] : getenv(variable);
 	return value ? strtol(value, NULL, 0) : otherwise;
 }
@@ -214,10 +222,7 @@ uint64_t test_random(uint64_t *seed)
 
 bool test_passes_on(void)
 {
-	size_t length = strlen(program_invocation_short_name);
-
-	return getenv("PASS_ON") ||
-	       (length > 5 && !strcmp(program_invocation_short_name + length - 5, "_pass"));
+	return getenv("PASS_ON") || program_invocation_short_name[plain_length()];
 }
 
 umcg_t test_group(uint32_t flags)
