@@ -57,8 +57,8 @@ class Step:
         seconds: how long it may take on two cores that do nothing else, without KVM, when
             everything that is built once is built.
         command: what is run, in the project's folder, with the tools of `.venv` first in the path.
-        lane: `here`, on this machine's own kernel; `guest` and `kernel`, in microVMs; `vagrant`, in
-            that machine. Nothing in `kernel` is judged by how long it takes.
+        lane: `here`, on this machine's own kernel; `guest`, `kernel` and `machines`, in virtual
+            machines. Only what is in `guest` is judged by how long something takes.
         needs: a step without which this one cannot be.
     """
 
@@ -132,7 +132,7 @@ ALL = (
         "a real `vagrant up` from the Vagrantfile, and the whole life of that machine",
         1000,
         "python tests/vagrant/run.py",
-        lane="vagrant",
+        lane="machines",
     ),
     _guest(
         "guest-matrix",
@@ -163,14 +163,14 @@ ALL = (
         "nbgrader; JupyterHub with two users at once, each on a guest of its own",
         240,
         f"{PYTEST} -m classroom tests/jupyter",
-        lane="kernel",
+        lane="machines",
     ),
     _guest(
         "programs",
         "Python's own programs under umcg-run (Java, Node and servers: `make test-programs`)",
         150,
         "make test-programs QUICK=1",
-        lane="kernel",
+        lane="machines",
     ),
     _guest(
         "browser",
