@@ -21,6 +21,7 @@ class Waiting(NamedTuple):
         arrived_ns: when it came, or became ready last.
         had_ns: for so long it has run since it began.
         described: its class in the workload's description (`labkit.workload.to_dict`).
+        server: which server chooses; 0 is the first.
     """
 
     tid: int
@@ -28,6 +29,7 @@ class Waiting(NamedTuple):
     arrived_ns: int
     had_ns: int
     described: dict[str, Any]
+    server: int = -1
 
 
 class Choices(NamedTuple):
@@ -55,8 +57,8 @@ def choices(run: Record, key: Callable[[Waiting], Any]) -> Choices:
     runs_since: dict[int, int] = {}
     had: Counter[int] = Counter()
     made, wrong = 0, []
-    rows = run.events.select("t", "tid", pl.col("old", "new").cast(pl.String))
-    for t, tid, old, new in rows.iter_rows():
+    rows = run.events.select("t", "tid", "cpu", pl.col("old", "new").cast(pl.String))
+    for t, tid, cpu, old, new in rows.iter_rows():
         if tid not in workers or old == new:
             continue
         if old == "running":
@@ -68,8 +70,9 @@ def choices(run: Record, key: Callable[[Waiting], Any]) -> Choices:
             ready[tid] = Waiting(tid, klass, t, had[tid], described[klass])
         elif new == "running" and (chosen := ready.pop(tid, None)) and ready:
             made += 1
-            best = min(ready.values(), key=key)
-            if key(best) < key(chosen):
+            # A server of the simulator is a CPU of the same number.
+            best = min((waiting._replace(server=cpu) for waiting in ready.values()), key=key)
+            if key(best) < key(chosen._replace(server=cpu)):
                 wrong.append((t, names[tid], names[best.tid]))
     schema = {"t": pl.Int64, "chosen": pl.String, "better": pl.String}
     return Choices(made, pl.DataFrame(wrong, schema=schema, orient="row"))

@@ -60,7 +60,10 @@ def _bring(made: Any, path: Path) -> tuple[Path, str]:
     if theirs is not None and untouched(theirs):
         write_atomically(path, text)
         return path, UPDATED
-    write_atomically(path.with_name(f"{path.stem}-new.ipynb"), text)
+    beside = path.with_name(f"{path.stem}-new.ipynb")
+    if beside.exists() and beside.read_bytes() == text:
+        return path, SAME
+    write_atomically(beside, text)
     return path, KEPT
 
 

@@ -109,3 +109,30 @@ def test_how_long_one_has_run_is_known_at_each_choice() -> None:
     assert found.made > 100 and found.wrong.is_empty()
     most = labkit.simulate(Most, WORK, servers=1, seed=1)
     assert not course.choices(most, least).wrong.is_empty()
+
+
+class Own(Kept):
+    """Each of two servers has a class of its own, and takes the other's when there is none."""
+
+    owner = ("long", "short")
+
+    def next(self, server: int) -> Any:
+        self.server = server
+        return super().next(server)
+
+    def pick(self) -> int:
+        mine = self.owner[self.server]
+        return min(range(len(self.queue)), key=lambda i: self.queue[i].klass != mine)
+
+
+class Others(Own):
+    owner = ("short", "long")
+
+
+@pytest.mark.parametrize(("policy", "keeps_it"), [(Own, True), (Others, False)])
+def test_an_order_may_go_by_the_server_that_chooses(policy: Any, keeps_it: bool) -> None:
+    def own_first(waiting: course.Waiting) -> tuple[bool, int]:
+        return (waiting.klass != Own.owner[waiting.server], waiting.arrived_ns)
+
+    found = course.choices(labkit.simulate(policy, WORK, servers=2, seed=2), own_first)
+    assert found.made > 5 and found.wrong.is_empty() == keeps_it

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
+import nbformat
 import polars as pl
 import pytest
 import synthetic
@@ -18,7 +20,8 @@ from labkit.model.stepper import Stepper
 from labkit.panels import Races
 from labkit.run import load
 
-RECORDED = Path(__file__).resolve().parents[2] / "notebooks" / "recorded"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+RECORDED = NOTEBOOKS / "recorded"
 
 
 def ask(races: Races, **message: object) -> dict[str, object]:
@@ -189,6 +192,15 @@ def test_a_mystery_does_not_tell_its_fault() -> None:
     assert races.fault == races.reveal() == Races(mystery=4).reveal()
     ask(races, do="seek")
     assert races.shown["broken"], "the fault can be found"
+
+
+def test_notebook_07_names_every_mistake_that_its_mystery_may_be() -> None:
+    book = nbformat.read(NOTEBOOKS / "07-races.ipynb", as_version=4)
+    cells = {cell.id: cell.source for cell in book.cells}
+    asked = cells["exercise-mystery-code"]
+    assert set(re.findall(r'"([a-z-]+)"', asked)) == FAULTS
+    (seeds,) = re.findall(r"The seeds ([\d, ]+) give the five mistakes", cells["instructor"])
+    assert {Races(mystery=int(seed)).reveal() for seed in seeds.split(",")} == FAULTS
 
 
 @pytest.mark.parametrize("bad", [{"servers": 0}, {"workers": 9}, {"fault": "typo"}])
