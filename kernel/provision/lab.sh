@@ -11,6 +11,8 @@ home=$(getent passwd "$user" | cut -d: -f6)
 # home, as its copy of the project is overwritten by every `vagrant up`.
 lab=${UMCG_LAB_FOLDER:-$project}
 venv=$lab/.venv
+# The copy of the notebooks that JupyterLab opens: for students, and theirs.
+course=$lab/course
 
 # What the service needs: JupyterLab's port, the address it listens on, and the file that holds its token.
 # Who is let in can run anything here, and what is said goes through the network as it is: nobody else's

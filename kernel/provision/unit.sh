@@ -15,7 +15,7 @@ After=network.target
 
 [Service]
 User=$user
-WorkingDirectory=$(plain "$lab/notebooks")
+WorkingDirectory=$(plain "$course")
 Environment=$(quoted "JUPYTER_TOKEN_FILE=$token") $(quoted "PATH=$venv/bin:/usr/local/bin:/usr/bin:/bin")
 ExecStart=/usr/bin/env jupyter lab --no-browser --ip=$bind --port=$port --ServerApp.port_retries=0
 Restart=on-failure

@@ -126,13 +126,13 @@ def test_labkit_measures_saves_and_reports(clone: Path, home: str, tmp_path: Pat
 def test_the_service_s_unit_in_a_path_of_any_letters(tmp_path: Path) -> None:
     """systemd itself reads it, where it is installed."""
     lab = tmp_path / 'pÿ "quoted" 100% p'
-    (lab / "notebooks").mkdir(parents=True)
+    (lab / "course").mkdir(parents=True)
     (lab / ".venv" / "bin").mkdir(parents=True)
     jupyter = lab / ".venv" / "bin" / "jupyter"
     jupyter.write_text("#!/bin/sh\n", encoding="ascii")
     jupyter.chmod(0o755)
     unit = tmp_path / "umcg-lab-test.service"
-    names = {"lab": str(lab), "venv": f"{lab}/.venv", "user": "root", "token": "/etc/t"}
+    names = {"course": f"{lab}/course", "venv": f"{lab}/.venv", "user": "root", "token": "/etc/t"}
     names |= {"port": "8888", "bind": "127.0.0.1"}
     script = f". {ROOT}/kernel/provision/unit.sh; unit"
     made = subprocess.run(
@@ -140,7 +140,7 @@ def test_the_service_s_unit_in_a_path_of_any_letters(tmp_path: Path) -> None:
     )
     unit.write_bytes(made.stdout)
     text = made.stdout.decode()
-    assert "100%% p/notebooks\n" in text
+    assert "100%% p/course\n" in text
     assert r"\"quoted\"" in text.split("Environment=")[1]
     if shutil.which("systemd-analyze"):
         read = subprocess.run(
