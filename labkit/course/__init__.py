@@ -12,6 +12,7 @@ On a kernel without UMCG every result comes from `notebooks/recorded`, and says 
 """
 
 from labkit.course.figures import close_up, ratios, storm, table, tail, values, verdicts
+from labkit.course.instructions import instructions
 from labkit.course.lab import Lab, Missing, begin
 from labkit.course.passed_over import Choices, Waiting, choices
 from labkit.course.predictions import Held, Predictions
@@ -40,6 +41,7 @@ __all__ = [
     "choices",
     "claim",
     "close_up",
+    "instructions",
     "meanwhile",
     "pairs_in_order",
     "patches",

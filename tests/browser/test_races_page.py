@@ -97,7 +97,7 @@ def test_a_reader_finds_the_lost_wake_up(page: Page) -> None:
 
 
 def test_a_run_of_the_kernel_is_gone_through(page: Page) -> None:
-    run = load(ROOT / "notebooks" / "recorded" / "03-servers-and-workers.parquet")
+    run = load(ROOT / "notebooks" / "recorded" / "07-races-steps-of-the-kernel.parquet")
     put(page, Races(run, series="umcg/sleep"))
     expect(page.locator("[data-do=seek]")).to_have_count(0)
     page.locator(".lr-view").focus()

@@ -342,7 +342,7 @@ POINTS = {
     "05-waking": 4,
     "06-preemption": 4,
     "07-races": 4,
-    OWN: 10,
+    OWN: 13,
     "09-mixed-work": 7,
     "10-deadlines": 8,
     "11-a-server": 7,
