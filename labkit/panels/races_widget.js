@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The page's part of labkit.panels.Races: shows what Python says, and asks for the next step.
 
-const HELP = "Arrow right and left: one step forward and back. 1 to 9: choose which task goes next. " +
-  "C: to the next choice. R: let the dice choose. S: the shortest way to a fault. Home and End: first and last step.";
-const DRAWN = " In the drawing a step is 1 µs long.";
+const WALK = "Arrow right and left: one step forward and back. Home and End: first and last step.";
+const CHOOSE = " 1 to 9: choose which task goes next. C: to the next choice. R: let the dice choose. " +
+  "S: the shortest way to a fault. In the drawing a step is 1 µs long.";
 
 function render({ model, el }) {
   const stop = new AbortController();
@@ -18,14 +18,15 @@ function render({ model, el }) {
   const table = make("div", { class: "lr-table" });
   const heading = (text) => make("h4", {}, text);
   const next = heading("What may happen next");
+  const keys = WALK + (model.get("options").model ? CHOOSE : "");
   const view = make("div", {
     class: "lr-view", tabindex: "0", role: "application",
-    "aria-roledescription": "protocol", "aria-label": `The protocol step by step. ${HELP}`,
+    "aria-roledescription": "protocol", "aria-label": `The protocol step by step. ${keys}`,
   }, make("div", {}, heading("Tasks"), tasks), make("div", {}, next, choices), make("div", {}, heading("Event table"), table));
   const said = make("div", { class: "lr-said", role: "status", "aria-live": "polite" });
   const broken = make("div", { class: "lr-broken", role: "alert" });
   const drawing = make("div", { class: "lr-drawing" });
-  const help = make("div", { class: "lr-help" }, HELP, model.get("options").model ? DRAWN : "");
+  const help = make("div", { class: "lr-help" }, keys);
   el.append(make("div", { class: "lr" }, hide, setting, ways, said, broken, view, drawing, help));
 
   const send = (message) => model.send(message);
@@ -67,7 +68,7 @@ function render({ model, el }) {
     setting.replaceChildren();
     ways.replaceChildren(buttons.start, buttons.back, buttons.forward, buttons.end, where);
     if (!options.model) {
-      setting.append(make("span", {}, `A recorded run, series ${options.series}: the kernel chose.`));
+      setting.append(make("span", {}, `A trace, series ${options.series}: the kernel chose.`));
       return;
     }
     ways.append(buttons.on, buttons.wander, countLabel, seedLabel, buttons.seek);

@@ -57,6 +57,7 @@ def test_a_reader_finds_the_lost_wake_up(page: Page) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     races = Races(workers=1)
     put(page, races)
+    expect(page.locator(".lr-help")).to_contain_text("S: the shortest way")
     page.evaluate(
         "window.heard = []; document.addEventListener('keydown', e => heard.push(e.key), true)"
     )
@@ -100,6 +101,7 @@ def test_a_run_of_the_kernel_is_gone_through(page: Page) -> None:
     run = load(ROOT / "notebooks" / "recorded" / "07-races-steps-of-the-kernel.parquet")
     put(page, Races(run, series="umcg/sleep"))
     expect(page.locator("[data-do=seek]")).to_have_count(0)
+    expect(page.locator(".lr-help")).not_to_contain_text("shortest way")
     page.locator(".lr-view").focus()
     for step in range(1, 25):
         page.keyboard.press("ArrowRight")
