@@ -8,6 +8,12 @@
 
 #include <umcg-host.h>
 
+/*
+ * Weak: a static program can do without it (ld --wrap=dlopen), and then it is NULL. What the
+ * C library has for static programs works only beside the very same one installed.
+ */
+#pragma weak dlopen
+
 static bool is_file(const char *text, size_t length)
 {
 	return memchr(text, '/', length) || (length > 3 && !memcmp(text + length - 3, ".so", 3));
@@ -46,6 +52,11 @@ static int open_file(const char *text, size_t length, struct umcg_choice *choice
 	if (access(path, R_OK)) {
 		snprintf(why, UMCG_SENTENCE, "cannot read the policy %.400s: %s", path,
 			 strerror(errno));
+		return -1;
+	}
+	if (!dlopen) {
+		snprintf(why, UMCG_SENTENCE, "a static program cannot load the policy %.400s "
+			 "(link it dynamically, or the policy into it)", path);
 		return -1;
 	}
 	choice->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);

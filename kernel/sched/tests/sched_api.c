@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* Misuse, statistics, the trace, what a policy sees of what programs set. */
+#include <sys/auxv.h>
 #include <sys/wait.h>
 
 #include <umcg-queue.h>
@@ -69,6 +70,10 @@ static void test_refused(void)
 	config.size = sizeof(config);
 	config.policy = "nonesuch";
 	refused(&config, EINVAL, "there is no policy");
+	/* Statically linked these tests have no dlopen(); with a sanitizer they are dynamic. */
+	config.policy = "/proc/self/exe";
+	refused(&config, EINVAL, getauxval(AT_BASE) ? "no shared object that can be loaded"
+						    : "a static program cannot load the policy /proc/self/exe");
 	config.policy = "fifo:x=1";
 	refused(&config, EINVAL, "takes no options");
 	config.policy = "las:levels=3,known=1";
