@@ -1,38 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/*
- * Calls of the policy. The caller is marked as being inside, so that a signal
- * there is the policy's fault and not ours, and that the watchdog sees which call
- * does not come back.
- */
+/* Calls of the policy that are rare, and what it may call itself. See call.h. */
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "internal.h"
+#include "call.h"
 
 __thread struct actor *umcg_sched_actor;
 
-static inline struct actor *go_in(enum umcg_inside where, struct thread *t)
-{
-	struct actor *self = umcg_sched_actor;
-
-	atomic_store_explicit(&self->calls, atomic_load_explicit(&self->calls, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
-	atomic_store_explicit(&self->about, t, memory_order_relaxed);
-	atomic_store_explicit(&self->inside, where, memory_order_relaxed);
-	atomic_signal_fence(memory_order_seq_cst);
-	return self;
-}
-
-static inline void come_out(struct actor *self)
-{
-	atomic_signal_fence(memory_order_seq_cst);
-	atomic_store_explicit(&self->inside, OUTSIDE, memory_order_relaxed);
-}
-
 /* What the policy has asked for meanwhile, and could not be done while it ran. */
-static COLD void follow_up(struct runtime *rt, struct thread *t)
+COLD void follow_up(struct runtime *rt, struct thread *t)
 {
-	rt->kicked = false;
+	rt->asks = false;
 	for (uint32_t i = 0; i < rt->base.servers; i++) {
 		struct server *server = &rt->servers[i];
 		uint32_t how = server->kicked;
@@ -47,12 +25,6 @@ static COLD void follow_up(struct runtime *rt, struct thread *t)
 	}
 	if (rt->error)
 		fail_policy(rt, UMCG_FAULT_ERROR, t);
-}
-
-static inline void followed(struct runtime *rt, struct thread *t)
-{
-	if (unlikely(rt->kicked || rt->error))
-		follow_up(rt, t);
 }
 
 int policy_init(struct runtime *rt)
@@ -80,41 +52,6 @@ void policy_dump(struct runtime *rt)
 	come_out(self);
 }
 
-void policy_ready(struct runtime *rt, struct thread *t, enum umcg_why why)
-{
-	struct actor *self = go_in(IN_READY, t);
-
-	rt->base.policy->ready(&rt->base, &t->pub, why);
-	come_out(self);
-	followed(rt, t);
-}
-
-void policy_stopped(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran_ns)
-{
-	struct actor *self;
-
-	if (!rt->base.policy->stopped)
-		return;
-	self = go_in(IN_STOPPED, t);
-	rt->base.policy->stopped(&rt->base, &t->pub, why, ran_ns);
-	come_out(self);
-	followed(rt, t);
-}
-
-uint64_t policy_slice(struct runtime *rt, struct thread *t)
-{
-	struct actor *self;
-	uint64_t ns;
-
-	if (!rt->base.policy->slice)
-		return 0;
-	self = go_in(IN_SLICE, t);
-	ns = rt->base.policy->slice(&rt->base, &t->pub);
-	come_out(self);
-	followed(rt, t);
-	return ns;
-}
-
 bool policy_before(struct runtime *rt, struct thread *a, struct thread *b)
 {
 	struct actor *self;
@@ -130,33 +67,16 @@ bool policy_before(struct runtime *rt, struct thread *a, struct thread *b)
 	return before;
 }
 
-/* Is it one of our threads, and one that may run? */
-static enum umcg_fault check(struct runtime *rt, struct umcg_sched_thread *pub)
+/* next() has returned @pub, which is not one of our threads that may run. */
+COLD void refuse_next(struct runtime *rt, struct umcg_sched_thread *pub)
 {
+	enum umcg_fault fault = UMCG_FAULT_NOT_READY;
+
 	if (!is_slot(rt, thread_of(pub)))
-		return UMCG_FAULT_RUBBISH;
-	if (likely(pub->state == UMCG_SCHED_READY))
-		return UMCG_FAULT_NONE;
-	return pub->state == UMCG_SCHED_RUNNING ? UMCG_FAULT_TWICE : UMCG_FAULT_NOT_READY;
-}
-
-struct thread *policy_next(struct runtime *rt, struct server *server)
-{
-	for (;;) {
-		struct actor *self = go_in(IN_NEXT, NULL);
-		struct umcg_sched_thread *pub = rt->base.policy->next(&rt->base, server->index);
-		enum umcg_fault fault;
-
-		come_out(self);
-		followed(rt, NULL);
-		if (!pub)
-			return NULL;
-		fault = check(rt, pub);
-		if (likely(!fault))
-			return thread_of(pub);
-		/* Another has its place now, and may know better. */
-		fail_policy(rt, fault, fault == UMCG_FAULT_RUBBISH ? NULL : thread_of(pub));
-	}
+		fault = UMCG_FAULT_RUBBISH;
+	else if (pub->state == UMCG_SCHED_RUNNING)
+		fault = UMCG_FAULT_TWICE;
+	fail_policy(rt, fault, fault == UMCG_FAULT_RUBBISH ? NULL : thread_of(pub));
 }
 
 static void host_kick(struct umcg_sched *s, uint32_t server, uint32_t how)
@@ -168,7 +88,7 @@ static void host_kick(struct umcg_sched *s, uint32_t server, uint32_t how)
 		return;
 	}
 	rt->servers[server].kicked |= how;
-	rt->kicked = true;
+	rt->asks = true;
 }
 
 __attribute__((format(printf, 2, 3)))
@@ -183,6 +103,7 @@ static void host_error(struct umcg_sched *s, const char *format, ...)
 	vsnprintf(rt->said, sizeof(rt->said), format, args);
 	va_end(args);
 	rt->error = rt->said;
+	rt->asks = true;
 }
 
 __attribute__((format(printf, 2, 3)))

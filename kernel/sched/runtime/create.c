@@ -88,6 +88,7 @@ static int find_memory(struct runtime *rt)
 	rt->spare_servers = calloc(rt->config.servers, rounded(rr->server_size) + 1);
 	if (rt->config.trace)
 		rt->trace = calloc(rt->config.trace, sizeof(*rt->trace));
+	rt->tells = rt->config.trace || rt->config.event;
 	/* Touched now: no page fault under the lock. */
 	for (size_t i = 0; rt->trace && i < rt->config.trace; i++)
 		*(volatile uint64_t *)&rt->trace[i].time_ns = 0;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "call.h"
 
 extern const struct umcg_policy umcg_policy_rr;
 
@@ -21,7 +21,7 @@ static void replace_policy(struct runtime *rt)
 	rt->base.ready = 0;
 	rt->arrived = NULL;
 	rt->arrived_end = &rt->arrived;
-	rt->kicked = false;
+	rt->asks = false;
 	rt->error = NULL;
 }
 

@@ -183,7 +183,8 @@ struct runtime {
 	bool passing;			/* places may pass on */
 	uint32_t vacant;		/* servers @vacant */
 	bool closing, fallen;
-	bool kicked;			/* some server's @kicked is set */
+	bool asks;			/* some server's @kicked is set, or @error is */
+	bool tells;			/* there is somebody to tell of events: config.trace, config.event */
 	char *error;			/* what umcg_error() said; NULL */
 	uint64_t version, turns;
 	struct server *wakes;		/* wake-ups to send after the lock, by @next_wake */
@@ -283,18 +284,16 @@ void umcg_sched_emit(struct runtime *rt, enum umcg_sched_event_kind kind, struct
 static inline void emit(struct runtime *rt, enum umcg_sched_event_kind kind, struct thread *t,
 			uint32_t server, uint32_t why, uint64_t arg)
 {
-	if (unlikely(rt->trace || rt->config.event))
+	if (unlikely(rt->tells))
 		umcg_sched_emit(rt, kind, t, server, why, arg);
 }
 
-/* call.c: the policy, guarded. Under lock. */
+/* call.c: the policy, guarded; the calls of each turn are in call.h. Under lock. */
 int policy_init(struct runtime *rt);
 void policy_dump(struct runtime *rt);
-void policy_ready(struct runtime *rt, struct thread *t, enum umcg_why why);
-struct thread *policy_next(struct runtime *rt, struct server *server);
-void policy_stopped(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran_ns);
-uint64_t policy_slice(struct runtime *rt, struct thread *t);
 bool policy_before(struct runtime *rt, struct thread *a, struct thread *b);
+COLD void follow_up(struct runtime *rt, struct thread *t);
+COLD void refuse_next(struct runtime *rt, struct umcg_sched_thread *pub);
 extern const struct umcg_sched_host umcg_sched_host_table;
 
 /* turn.c: threads become ready, turns begin and end. Under lock. */

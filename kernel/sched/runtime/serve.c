@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* The servers' loop: one turn after the other. */
-#include "internal.h"
+#include "call.h"
 
 static enum umcg_why why_asked(struct server *self)
 {
@@ -12,6 +12,8 @@ static enum umcg_why why_asked(struct server *self)
 static inline __attribute__((always_inline))
 enum umcg_why why_off(struct server *self, struct thread *t, umcg_tid back, int error)
 {
+	uint64_t state;
+
 	/* Not run at all: a thread has swapped to it meanwhile. It comes back by itself. */
 	if (unlikely(back == UMCG_NONE && error))
 		return UMCG_WHY_WAITING;
@@ -19,13 +21,14 @@ enum umcg_why why_off(struct server *self, struct thread *t, umcg_tid back, int 
 	if (back != t->task)
 		return umcg_state_of(umcg_get_task_state(t->task)) == UMCG_TASK_IDLE ? UMCG_WHY_WAITING
 										      : UMCG_WHY_ENDED;
-	if (umcg_is_preempted(back)) {
+	state = umcg_get_task_state(back);
+	/* The commonest first: one that is preempted is IDLE. */
+	if (umcg_state_of(state) != UMCG_TASK_BLOCKED && umcg_is_preempted(back)) {
 		if (atomic_exchange_explicit(&t->yields, false, memory_order_relaxed))
 			return UMCG_WHY_YIELDED;
 		return why_asked(self);
 	}
-	return umcg_get_task_state(back) & UMCG_UTF_WORKER_IN_WAIT ? UMCG_WHY_WAITING
-								   : UMCG_WHY_BLOCKED;
+	return state & UMCG_UTF_WORKER_IN_WAIT ? UMCG_WHY_WAITING : UMCG_WHY_BLOCKED;
 }
 
 COLD enum umcg_why why_back(struct server *self, struct thread *t, umcg_tid back)

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "call.h"
 
 /* Idle servers: so many slices later the next turn has to wake the timer. */
 #define IDLE_SLICES	8

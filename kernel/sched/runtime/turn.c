@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* Threads become ready, their turns begin and end. All of it under the lock. */
-#include "internal.h"
+#include "call.h"
 
 void be_ready(struct runtime *rt, struct thread *t, enum umcg_why why)
 {
@@ -113,7 +113,7 @@ static inline __attribute__((always_inline))
 void count_turn(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t ran, bool seen)
 {
 #define BOTH(field) do { count(&rt->stats.field, 1); count(&t->stats.field, 1); } while (0)
-	switch (why) {
+	switch (__builtin_expect(why, UMCG_WHY_BLOCKED)) {
 	case UMCG_WHY_PREEMPTED:
 		BOTH(preempted);
 		break;
