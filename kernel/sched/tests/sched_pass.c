@@ -94,7 +94,7 @@ static uint64_t own_cpu_ns(void)
 }
 
 #define ROUNDS	2000
-static uint64_t used[2];
+static _Atomic uint64_t used[2];
 
 /* One of two that hand a byte to and fro. */
 static void *talk(void *arg)
@@ -138,11 +138,12 @@ static void test_talk(const char *policy)
 	pthread_t thread[2];
 
 	begin(policy, 1, 0);
-	used[0] = used[1] = 0;
+	used[0] = 0;
+	used[1] = 0;
 	for (intptr_t i = 0; i < 2; i++)
 		thread[i] = test_spawn(talk, (void *)i);
 	for (uint64_t i = 0; i < 2; i++) {
-		while (!__atomic_load_n(&used[i], __ATOMIC_ACQUIRE))
+		while (!used[i])
 			test_nap(MS);
 		await_read(stats_of(i).tid);
 		CHECK(stats_of(i).ran_ns >= used[i], "it ran for %lu, and used %lu",
