@@ -111,6 +111,12 @@ struct umcg_option {
 	uint32_t count;
 };
 
+/* An option that is a number, in @field of the policy's own bytes, a @type, and named as that. */
+#define UMCG_OPTION(type, field, text, value, least, most) {			\
+	.name = #field, .help = (text), .otherwise = (value), .min = (least),	\
+	.max = (most), .offset = offsetof(type, field),				\
+}
+
 /*
  * A policy. For its functions: @s is the scheduler, @t a thread. What is NULL is
  * left out; ready() and next() must be there. In brackets what the field calls
@@ -239,6 +245,55 @@ static inline uint64_t umcg_now(const struct umcg_sched *s)
 static inline uint64_t umcg_turn_ns(const struct umcg_sched *s, const struct umcg_sched_thread *t)
 {
 	return t->state == UMCG_SCHED_RUNNING && s->now_ns > t->turn_ns ? s->now_ns - t->turn_ns : 0;
+}
+
+/*
+ * For policies that rank by attained service: that of the present request, or of the part of
+ * it that counts. Part of a thread's bytes.
+ */
+struct umcg_attained {
+	uint64_t skipped_ns;		/* service of the request that does not count */
+	uint64_t request_ns, epoch;	/* of which request that was, and in which epoch */
+};
+
+/* In ready(): is it another request? In another @epoch, or @anew, what it has had counts no more. */
+static inline void umcg_attained_begin(struct umcg_attained *a, const struct umcg_sched_thread *t,
+				       uint64_t epoch, bool anew)
+{
+	if (a->request_ns != t->request_ns)
+		a->skipped_ns = 0;
+	if (a->epoch != epoch || anew)
+		a->skipped_ns = t->request_service_ns;
+	a->request_ns = t->request_ns;
+	a->epoch = epoch;
+}
+
+/* In ns, with the present turn. */
+static inline uint64_t umcg_attained_ns(const struct umcg_sched *s, const struct umcg_sched_thread *t,
+					const struct umcg_attained *a)
+{
+	uint64_t service = t->request_service_ns + umcg_turn_ns(s, t);
+
+	return service > a->skipped_ns ? service - a->skipped_ns : 0;
+}
+
+/*
+ * For multilevel feedback queues: with so much service in all a thread leaves @level, whose share
+ * is twice that of the level above it.
+ */
+static inline uint64_t umcg_level_end(uint64_t quantum_ns, uint64_t level)
+{
+	return quantum_ns * ((2ULL << level) - 1);
+}
+
+/* The level of a thread with so much service; it stays on the last. */
+static inline uint64_t umcg_level_of(uint64_t quantum_ns, uint64_t levels, uint64_t service_ns)
+{
+	uint64_t level = 0;
+
+	while (level + 1 < levels && service_ns >= umcg_level_end(quantum_ns, level))
+		level++;
+	return level;
 }
 
 /* The next of 2^64 numbers that follow from the run's seed (splitmix64). */

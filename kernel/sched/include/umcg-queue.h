@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
- * A list and a heap for policies. Their nodes are in the bytes that the policy
+ * Lists, heaps, and queues by rank for policies. Their nodes are in the bytes that the policy
  * has in each thread, so nothing is allocated; equal keys come out in the order
  * in which they went in, so the same calls always give the same order.
  *
@@ -199,6 +199,88 @@ static inline struct umcg_node *umcg_heap_get(struct umcg_heap *heap)
 	if (node)
 		umcg_heap_remove(heap, node);
 	return node;
+}
+
+/*
+ * A queue by rank that also knows who waits longest: for policies that bound the wait. All
+ * zero is an empty one. Its entry is the first thing in a thread's bytes.
+ */
+struct umcg_entry {
+	struct umcg_node node;
+	struct umcg_link link;
+};
+
+struct umcg_queue {
+	struct umcg_heap ranks;		/* the smallest goes first */
+	struct umcg_list ages;		/* the same threads in the order in which they came */
+};
+
+static inline void umcg_queue_put(struct umcg_queue *queue, struct umcg_entry *entry, uint64_t rank)
+{
+	umcg_heap_put(&queue->ranks, &entry->node, rank);
+	umcg_list_put(&queue->ages, &entry->link);
+}
+
+/* In front of those with the same rank. */
+static inline void umcg_queue_put_first(struct umcg_queue *queue, struct umcg_entry *entry, uint64_t rank)
+{
+	umcg_heap_put_first(&queue->ranks, &entry->node, rank);
+	umcg_list_put(&queue->ages, &entry->link);
+}
+
+static inline void umcg_queue_remove(struct umcg_queue *queue, struct umcg_entry *entry)
+{
+	umcg_heap_remove(&queue->ranks, &entry->node);
+	umcg_list_remove(&queue->ages, &entry->link);
+}
+
+/* NULL: there is none. */
+static inline struct umcg_sched_thread *umcg_queue_first(const struct umcg_queue *queue)
+{
+	return umcg_thread_of(queue->ranks.root);
+}
+
+static inline struct umcg_sched_thread *umcg_of_age(const struct umcg_link *link)
+{
+	return link ? umcg_thread_of((const char *)link - offsetof(struct umcg_entry, link)) : NULL;
+}
+
+static inline struct umcg_sched_thread *umcg_queue_oldest(const struct umcg_queue *queue)
+{
+	return umcg_of_age(queue->ages.first);
+}
+
+/* Ranks have changed: each gets what @rank says now, equal ones in the order in which they came. */
+static inline void umcg_queue_sort(struct umcg_sched *s, struct umcg_queue *queue,
+				   uint64_t (*rank)(struct umcg_sched *s, struct umcg_sched_thread *t))
+{
+	queue->ranks.root = NULL;
+	queue->ranks.length = 0;
+	for (struct umcg_link *link = queue->ages.first; link; link = link->next) {
+		struct umcg_sched_thread *t = umcg_of_age(link);
+		struct umcg_entry *entry = (struct umcg_entry *)umcg_thread_data(t);
+
+		umcg_heap_put(&queue->ranks, &entry->node, rank(s, t));
+	}
+}
+
+/* For dump(). */
+static inline void umcg_queue_print(struct umcg_sched *s, const struct umcg_queue *queue)
+{
+	umcg_print(s, "queue of %u", queue->ranks.length);
+	if (queue->ranks.root)
+		umcg_print(s, ", first %u with rank %llu, %u waits longest", umcg_queue_first(queue)->id,
+			   (unsigned long long)queue->ranks.root->key, umcg_queue_oldest(queue)->id);
+	umcg_print(s, "\n");
+}
+
+/* For dump(): all that is on @list, whose nodes are the first thing in the threads' bytes. */
+static inline void umcg_list_print(struct umcg_sched *s, const char *name, const struct umcg_list *list)
+{
+	umcg_print(s, "%s of %u, next first:", name, list->length);
+	for (struct umcg_link *link = list->first; link; link = link->next)
+		umcg_print(s, " %u", umcg_thread_of(link)->id);
+	umcg_print(s, "\n");
 }
 
 #ifdef __cplusplus

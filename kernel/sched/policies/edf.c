@@ -38,14 +38,8 @@ static const struct umcg_option edf_options[] = {
 		.max = EDF_DROP,
 		.offset = offsetof(struct edf, late),
 	},
-	{
-		.name = "slice_us",
-		.help = "turn among threads without a deadline, in microseconds",
-		.otherwise = 10000,
-		.min = 1,
-		.max = 1000000000,
-		.offset = offsetof(struct edf, slice_us),
-	},
+	UMCG_OPTION(struct edf, slice_us, "turn among threads without a deadline, in microseconds",
+		    10000, 1, 1000000000),
 	{ .name = NULL }
 };
 

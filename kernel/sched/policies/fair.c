@@ -33,14 +33,7 @@ struct fair_thread {
 };
 
 static const struct umcg_option fair_options[] = {
-	{
-		.name = "slice_us",
-		.help = "turn in microseconds",
-		.otherwise = 3000,
-		.min = 1,
-		.max = 1000000000,
-		.offset = offsetof(struct fair, slice_us),
-	},
+	UMCG_OPTION(struct fair, slice_us, "turn in microseconds", 3000, 1, 1000000000),
 	{
 		.name = "tenant",
 		.help = "tenantN=WEIGHT: its weight against other tenants",

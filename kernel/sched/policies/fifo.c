@@ -43,10 +43,7 @@ static void fifo_dump(struct umcg_sched *s)
 {
 	struct fifo *fifo = umcg_sched_data(s);
 
-	umcg_print(s, "queue of %u, first in:", fifo->queue.length);
-	for (struct umcg_link *link = fifo->queue.first; link; link = link->next)
-		umcg_print(s, " %u", umcg_thread_of(link)->id);
-	umcg_print(s, "\n");
+	umcg_list_print(s, "queue", &fifo->queue);
 }
 
 UMCG_POLICY(fifo,

@@ -16,7 +16,9 @@
  *
  * With long_percent=N those that have had a turn's length already get, together, so
  * much of all service, the longest waiting first, and a short one does not cut their
- * turns. So one of n waits for n turns * 100 / N, or less.
+ * turns. So one of n waits for n turns * 100 / N, or less. Short ones are not told from
+ * each other then: where new ones come without end, one of 200 us would wait behind
+ * all that have had 100, and nothing bounds that but wait_ms.
  */
 #include <umcg-policy.h>
 #include <umcg-queue.h>
@@ -25,110 +27,33 @@ struct las {
 	uint64_t quantum_us, wait_ms, levels, boost_ms, long_percent, wake, known, preempt;
 	uint64_t boosts;		/* how often all have come back to the top */
 	int64_t owed_ns;		/* service that long requests have still to get */
-	struct umcg_heap queue;		/* by rank */
-	struct umcg_list waiting;	/* the same threads, the longest waiting first */
+	struct umcg_queue queue, longs;	/* longs: only with long_percent */
 };
 
 struct las_thread {
-	struct umcg_node node;
-	struct umcg_link link;
-	uint64_t base_ns;		/* service of the request that does not count */
-	uint64_t request_ns;		/* which request that was */
-	uint64_t boosts;
+	struct umcg_entry entry;
+	struct umcg_attained attained;	/* counts anew with each of @boosts */
+	bool is_long;			/* it waits in @longs */
 	bool aged;			/* its turn is one of those that long requests are owed */
 };
 
-#define LAS_OPTION(field, text, value, least, most) {			\
-	.name = #field, .help = text, .otherwise = value, .min = least,	\
-	.max = most, .offset = offsetof(struct las, field),		\
-}
-
 static const struct umcg_option las_options[] = {
-	LAS_OPTION(quantum_us, "turn, and by how much one must be ahead, in microseconds", 1000, 1, 1000000000),
-	LAS_OPTION(wait_ms, "a thread that waits for so many milliseconds goes first; 0: no bound", 1000, 0, 1000000000),
-	LAS_OPTION(levels, "queues of a multilevel feedback queue; 0: exact service", 0, 0, 32),
-	LAS_OPTION(boost_ms, "all begin anew every so many milliseconds; 0: never", 0, 0, 1000000000),
-	LAS_OPTION(long_percent, "of all service, what requests longer than a turn get at least", 0, 0, 100),
-	LAS_OPTION(wake, "1: a wake-up begins a request", 0, 0, 1),
-	LAS_OPTION(known, "1: expected service is known, shortest remainder first", 0, 0, 1),
-	LAS_OPTION(preempt, "0: a thread runs until it blocks", 1, 0, 1),
+	UMCG_OPTION(struct las, quantum_us, "turn, and by how much one must be ahead, in microseconds", 1000, 1, 1000000000),
+	UMCG_OPTION(struct las, wait_ms, "a thread that waits for so many milliseconds goes first; 0: no bound", 1000, 0, 1000000000),
+	UMCG_OPTION(struct las, levels, "queues of a multilevel feedback queue; 0: exact service", 0, 0, 32),
+	UMCG_OPTION(struct las, boost_ms, "all begin anew every so many milliseconds; 0: never", 0, 0, 1000000000),
+	UMCG_OPTION(struct las, long_percent, "of all service, what requests longer than a turn get at least", 0, 0, 100),
+	UMCG_OPTION(struct las, wake, "1: a wake-up begins a request", 0, 0, 1),
+	UMCG_OPTION(struct las, known, "1: expected service is known, shortest remainder first", 0, 0, 1),
+	UMCG_OPTION(struct las, preempt, "0: a thread runs until it blocks", 1, 0, 1),
 	{ .name = NULL }
 };
 
-/* A thread leaves @level when it has had so much service, in ns. */
-static uint64_t las_level_end(const struct las *las, uint64_t level)
-{
-	return las->quantum_us * 1000 * ((2ULL << level) - 1);
-}
-
-/* Service that counts, in ns. */
 static uint64_t las_service(struct umcg_sched *s, const struct umcg_sched_thread *t)
 {
 	const struct las_thread *mine = umcg_thread_data(t);
-	uint64_t service = t->request_service_ns + umcg_turn_ns(s, t);
 
-	return service > mine->base_ns ? service - mine->base_ns : 0;
-}
-
-/* The smallest goes first: ns of service or of what is left, or a level. */
-static uint64_t las_rank(struct umcg_sched *s, const struct umcg_sched_thread *t)
-{
-	const struct las *las = umcg_sched_data(s);
-	uint64_t service = las_service(s, t), level = 0;
-
-	if (las->known && t->expected_ns)
-		return t->expected_ns > service ? t->expected_ns - service : 0;
-	if (!las->levels)
-		return service;
-	while (level + 1 < las->levels && service >= las_level_end(las, level))
-		level++;
-	return level;
-}
-
-/* What does not count of @t's service: another request's, or before a boost. */
-static void las_begin(const struct las *las, struct umcg_sched_thread *t, enum umcg_why why)
-{
-	struct las_thread *mine = umcg_thread_data(t);
-
-	if (mine->request_ns != t->request_ns)
-		mine->base_ns = 0;
-	if (mine->boosts != las->boosts || (las->wake && why == UMCG_WHY_WOKEN))
-		mine->base_ns = t->request_service_ns;
-	mine->request_ns = t->request_ns;
-	mine->boosts = las->boosts;
-}
-
-static void las_ready(struct umcg_sched *s, struct umcg_sched_thread *t, enum umcg_why why)
-{
-	struct las *las = umcg_sched_data(s);
-	struct las_thread *mine = umcg_thread_data(t);
-
-	las_begin(las, t, why);
-	mine->aged = false;
-	(why == UMCG_WHY_PREEMPTED ? umcg_heap_put_first : umcg_heap_put)
-		(&las->queue, &mine->node, las_rank(s, t));
-	umcg_list_put(&las->waiting, &mine->link);
-}
-
-static struct umcg_sched_thread *las_of_link(struct umcg_link *link)
-{
-	return umcg_thread_of((char *)link - offsetof(struct las_thread, link));
-}
-
-/* All that wait come back to the top; those that run do when they are back. */
-static void las_boost(struct umcg_sched *s)
-{
-	struct las *las = umcg_sched_data(s);
-
-	las->boosts = umcg_now(s) / (las->boost_ms * 1000000);
-	las->queue = (struct umcg_heap){ .root = NULL };
-	for (struct umcg_link *link = las->waiting.first; link; link = link->next) {
-		struct umcg_sched_thread *t = las_of_link(link);
-		struct las_thread *mine = umcg_thread_data(t);
-
-		las_begin(las, t, UMCG_WHY_EXPIRED);
-		umcg_heap_put(&las->queue, &mine->node, las_rank(s, t));
-	}
+	return umcg_attained_ns(s, t, &mine->attained);
 }
 
 static bool las_is_long(struct umcg_sched *s, const struct umcg_sched_thread *t)
@@ -136,6 +61,53 @@ static bool las_is_long(struct umcg_sched *s, const struct umcg_sched_thread *t)
 	const struct las *las = umcg_sched_data(s);
 
 	return las_service(s, t) >= las->quantum_us * 1000;
+}
+
+/* The smallest goes first: ns of service or of what is left, a level, or whether it is long. */
+static uint64_t las_rank(struct umcg_sched *s, const struct umcg_sched_thread *t)
+{
+	const struct las *las = umcg_sched_data(s);
+	uint64_t service = las_service(s, t);
+
+	if (las->known && t->expected_ns)
+		return t->expected_ns > service ? t->expected_ns - service : 0;
+	if (las->long_percent)
+		return las_is_long(s, t);
+	if (!las->levels)
+		return service;
+	return umcg_level_of(las->quantum_us * 1000, las->levels, service);
+}
+
+static void las_ready(struct umcg_sched *s, struct umcg_sched_thread *t, enum umcg_why why)
+{
+	struct las *las = umcg_sched_data(s);
+	struct las_thread *mine = umcg_thread_data(t);
+
+	umcg_attained_begin(&mine->attained, t, las->boosts, las->wake && why == UMCG_WHY_WOKEN);
+	mine->aged = false;
+	mine->is_long = las->long_percent && las_is_long(s, t);
+	(why == UMCG_WHY_PREEMPTED ? umcg_queue_put_first : umcg_queue_put)
+		(mine->is_long ? &las->longs : &las->queue, &mine->entry, las_rank(s, t));
+}
+
+static uint64_t las_rank_anew(struct umcg_sched *s, struct umcg_sched_thread *t)
+{
+	const struct las *las = umcg_sched_data(s);
+	struct las_thread *mine = umcg_thread_data(t);
+
+	umcg_attained_begin(&mine->attained, t, las->boosts, false);
+	return las_rank(s, t);
+}
+
+/* All that wait come back to the top if it is time; those that run do when they are back. */
+static void las_boost(struct umcg_sched *s, struct las *las)
+{
+	uint64_t boosts = las->boost_ms ? umcg_now(s) / (las->boost_ms * 1000000) : 0;
+
+	if (las->boosts == boosts)
+		return;
+	las->boosts = boosts;
+	umcg_queue_sort(s, &las->queue, las_rank_anew);
 }
 
 /* What long requests are owed by @t's turn. Neither side's debt lasts for more than some turns. */
@@ -147,34 +119,39 @@ static void las_stopped(struct umcg_sched *s, struct umcg_sched_thread *t, enum 
 	int64_t owed = las->owed_ns;
 
 	(void)why;
-	if (las->waiting.first)
+	if (las->queue.ages.first || las->longs.ages.first)
 		owed += (int64_t)(ran_ns * las->long_percent / 100);
 	if (las_is_long(s, t))
 		owed -= (int64_t)ran_ns;
 	las->owed_ns = owed > most ? most : owed < -most ? -most : owed;
 }
 
+/* Has @t, the oldest of its queue, waited for too long? */
+static bool las_is_due(struct umcg_sched *s, const struct las *las, const struct umcg_sched_thread *t)
+{
+	return t && las->wait_ms && umcg_now(s) - t->ready_ns >= las->wait_ms * 1000000;
+}
+
 static struct umcg_sched_thread *las_next(struct umcg_sched *s, uint32_t server)
 {
 	struct las *las = umcg_sched_data(s);
-	struct umcg_sched_thread *t;
+	struct umcg_sched_thread *t, *old = umcg_queue_oldest(&las->queue);
+	struct umcg_sched_thread *longest = umcg_queue_oldest(&las->longs);
 	struct las_thread *mine;
 	bool aged;
 
 	(void)server;
-	if (!las->waiting.first)
+	las_boost(s, las);
+	aged = longest && (las->owed_ns > 0 || las_is_due(s, las, longest));
+	if (aged || !old)
+		t = longest;
+	else
+		t = las_is_due(s, las, old) ? old : umcg_queue_first(&las->queue);
+	if (!t)
 		return NULL;
-	if (las->boost_ms && las->boosts != umcg_now(s) / (las->boost_ms * 1000000))
-		las_boost(s);
-	t = las_of_link(las->waiting.first);
-	aged = (las->wait_ms && umcg_now(s) - t->ready_ns >= las->wait_ms * 1000000) ||
-	       (las->owed_ns > 0 && las_is_long(s, t));
-	if (!aged)
-		t = umcg_thread_of(las->queue.root);
 	mine = umcg_thread_data(t);
-	mine->aged = aged && las->long_percent;
-	umcg_heap_remove(&las->queue, &mine->node);
-	umcg_list_remove(&las->waiting, &mine->link);
+	mine->aged = aged;
+	umcg_queue_remove(mine->is_long ? &las->longs : &las->queue, &mine->entry);
 	return t;
 }
 
@@ -188,7 +165,7 @@ static uint64_t las_slice(struct umcg_sched *s, struct umcg_sched_thread *t)
 	if (!las->levels)
 		return las->quantum_us * 1000;
 	if (level + 1 < las->levels)
-		return las_level_end(las, level) - las_service(s, t);
+		return umcg_level_end(las->quantum_us * 1000, level) - las_service(s, t);
 	return (las->quantum_us * 1000) << level;
 }
 
@@ -196,10 +173,10 @@ static bool las_before(struct umcg_sched *s, const struct umcg_sched_thread *a,
 		       const struct umcg_sched_thread *b)
 {
 	const struct las *las = umcg_sched_data(s);
-	uint64_t ahead = las->levels || las->known ? 1 : las->quantum_us * 1000;
+	const struct las_thread *other = umcg_thread_data(b);
+	uint64_t ahead = las->levels || las->known || las->long_percent ? 1 : las->quantum_us * 1000;
 
-	if (((const struct las_thread *)umcg_thread_data(b))->aged &&
-	    umcg_turn_ns(s, b) < las->quantum_us * 1000)
+	if (other->aged && umcg_turn_ns(s, b) < las->quantum_us * 1000)
 		return false;
 	return las->preempt && las_rank(s, a) + ahead <= las_rank(s, b);
 }
@@ -224,13 +201,9 @@ static void las_dump(struct umcg_sched *s)
 {
 	const struct las *las = umcg_sched_data(s);
 
-	umcg_print(s, "queue of %u", las->queue.length);
-	if (las->queue.root)
-		umcg_print(s, ", first %u with rank %llu", umcg_thread_of(las->queue.root)->id,
-			   (unsigned long long)las->queue.root->key);
-	if (las->waiting.first)
-		umcg_print(s, ", %u waits longest", las_of_link(las->waiting.first)->id);
-	umcg_print(s, "\n");
+	umcg_queue_print(s, &las->queue);
+	if (las->long_percent)
+		umcg_queue_print(s, &las->longs);
 }
 
 UMCG_POLICY(las,

@@ -42,10 +42,7 @@ static void lifo_dump(struct umcg_sched *s)
 {
 	struct lifo *lifo = umcg_sched_data(s);
 
-	umcg_print(s, "stack of %u, top first:", lifo->stack.length);
-	for (struct umcg_link *link = lifo->stack.first; link; link = link->next)
-		umcg_print(s, " %u", umcg_thread_of(link)->id);
-	umcg_print(s, "\n");
+	umcg_list_print(s, "stack", &lifo->stack);
 }
 
 UMCG_POLICY(lifo,

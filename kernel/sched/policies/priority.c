@@ -23,12 +23,8 @@ struct priority_thread {
 };
 
 static const struct umcg_option priority_options[] = {
-	{
-		.name = "slice_us",
-		.help = "turn among threads of equal priority, in microseconds; 0: no end",
-		.max = 1000000000,
-		.offset = offsetof(struct priority, slice_us),
-	},
+	UMCG_OPTION(struct priority, slice_us, "turn among threads of equal priority, in microseconds; 0: no end",
+		    0, 0, 1000000000),
 	{ .name = NULL }
 };
 

@@ -33,20 +33,10 @@ struct reserve_thread {
 };
 
 static const struct umcg_option reserve_options[] = {
-	{
-		.name = "slice_us",
-		.help = "turn among best effort, in microseconds",
-		.otherwise = 10000,
-		.min = 1,
-		.max = 1000000000,
-		.offset = offsetof(struct reserve, slice_us),
-	},
-	{
-		.name = "refuse",
-		.help = "refuse best effort while so many wait; 0: never",
-		.max = 1000000000,
-		.offset = offsetof(struct reserve, refuse),
-	},
+	UMCG_OPTION(struct reserve, slice_us, "turn among best effort, in microseconds",
+		    10000, 1, 1000000000),
+	UMCG_OPTION(struct reserve, refuse, "refuse best effort while so many wait; 0: never",
+		    0, 0, 1000000000),
 	{
 		.name = "cpus",
 		.help = "cpusN=COUNT: CPUs for tenant N's urgent work",

@@ -22,20 +22,9 @@ struct rr_thread {
 };
 
 static const struct umcg_option rr_options[] = {
-	{
-		.name = "slice_us",
-		.help = "turn in microseconds",
-		.otherwise = 10000,
-		.min = 1,
-		.max = 1000000000,
-		.offset = offsetof(struct rr, slice_us),
-	},
-	{
-		.name = "fresh",
-		.help = "1: threads that were blocked go before those whose slice is over",
-		.max = 1,
-		.offset = offsetof(struct rr, fresh),
-	},
+	UMCG_OPTION(struct rr, slice_us, "turn in microseconds", 10000, 1, 1000000000),
+	UMCG_OPTION(struct rr, fresh, "1: threads that were blocked go before those whose slice is over",
+		    0, 0, 1),
 	{ .name = NULL }
 };
 
@@ -73,21 +62,13 @@ static uint64_t rr_slice(struct umcg_sched *s, struct umcg_sched_thread *t)
 	return rr->slice_us * 1000;
 }
 
-static void rr_list(struct umcg_sched *s, const char *name, const struct umcg_list *list)
-{
-	umcg_print(s, "%s of %u, first in:", name, list->length);
-	for (struct umcg_link *link = list->first; link; link = link->next)
-		umcg_print(s, " %u", umcg_thread_of(link)->id);
-	umcg_print(s, "\n");
-}
-
 static void rr_dump(struct umcg_sched *s)
 {
 	const struct rr *rr = umcg_sched_data(s);
 
-	rr_list(s, "queue", &rr->queue);
+	umcg_list_print(s, "queue", &rr->queue);
 	if (rr->fresh)
-		rr_list(s, "queue of those whose slice is over", &rr->expired);
+		umcg_list_print(s, "queue of those whose slice is over", &rr->expired);
 }
 
 UMCG_POLICY(rr,

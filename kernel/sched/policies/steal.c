@@ -26,20 +26,9 @@ struct steal_thread {
 };
 
 static const struct umcg_option steal_options[] = {
-	{
-		.name = "slice_us",
-		.help = "turn in microseconds; 0: no end",
-		.otherwise = 10000,
-		.max = 1000000000,
-		.offset = offsetof(struct steal, slice_us),
-	},
-	{
-		.name = "steal",
-		.help = "0: a server runs only its own threads",
-		.otherwise = 1,
-		.max = 1,
-		.offset = offsetof(struct steal, steal),
-	},
+	UMCG_OPTION(struct steal, slice_us, "turn in microseconds; 0: no end",
+		    10000, 0, 1000000000),
+	UMCG_OPTION(struct steal, steal, "0: a server runs only its own threads", 1, 0, 1),
 	{ .name = NULL }
 };
 
@@ -118,10 +107,8 @@ static void steal_dump(struct umcg_sched *s)
 	for (uint32_t i = 0; i < s->servers; i++) {
 		const struct steal_server *its = umcg_server_data(s, i);
 
-		umcg_print(s, "server %u: queue of %u, first in:", i, its->queue.length);
-		for (struct umcg_link *link = its->queue.first; link; link = link->next)
-			umcg_print(s, " %u", umcg_thread_of(link)->id);
-		umcg_print(s, "\n");
+		umcg_print(s, "server %u: ", i);
+		umcg_list_print(s, "queue", &its->queue);
 	}
 }
 

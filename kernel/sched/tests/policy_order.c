@@ -16,7 +16,7 @@ static void test_fifo(void)
 	wants("fifo", (char[]){ stage_next(0), '\0' }, "B");
 	stage_stop('B', UMCG_WHY_PREEMPTED);
 	wants("fifo: a preempted thread goes on first", stage_turns(4, 10), "BACB");
-	CHECK(!strcmp(stage_dump(), "queue of 3, first in: 0 2 1\n"), "%s", stage_dump());
+	CHECK(!strcmp(stage_dump(), "queue of 3, next first: 0 2 1\n"), "%s", stage_dump());
 	stage_next(0);
 	stage_stop('A', UMCG_WHY_BLOCKED);
 	wants("fifo: one is blocked", stage_turns(3, 10), "CBC");
@@ -186,6 +186,38 @@ static void test_las_share(void)
 	CHECK(strstr(stage_refused("las:levels=3,long_percent=1"), "exclude"), "levels and long_percent");
 }
 
+/* Beside new requests of 100 us without end: one that has had 500 already, and a long one. */
+static void test_las_share_of_all(void)
+{
+	uint64_t us = 0, ran = 0;
+	bool served = false;
+	char next;
+
+	stage_open("las:quantum_us=1000,wait_ms=0,long_percent=25", 1);
+	stage_thread('A')->request_service_ns = 5000000;
+	stage_thread('B')->request_service_ns = 500000;
+	stage_ready("BACD", UMCG_WHY_NEW);
+	for (int i = 0; i < 200; i++) {
+		next = stage_next(0);
+		us += next == 'A' ? 1000 : 100;
+		stage_time(us);
+		if (next == 'A') {
+			ran += 1000;
+			stage_stop(next, UMCG_WHY_EXPIRED);
+			continue;
+		}
+		served = served || next == 'B';
+		stage_stop(next, UMCG_WHY_BLOCKED);
+		if (next == 'B')
+			continue;
+		stage_thread(next)->request_service_ns = 0;
+		stage_thread(next)->request_ns = us * 1000;
+		stage_ready((char[]){ next, '\0' }, UMCG_WHY_WOKEN);
+	}
+	CHECK(served, "B never ran in %u us", (unsigned int)us);
+	CHECK(ran * 100 > us * 24 && ran * 100 < us * 29, "A had %u of %u us", (unsigned int)ran, (unsigned int)us);
+}
+
 int main(void)
 {
 	test_fifo();
@@ -196,5 +228,6 @@ int main(void)
 	test_las_boost();
 	test_las_known();
 	test_las_share();
+	test_las_share_of_all();
 	return 0;
 }
