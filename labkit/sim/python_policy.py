@@ -28,6 +28,17 @@ WHYS = (
 )
 STATES = ("none", "ready", "running", "blocked")
 
+#: What a policy's functions are given. It has the first two, and may have the others.
+_CALLS: dict[str, tuple[str, ...]] = {
+    "ready": ("thread", "why"),
+    "next": ("server",),
+    "stopped": ("thread", "why", "ran_ns"),
+    "slice": ("thread",),
+    "before": ("a", "b"),
+    "init": (),
+    "dump": (),
+}
+
 
 class Thread:
     """A thread as a policy sees it. A policy may set attributes of its own.
@@ -345,19 +356,68 @@ def name_of(policy: Any) -> str:
 
 def flags_of(policy: Any) -> int:
     """UMCG_MAY_STARVE and UMCG_MAY_IDLE, as its attributes say."""
-    flags = bool(getattr(policy, "may_starve", False)) * lib.UMCG_MAY_STARVE
-    return int(flags | bool(getattr(policy, "may_idle", False)) * lib.UMCG_MAY_IDLE)
+    flags = getattr(policy, "may_starve", False) * lib.UMCG_MAY_STARVE
+    return int(flags | getattr(policy, "may_idle", False) * lib.UMCG_MAY_IDLE)
 
 
 def check_calls(policy: Any) -> None:
-    """Check that a class or an object has what a policy must have.
+    """Check that a class or an object has what a policy must have, and that the rest can be called.
 
     Raises:
-        ChoiceError: it has not.
+        ChoiceError: it has not, or something in it cannot be what a policy has under that name.
     """
     for needed in ("ready", "next"):
-        if not callable(getattr(policy, needed, None)):
+        if not hasattr(policy, needed):
             raise ChoiceError(
                 f"{policy!r} is no policy: it has no {needed}(); give a name, the path of a shared"
                 " object, or a class with ready(thread, why) and next(server)"
             )
+    for name, kind, wanted in (
+        ("name", (str, type(None)), "a text"),
+        ("may_starve", bool, "True or False"),
+        ("may_idle", bool, "True or False"),
+    ):
+        value = getattr(policy, name, None if name == "name" else False)
+        if not isinstance(value, kind):
+            raise ChoiceError(f"policy {_class(policy)} has {name} = {value!r}; give {wanted}")
+    for name, given in _CALLS.items():
+        if hasattr(policy, name):
+            _check_call(policy, name, given)
+    if inspect.isclass(policy) and not _takes(policy, ()):
+        raise ChoiceError(
+            f"policy {_class(policy)} cannot be made without arguments; give an object of it,"
+            f" {_class(policy)}(...), or defaults to its __init__()"
+        )
+
+
+def _class(policy: Any) -> str:
+    return (policy if inspect.isclass(policy) else type(policy)).__name__
+
+
+def _check_call(policy: Any, name: str, given: tuple[str, ...]) -> None:
+    """Check one of `_CALLS`."""
+    call, wanted = getattr(policy, name), f"{name}({', '.join(given)})"
+    if not callable(call):
+        raise ChoiceError(
+            f"policy {_class(policy)} has {name} = {call!r}; it has to be a function, {wanted}"
+            + ("" if name in ("ready", "next") else ", or not be there")
+        )
+    # A class's plain functions get its object, too.
+    own = inspect.isclass(policy) and inspect.isfunction(inspect.getattr_static(policy, name))
+    if not _takes(call, ("self", *given) if own else given):
+        raise ChoiceError(
+            f"policy {_class(policy)} has {name}{inspect.signature(call)}; it is called as {wanted}"
+        )
+
+
+def _takes(call: Any, given: tuple[str, ...]) -> bool:
+    """Can it be called with so many arguments? True if it does not say."""
+    try:
+        signature = inspect.signature(call)
+    except ValueError:
+        return True
+    try:
+        signature.bind(*given)
+    except TypeError:
+        return False
+    return True

@@ -29,6 +29,7 @@ from wrong_policies import (
     source,
 )
 
+from labkit.experiments.own import Own
 from labkit.sim import BuildError, ChoiceError, PolicyError, simulate
 from labkit.sim.building import build, compile_file
 from labkit.sim.errors import SimulationError
@@ -330,3 +331,56 @@ def test_a_spinning_python_policy_in_another_thread() -> None:
 def test_something_that_is_no_policy() -> None:
     with pytest.raises(ChoiceError, match=r"is no policy: it has no ready\(\)"):
         simulate(object(), WORK)
+
+
+class _Needs(Fifo):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+
+
+@pytest.mark.parametrize(
+    "attributes, says",
+    [
+        ({"next": None}, r"policy Odd has next = None; it has to be a function, next\(server\)$"),
+        ({"before": None}, r"has before = None; it has to be a function, before\(a, b\), or not"),
+        ({"slice": 1000}, r"has slice = 1000; it has to be a function, slice\(thread\), or not"),
+        ({"stopped": None}, r"a function, stopped\(thread, why, ran_ns\), or not be there"),
+        ({"init": 1}, r"has init = 1; it has to be a function, init\(\), or not be there"),
+        ({"dump": "all"}, r"has dump = 'all'; it has to be a function, dump\(\), or not be there"),
+        ({"before": lambda self, a: 1}, r"has before\(self, a\); it is called as before\(a, b\)"),
+        ({"dump": lambda self, fd: ""}, r"has dump\(self, fd\); it is called as dump\(\)"),
+        ({"may_starve": "no"}, "has may_starve = 'no'; give True or False"),
+        ({"may_idle": None}, "has may_idle = None; give True or False"),
+        ({"name": 5}, "has name = 5; give a text"),
+    ],
+)
+@pytest.mark.parametrize("made", [False, True], ids=["class", "object"])
+def test_what_in_a_python_policy_cannot_be(
+    attributes: dict[str, Any], says: str, made: bool
+) -> None:
+    """The simulator and the kernel (`Own`) say the same."""
+    odd = type("Odd", (Fifo,), attributes)
+    policy = odd() if made else odd
+    says = says.replace("(self, ", "(") if made else says
+    for host in (lambda: simulate(policy, WORK), lambda: Own(policy)):
+        with pytest.raises(ChoiceError, match=says):
+            host()
+
+
+def test_a_python_policy_that_cannot_be_made() -> None:
+    with pytest.raises(ChoiceError, match=r"policy _Needs cannot be made without arguments; give"):
+        simulate(_Needs, WORK)
+    assert simulate(_Needs(5), WORK).counters
+
+
+def test_static_functions_and_partial_ones_are_functions() -> None:
+    class Static(Fifo):
+        @staticmethod
+        def before(a: Any, b: Any) -> bool:
+            return False
+
+        @classmethod
+        def slice(cls, thread: Any) -> int:
+            return 5000
+
+    assert simulate(Static, WORK).counters == simulate(Static(), WORK).counters
