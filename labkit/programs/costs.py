@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What umcg-run costs: programs over it against the same with plain threads, alternating.
 
-`labkit vm exec -- python -m labkit.programs.costs [REPETITIONS [POLICY]]` prints a table: medians
-of plain threads, and ratios of umcg-run over plain with 95 % intervals, all in one boot.
+`labkit vm exec -- python -m labkit.programs.costs [REPETITIONS [POLICY [OPTION ...]]]` prints a
+table: medians of plain threads, and ratios of umcg-run over plain with 95 % intervals, all in one
+boot. Options are umcg-run's; without any, places pass on (`--pass-on`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,10 +110,12 @@ def rows() -> Iterator[list[Row]]:
         ]
 
 
-def table(repetitions: int, policy: str) -> Iterator[str]:
+def table(repetitions: int, policy: str, options: Sequence[str] = ("--pass-on",)) -> Iterator[str]:
     """The lines of the table, as they come."""
-    wrapper = [umcg_run(), f"--policy={policy}"]
-    yield f"| umcg-run --policy={policy}, {os.cpu_count()} CPUs | plain | throughput | CPU time |"
+    words = [f"--policy={policy}", *options]
+    wrapper = [umcg_run(), *words]
+    title = f"umcg-run {' '.join(words)}, {os.cpu_count()} CPUs"
+    yield f"| {title} | plain | throughput | CPU time |"
     yield "|---|--:|--:|--:|"
     with rows() as every:
         for row in every:
@@ -139,8 +142,9 @@ def main() -> int:
     """See above."""
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else REPETITIONS
     policy = sys.argv[2] if len(sys.argv) > 2 else "rr"
+    options = sys.argv[3:] or ["--pass-on"]
     try:
-        for text in table(repetitions, policy):
+        for text in table(repetitions, policy, options):
             print(text, flush=True)
     except ProgramsError as error:
         print(f"labkit: {error}", file=sys.stderr)
