@@ -269,12 +269,13 @@ def scheduler_table(sched: dict[str, float], bounds: Bounds) -> list[str]:
     for title, hand, keys in SCHEDULER:
         for key in keys:
             policy, more = key.rpartition("-")[2], sched[key] / sched[hand] - 1
-            if policy == "fifo":
-                bounds.check(f"libumcg-sched, {title}, more than by hand", more, SCHEDULER_BOUND)
+            bounds.check(
+                f"libumcg-sched, {policy}, {title}, more than by hand", more, SCHEDULER_BOUND
+            )
             rows.append(
                 f"| {title} | {sched[hand]:.0f} | {policy} | {sched[key]:.0f} | {more:+.1%} |"
             )
-    return [*rows, "", f"With fifo at most {SCHEDULER_BOUND:.0%} more than the loop by hand."]
+    return [*rows, "", f"At most {SCHEDULER_BOUND:.0%} more than the loop by hand."]
 
 
 def main() -> int:

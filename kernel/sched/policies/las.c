@@ -16,9 +16,8 @@
  *
  * With long_percent=N those that have had a turn's length already get, together, so
  * much of all service, the longest waiting first, and a short one does not cut their
- * turns. So one of n waits for n turns * 100 / N, or less. Short ones are not told from
- * each other then: where new ones come without end, one of 200 us would wait behind
- * all that have had 100, and nothing bounds that but wait_ms.
+ * turns. So one of n waits for n turns * 100 / N, or less. Short ones are served in their
+ * order then: beside new ones without end, one that has run a little longer would starve.
  */
 #include <umcg-policy.h>
 #include <umcg-queue.h>
@@ -115,8 +114,7 @@ static void las_stopped(struct umcg_sched *s, struct umcg_sched_thread *t, enum 
 			uint64_t ran_ns)
 {
 	struct las *las = umcg_sched_data(s);
-	const int64_t most = (int64_t)(las->quantum_us * 1000 * 2 * s->servers);
-	int64_t owed = las->owed_ns;
+	int64_t most = (int64_t)(las->quantum_us * 1000 * 2 * s->servers), owed = las->owed_ns;
 
 	(void)why;
 	if (las->queue.ages.first || las->longs.ages.first)
@@ -143,10 +141,7 @@ static struct umcg_sched_thread *las_next(struct umcg_sched *s, uint32_t server)
 	(void)server;
 	las_boost(s, las);
 	aged = longest && (las->owed_ns > 0 || las_is_due(s, las, longest));
-	if (aged || !old)
-		t = longest;
-	else
-		t = las_is_due(s, las, old) ? old : umcg_queue_first(&las->queue);
+	t = aged || !old ? longest : las_is_due(s, las, old) ? old : umcg_queue_first(&las->queue);
 	if (!t)
 		return NULL;
 	mine = umcg_thread_data(t);
