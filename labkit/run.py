@@ -235,11 +235,17 @@ class Run(Record):
         return f"on {', '.join(parts)}"
 
     def __repr__(self) -> str:
-        return f"{self.experiment} {self._headline()}\n{self.table()}"
+        from labkit import analysis
+
+        doubts = "".join(f"\ndoubt: {said}" for said in analysis.warnings(self))
+        return f"{self.experiment} {self._headline()}\n{self.table()}{doubts}"
 
     def _repr_html_(self) -> str:
+        from labkit import analysis
+
         head = f"<b>{html.escape(self.experiment)}</b> {html.escape(self._headline())}"
-        return f"<p>{head}</p>{self.table()._repr_html_()}"
+        doubts = "".join(f"<p>doubt: {html.escape(said)}</p>" for said in analysis.warnings(self))
+        return f"<p>{head}</p>{self.table()._repr_html_()}{doubts}"
 
 
 def _is_of(series: str, name: str) -> bool:

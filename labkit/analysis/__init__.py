@@ -3,6 +3,7 @@
 
 from labkit.analysis.compare import (
     NotComparable,
+    clocks_differ,
     df_compare,
     df_compare_ratios,
     df_probe,
@@ -24,6 +25,7 @@ __all__ = [
     "MissingSamples",
     "NotComparable",
     "carried",
+    "clocks_differ",
     "df_carried",
     "df_compare",
     "df_compare_ratios",

@@ -183,11 +183,15 @@ def warnings(record: Record) -> list[str]:
         )
     said += _without_faults(record)
     doubts: dict[str, list[str]] = {}
+    # A simulation of one seed gives the same values however often it is made.
+    one_is_all = (
+        record.environment.get("backend") == "simulator" and "repetitions" not in record.spec
+    )
     for row in df_samples(record).iter_rows(named=True):
         rows = record.samples.filter(
             (pl.col("series") == row["series"]) & (pl.col("unit") == row["unit"])
         ).sort("repetition")
-        for what, how_much in _doubts(rows, row):
+        for what, how_much in _doubts(rows, row, one_is_all=one_is_all):
             name = f"{row['series']} ({row['unit']}{', ' + how_much if how_much else ''})"
             doubts.setdefault(what, []).append(name)
     return said + [f"{what}: {_some(names)}" for what, names in doubts.items()]
@@ -230,12 +234,15 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:6]) + rest
 
 
-def _doubts(rows: pl.DataFrame, summary: dict[str, Any]) -> list[tuple[str, str]]:
+def _doubts(
+    rows: pl.DataFrame, summary: dict[str, Any], *, one_is_all: bool
+) -> list[tuple[str, str]]:
     """What is doubtful about one series' values, and by how much."""
     found = []
     values = rows["value"].to_numpy()
-    if len(values) < FEWEST:
-        found.append((f"only {len(values)} repetitions, take {FEWEST} or more", ""))
+    if len(values) < FEWEST and not one_is_all:
+        count = f"{len(values)} repetition{'s' if len(values) != 1 else ''}"
+        found.append((f"only {count}, take {FEWEST} or more", ""))
     if summary["spread"] is not None and summary["spread"] > 0.1:
         found.append(
             (
@@ -269,12 +276,19 @@ def differences(a: dict[str, Any], b: dict[str, Any], *, times: bool = True) -> 
         for key in COMPARED_KEYS
         if a.get(key) != b.get(key) and (key not in LATE_KEYS or (key in a and key in b))
     ]
-    boots = [env.get("boot_id") for env in (a, b)]
-    if times and not all(boots):
-        found.append("boot: unknown, as one of them was recorded by a labkit that did not note it")
-    elif times and boots[0] != boots[1]:
-        found.append(f"boot: {boots[0]} and {boots[1]}")
+    if times and (why := clocks_differ(a, b)):
+        found.append(why)
     return found
+
+
+def clocks_differ(a: dict[str, Any], b: dict[str, Any]) -> str:
+    """Why times of one environment say nothing beside those of another; "" where they do."""
+    if a.get("backend") == b.get("backend") == "simulator":  # virtual time is the same anywhere
+        return ""
+    boots = [env.get("boot_id") for env in (a, b)]
+    if not all(boots):
+        return "boot: unknown, as one of them was recorded by a labkit that did not note it"
+    return "" if boots[0] == boots[1] else f"boot: {boots[0]} and {boots[1]}"
 
 
 def check_comparable(a: Record, b: Record, *, times: bool) -> None:
@@ -398,6 +412,10 @@ def probe_sentence(record: Record) -> str:
     table = df_probe(record)
     if record.events.is_empty():
         return "Nothing was traced, so nothing was slowed down by it."
+    if record.environment.get("backend") == "simulator":
+        return "Tracing takes no virtual time."
+    if record.environment.get("backend") == "imported":
+        return "How much tracing slowed the work down is not in the trace."
     if table.is_empty():
         return "The cost of tracing was not measured: how much it slowed the work down is unknown."
     worst = table.sort("cost", descending=True).row(0, named=True)

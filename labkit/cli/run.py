@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from labkit import analysis
 from labkit.api import run as run_experiment
 from labkit.cli import console, tables
 from labkit.cli.console import Json
@@ -45,17 +46,19 @@ app = console.new_app(
 
 
 def _show(run: Run, file: Path | None, as_json: bool) -> None:
+    doubts = analysis.warnings(run)
     if as_json:
         document = {
             "spec": run.spec,
             "environment": run.environment,
             "samples": run.samples.to_dicts(),
             "counters": run.counters,
+            "doubts": doubts,
             "file": str(file) if file else None,
         }
         console.print_json(document)
         return
-    tables.show(run)
+    tables.show(run, doubts)
     if run.environment["umcg_missing"]:
         console.note(f"note: {NO_UMCG}")
     for name, why in run.environment.get("left_out", {}).items():

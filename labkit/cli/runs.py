@@ -47,9 +47,7 @@ def show(
                     said = value if isinstance(value, str) else json.dumps(value)
                     console.out.print(f"  {name}: {said}", markup=False)
         else:
-            tables.show(run)
-            for doubt in doubts:
-                console.out.print(f"doubt: {doubt}", markup=False, soft_wrap=True)
+            tables.show(run, doubts)
 
 
 @compare_app.command()
@@ -73,8 +71,8 @@ def compare(
                 console.USAGE, f"for results of the benchmark: labkit bench compare {a} {b}"
             )
         first, second = load(a), load(b)
-        boots = [run.environment.get("boot_id") for run in (first, second)]
-        within = baseline is not None or not all(boots) or boots[0] != boots[1]
+        clocks = analysis.clocks_differ(first.environment, second.environment)
+        within = baseline is not None or bool(clocks)
         if within:
             found = analysis.df_compare_ratios(first, second, baseline)
         else:
@@ -108,13 +106,13 @@ def check(file: Saved, as_json: Json = False) -> None:
     """Check a saved run's trace against the protocol. Code 1: something in it must not be."""
     with console.errors():
         run = load(file)
-        found = invariants.check(run.events, run.tasks, int(run.counters.get("lost", 0)))
+        found = invariants.check_record(run)
         broken = found.violations["invariant"].value_counts().rows_by_key("invariant", unique=True)
         if as_json:
             document = {"result": found.result, "state_changes": found.checked}
             console.print_json(document | {"violations": found.violations.to_dicts()})
         else:
-            for name, rule in invariants.INVARIANTS.items():
+            for name, rule in invariants.INVARIANTS.items() if found.checked else ():
                 mark = f"{broken[name]} times not" if name in broken else "holds"
                 print(f"{mark:14} {invariants.said(rule)}")
             for row in found.violations.head(5).iter_rows(named=True):

@@ -13,8 +13,36 @@ from labkit.cli import console
 from labkit.run import Run
 
 
-def show(run: Run) -> None:
-    """Print a run's series, and below them how they compare with their baselines."""
+def show(run: Run, doubts: list[str]) -> None:
+    """Print a run's series, how they compare with their baselines, and reasons to doubt them.
+
+    Of an imported trace: where each task's time went.
+    """
+    if run.imported:
+        _show_occupancy(run)
+    else:
+        _show_samples(run)
+        show_ratios(run)
+    for doubt in doubts:
+        console.out.print(f"doubt: {doubt}", markup=False, soft_wrap=True)
+
+
+def _show_occupancy(run: Run) -> None:
+    places = ("running", "idle", "listed", "blocked")
+    table = Table()
+    for title in ("task", "series", *places, "of"):
+        table.add_column(title, justify="left" if title in ("task", "series") else "right")
+    for row in run.table().iter_rows(named=True):
+        shares = (f"{row[place]:.1%}" for place in places)
+        known = f"{row['observed_ns'] / 1e6:.4g} ms{'' if row['complete'] else ', incomplete'}"
+        table.add_row(row["name"], row["series"], *shares, known)
+    console.out.print(table)
+    show_origin(run)
+    for said in run.spec.get("notes", ()):
+        console.out.print(f"note: {said}", markup=False, soft_wrap=True)
+
+
+def _show_samples(run: Run) -> None:
     table = Table()
     for title in ("series", "median", "unit", "repetitions", "spread"):
         table.add_column(title, justify="left" if title in ("series", "unit") else "right")
@@ -22,7 +50,6 @@ def show(run: Run) -> None:
         spread = "" if row["spread"] is None else f"{row['spread']:.0%}"
         table.add_row(row["series"], f"{row['median']:.4g}", row["unit"], str(row["n"]), spread)
     console.out.print(table)
-    show_ratios(run)
 
 
 def show_ratios(run: Run) -> None:

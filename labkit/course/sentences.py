@@ -217,7 +217,7 @@ def check(run: Record) -> None:
     Raises:
         AssertionError: one is violated, and no event was lost that could explain it.
     """
-    found = invariants.check(run.events, run.tasks, int(run.counters.get("lost", 0)))
+    found = invariants.check_record(run)
     if found.result == "FAILED":
         raise AssertionError(f"{found}\n{found.violations.head(5)}")
     broken = set(found.violations["invariant"])

@@ -18,6 +18,7 @@ import ipywidgets as widgets
 from labkit import api
 from labkit.analysis.compare import NotComparable
 from labkit.experiments import SPECS, NoUmcgError, Spec, SpecError, Update
+from labkit.names import meant
 from labkit.native import engine
 from labkit.panels.controls import controls
 from labkit.panels.interrupt import Interrupts
@@ -76,7 +77,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         """
         self._stop = threading.Event()
         if experiment not in SPECS:
-            raise SpecError(f"no experiment {experiment!r}; choose from {', '.join(SPECS)}")
+            raise SpecError(
+                f"no experiment {experiment!r}{meant(experiment, SPECS)}; choose from "
+                f"{', '.join(SPECS)}"
+            )
         self._spec = SPECS[experiment]
         self._spec.known(initial)
         with suppress(NoUmcgError):  # the panel says so

@@ -133,7 +133,9 @@ def test_first_values_are_taken_and_wrong_ones_refused() -> None:
         labkit.panel("block", wrokers=3)
     with pytest.raises(SpecError, match="workers is 0; allowed is 1 to 512"):
         labkit.panel("block", workers=0)
-    with pytest.raises(SpecError, match="no experiment 'blocks'; choose from swap"):
+    with pytest.raises(
+        SpecError, match=r"no experiment 'blocks' \(did you mean 'block'\?\); choose from swap"
+    ):
         labkit.panel("blocks")
 
 

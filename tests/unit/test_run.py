@@ -215,6 +215,10 @@ def test_its_headline_says_what_is_missing():
     run = a_run(counters={"lost": 7, "stopped": 1})
     said = run._repr_html_()
     assert "7 events lost" in said and "stopped before it was complete" in said
+    run.environment["stopped_because"] = "CPU 1 went <offline>"
+    for shown in (repr(run), html.unescape(run._repr_html_())):
+        assert "doubt: the run was stopped" in shown and "CPU 1 went <offline>" in shown
+    assert "<offline>" not in run._repr_html_()
     assert re.search(r"on 6\.1\.0-model \(tcg\), 18 values, \d+ events of 7 threads", said)
 
 

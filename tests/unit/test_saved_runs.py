@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,11 +12,13 @@ import pytest
 import synthetic
 from typer.testing import CliRunner
 
+import labkit
 from labkit.cli import console
 from labkit.cli.commands import COMMANDS, app
 from labkit.model import invariants
 from labkit.records import Record
 from labkit.trace import files
+from labkit.workload import Class, Compute, Poisson, Workload
 
 RECORDED = Path(__file__).resolve().parents[2] / "notebooks" / "recorded"
 
@@ -103,6 +106,58 @@ def test_a_good_trace_passes_and_a_wrong_one_fails(tmp_path: Path) -> None:
     code, out, _ = call("check", file, "--json")
     document = json.loads(out)
     assert code == 1 and document["result"] == "FAILED" and document["violations"]
+
+
+TRACE = Path(__file__).resolve().parent / "traces" / "trace-cmd-report.txt"
+
+
+def test_an_imported_trace_is_shown_by_where_time_went(tmp_path: Path) -> None:
+    text = tmp_path / "trace.txt"
+    text.write_text(TRACE.read_text(encoding="utf-8") + "what is this\n", encoding="utf-8")
+    run = labkit.import_trace(text)
+    file = run.save(tmp_path / "a.parquet")
+    code, out, err = call("show", file)
+    assert code == 0, err
+    assert run.table()["name"][0] in out and "running" in out and "recorded by another tool" in out
+    assert "note: not understood: 1; the first is" in out
+    code, out, _ = call("show", file, "--json")
+    assert code == 0 and len(json.loads(out)["table"]) == run.table().height
+
+
+def test_the_protocol_is_not_asked_of_threads_in_a_trace_without_wake_ups(tmp_path: Path) -> None:
+    text = tmp_path / "trace.txt"
+    lines = TRACE.read_text(encoding="utf-8").splitlines(keepends=True)
+    text.write_text("".join(line for line in lines if "sched_wak" not in line), encoding="utf-8")
+    run = labkit.import_trace(text)
+    tasks = run.tasks.with_columns(role=pl.lit("thread").cast(run.tasks.schema["role"]))
+    code, out, _ = call("check", files.save(replace(run, tasks=tasks), tmp_path / "a.parquet"))
+    assert code == 0 and "UNDECIDED: no task" in out and "holds" not in out
+    run.tasks = tasks.with_columns(role=pl.lit("worker").cast(run.tasks.schema["role"]))
+    code, out, _ = call("check", run.save(tmp_path / "b.parquet"))
+    assert code == 1 and "FAILED: " in out, "of UMCG's tasks it is"
+
+
+def test_simulations_are_compared_whatever_the_boot_and_one_of_a_seed_is_enough(
+    tmp_path: Path,
+) -> None:
+    work = Class(name="get", arrivals=Poisson(100_000), phases=(Compute("8us"),))
+    run = labkit.simulate("fifo", Workload(classes=(work,), duration="1ms"), servers=1)
+    file = run.save(tmp_path / "a.parquet")
+    code, out, err = call("compare", file, file)
+    assert code == 0 and "second run over first" in out, err
+    assert run.compare(run)["ratio"].to_list() == [1.0] * run.table().height
+    code, out, _ = call("show", file)
+    assert code == 0 and "doubt" not in out and "no virtual time" in out
+
+
+def test_who_measures_is_told_what_is_doubtful() -> None:
+    small = ("run", "swap", "--methods", "futex", "--value-ms", "1", "--repetitions", "1")
+    code, out, err = call(*small)
+    assert code == 0, err
+    assert "doubt: only 1 repetition, take 5 or more" in out
+    assert "doubt: measured for less than 100 ms a value" in out
+    doubts = json.loads(call(*small, "--json")[1])["doubts"]
+    assert any("less than 100 ms" in said for said in doubts)
 
 
 def test_every_command_is_there_and_a_wrong_name_says_what_was_meant() -> None:
