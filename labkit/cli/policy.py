@@ -20,7 +20,7 @@ from labkit.progress import Line
 from labkit.sim import building, policies, python_file
 from labkit.sim.errors import ChoiceError
 from labkit.sim.trials import TRIALS, trials
-from labkit.trace.files import check_target
+from labkit.trace.files import check_output
 from labkit.workload import load
 
 app = console.new_app(
@@ -128,11 +128,9 @@ def build(
             )
         else:
             target = output or source.with_suffix(".so")
-            check_target(target)
+            check_output(target, source)
             if not source.is_file():
                 raise FileNotFoundError(2, "No such file or directory", str(source))
-            if target.absolute() == source.absolute():
-                raise ChoiceError(f"{target} is the C file itself; give another name")
             with tempfile.TemporaryDirectory(prefix=".build-", dir=target.absolute().parent) as at:
                 made = Path(at) / "policy.so"
                 said = building.compile_file(source, made)
@@ -187,8 +185,10 @@ def predict(
     from labkit.predicted import POLICIES, prediction
 
     with console.errors():
+        inputs = [*(workload or ()), *policies.files_in(policy or ())]
         for target in filter(None, (output, figure)):
-            check_target(target)
+            check_output(target, *inputs)
+            inputs.append(target)
         given = [load(path) for path in workload] if workload else None
         with console.progress("predict") as tell:
             run = prediction(given, policy or POLICIES, progress=tell)

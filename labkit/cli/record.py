@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from labkit.cli import console
+from labkit.cli.console import Json
 from labkit.programs import ProgramsError, record_wish
 from labkit.programs.recording import DRIVERS, Wish
+from labkit.sim.policies import files_in
 from labkit.trace.files import check_output
 
 app = console.new_app()
@@ -45,9 +47,7 @@ def command(
             "after so many seconds. 0: two; until it ends.",
         ),
     ] = 0.0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Run a program over a scheduler of yours (umcg-run) and save what its threads did.
 
@@ -60,7 +60,7 @@ def command(
         except ValueError as error:
             console.fail(console.USAGE, str(error))
         target = output or Path(f"{Path(program[0]).name}.parquet")
-        check_output(target)
+        check_output(target, *files_in([*program, policy]))
         try:
             with console.waiting() as say:
                 run = record_wish(wish, say)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from labkit.experiments import SPECS, Interrupted, Spec
 from labkit.experiments.spec import Param
 from labkit.names import meant
 from labkit.run import Run
+from labkit.sim.policies import files_in
 from labkit.trace.files import check_output
 
 
@@ -121,7 +123,9 @@ def _run_command(name: str, spec: type[Spec]) -> Callable[..., None]:
                 fields[key] = known[key].parse(value)
             wanted = spec(**fields)
             if output is not None:
-                check_output(output)
+                asked = (value for key, value in fields.items() if known[key].policy)
+                words = (one if isinstance(one, tuple) else (one,) for one in asked)
+                check_output(output, *files_in(chain.from_iterable(words)))
             interrupted = False
             try:
                 with console.progress(name, wanted.seconds()) as show:

@@ -13,6 +13,7 @@ import typer
 from labkit.cli import console
 from labkit.progress import Line
 from labkit.sim import TEXTBOOK, Costs, SettingError
+from labkit.sim.policies import files_in
 from labkit.sweep.run import sweep
 from labkit.trace.files import check_output
 from labkit.workload import load
@@ -75,7 +76,8 @@ def command(
     with console.errors():
         for path in (output, figure):
             if path is not None:
-                check_output(path, *workloads, *(() if path is output else (output,)))
+                also = () if path is output else (output,)
+                check_output(path, *workloads, *files_in(policy), *also)
         if costs not in ("none", "counted"):
             raise SettingError(f"costs is {costs!r}; give none or counted")
         line = Line("sweep")

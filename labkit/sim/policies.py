@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,12 @@ def split(text: str) -> tuple[str, str]:
     folder, slash, last = text.rpartition("/")
     name, _, options = last.partition(":")
     return folder + slash + name, options
+
+
+def files_in(words: Iterable[Any]) -> list[Path]:
+    """The files that are there under these names, also with `:OPTIONS`: what a command reads."""
+    paths = (Path(split(word)[0]) for word in words if isinstance(word, str))
+    return [path for path in paths if path.is_file()]
 
 
 def resolve(text: str) -> str:

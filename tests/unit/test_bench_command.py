@@ -199,7 +199,7 @@ def test_an_interrupt_reports_what_was_measured(small, tmp_path):
     assert "two: interrupted" in (tmp_path / "r.md").read_text(encoding="utf-8")
 
 
-def test_an_ended_run_is_resumed_where_it_ended(small, tmp_path):
+def test_an_ended_run_is_resumed_where_it_ended(small, tmp_path, monkeypatch):
     from dataclasses import replace
 
     calls = []
@@ -234,6 +234,7 @@ def test_an_ended_run_is_resumed_where_it_ended(small, tmp_path):
         assert {value for _, _, value, *_ in kept.samples} == {1.0, 2.0}
 
     small["boots"].clear()
+    monkeypatch.setattr(command.environment, "collect", lambda: {"time": "another"})
     assert call("-o", file, "--no-peers", "--resume").exit_code == 0
     assert small["boots"] == [] and results.load(file) == made
 

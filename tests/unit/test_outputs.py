@@ -117,6 +117,42 @@ def test_the_baseline_of_counts_is_no_results_file(
     assert baseline.read_text(encoding="utf-8") == "{}"
 
 
+POLICY = """
+class Mine:
+    def ready(self, thread, why): self.threads = [*getattr(self, "threads", []), thread]
+    def next(self, server): return self.threads.pop(0) if self.threads else None
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("words", "name", "content"),
+    [
+        (["run", "mixed", "--where", "simulator", "--policy", "{}", "-o"], "mine.py", POLICY),
+        (["policy", "predict", "{}", "-o"], "work.json", "{}"),
+        (["policy", "predict", "{}", "--figure"], "work.json", "{}"),
+        (["policy", "predict", "--policy", "{}", "-o"], "mine.py", POLICY),
+        (["policy", "build", "{}", "-o"], "mine.c", "int mine;"),
+        (["sweep", "none.json", "--policy", "{}:Mine", "-o"], "mine.py", POLICY),
+    ],
+)
+def test_a_policy_or_workload_is_not_replaced_by_what_it_gave(
+    words: list[str], name: str, content: str, way: Way, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    file.write_text(content, encoding="utf-8")
+    code, said = call(*(word.format(file) for word in words), way(file))
+    assert code == 4 and "give another name" in said, said
+    assert file.read_text(encoding="utf-8") == content
+
+
+def test_a_program_is_not_replaced_by_its_recording(tmp_path: Path) -> None:
+    program = tmp_path / "prog"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    code, said = call("record", "-o", program, "--", program)
+    assert code == 4 and "give another name" in said
+
+
 def nothing_boots(*_: object, **__: object) -> int:
     raise vm.VmError("no kernel yet")
 
