@@ -17,7 +17,7 @@ from labkit.trace.loss import incomplete
 from labkit.verdict import FEWEST, Values, margin, ratio_of, verdict
 
 #: Of the keys below those that older files do not have; it makes no difference that they do not.
-LATE_KEYS = ("governor", "turbo", "smt", "aslr")
+_LATE_KEYS = ("governor", "turbo", "smt", "aslr")
 
 #: Environment keys that must agree before two runs may be compared.
 COMPARED_KEYS = (
@@ -29,7 +29,7 @@ COMPARED_KEYS = (
     "cpu",
     "cpus",
     "clock",
-    *LATE_KEYS,
+    *_LATE_KEYS,
 )
 
 #: Orders that a permutation test tries.
@@ -262,7 +262,13 @@ def _doubts(
     return found
 
 
-def differences(a: dict[str, Any], b: dict[str, Any], *, times: bool = True) -> list[str]:
+def differences(
+    a: dict[str, Any],
+    b: dict[str, Any],
+    *,
+    times: bool = True,
+    keys: Sequence[str] = COMPARED_KEYS,
+) -> list[str]:
     """Why results of two environments must not be compared; empty when they may.
 
     Args:
@@ -270,11 +276,12 @@ def differences(a: dict[str, Any], b: dict[str, Any], *, times: bool = True) -> 
         b: another.
         times: absolute values are to be compared, which needs one boot, known as such; ratios
             that were made within each run do not.
+        keys: of the environments, what must be alike.
     """
     found = [
         f"{key}: {a.get(key)!r} and {b.get(key)!r}"
-        for key in COMPARED_KEYS
-        if a.get(key) != b.get(key) and (key not in LATE_KEYS or (key in a and key in b))
+        for key in keys
+        if a.get(key) != b.get(key) and (key not in _LATE_KEYS or (key in a and key in b))
     ]
     if times and (why := clocks_differ(a, b)):
         found.append(why)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labkit.analysis.compare import COMPARED_KEYS, LATE_KEYS, NotComparable
+from labkit.analysis.compare import COMPARED_KEYS, NotComparable, differences
 from labkit.benchmark import icount, judge
 from labkit.benchmark.judge import Finding
 from labkit.benchmark.results import Results, SuiteResult
@@ -90,14 +90,7 @@ def check(a: Results, b: Results) -> list[str]:
         NotComparable: something differs that may not; each difference is named.
     """
     keys = [key for key in (*COMPARED_KEYS, "boot_options") if key not in _MAY_DIFFER]
-    unlike = [
-        f"{key}: {a.environment.get(key)!r} and {b.environment.get(key)!r}"
-        for key in keys
-        if a.environment.get(key) != b.environment.get(key)
-        # What older files do not tell makes no difference.
-        and (key not in LATE_KEYS or key in a.environment.keys() & b.environment.keys())
-    ]
-    if unlike:
+    if unlike := differences(a.environment, b.environment, times=False, keys=keys):
         raise NotComparable(
             "these results were made in different environments (" + "; ".join(unlike) + "); "
             "measure both on one machine, with one configuration"

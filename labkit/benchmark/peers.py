@@ -70,7 +70,7 @@ def _boot(kernel: Path, effort: Effort, say: Say) -> dict[str, Any]:
 
 
 def measure(
-    rigor: str, kept: dict[str, Any], saved: Callable[[], None], say: Say = lambda text: None
+    rigor: str, kept: dict[str, Any], saved: Callable[[], object], say: Say = lambda text: None
 ) -> None:
     """Fill `kept` pair by pair: `boots` ({patched, base} each), `commands`, `kernels` and so on.
 

@@ -141,7 +141,7 @@ def _measure(
         if with_peers:
             found = kept.peers = (kept.peers or {}) if resume else {}
             found.pop("error", None)
-            failed = _guarded(lambda: peers.measure(rigor, found, lambda: _save(kept, file)))
+            failed = _guarded(lambda: peers.measure(rigor, found, lambda: kept.save(file)))
             found.update(failed)
             kept.save(file)
     except KeyboardInterrupt:
@@ -163,10 +163,6 @@ def _version(file: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def _save(kept: Results, file: Path) -> None:
-    kept.save(file)
 
 
 def _measure_suites(file: Path, rigor: str, suites: list[Suite], resume: bool) -> int:

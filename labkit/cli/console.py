@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 from typer.core import TyperArgument, TyperCommand
 
-from labkit.progress import BAR, Clock
+from labkit.progress import Line
 
 if TYPE_CHECKING:
     from labkit.experiments import Update
@@ -181,29 +180,18 @@ def progress(
         title: what the line begins with.
         expected: seconds that all of it may take, where that is known before.
     """
-    if not err.is_terminal:
-        yield None
-        return
-    bar = Progress(
-        TextColumn("{task.description:8}"),
-        BarColumn(bar_width=BAR),
-        TextColumn("{task.fields[words]}"),
-        TextColumn("{task.fields[what]}"),
-        console=err,
-        transient=True,
-    )
-    clock = Clock(expected=expected)
-    with bar:
-        task = bar.add_task(title, total=None, words="", what="")
+    line = Line(title, expected=expected)
 
-        def show(update: Update) -> None:
-            what = update.what
-            if update.live:
-                what += f"  {update.live.ops} operations, {update.live.blocked} blocked"
-            words = clock(update.done, update.total)
-            bar.update(task, completed=update.done, total=update.total, words=words, what=what)
+    def show(update: Update) -> None:
+        what = update.what
+        if update.live:
+            what += f"  {update.live.ops} operations, {update.live.blocked} blocked"
+        line.show(update.done, update.total, what)
 
-        yield show
+    try:
+        yield show if line.terminal else None
+    finally:
+        line.clear()
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class BlockSpec(Spec):
     question = "When a worker blocks in the kernel, how soon does its server run another?"
     place = 3
     baselines = ("pthread",)
+    grows_with = "workers, servers or events"
     more_is_better = ("op/s",)
     neither_is_better = ("cpu",)
     demo: ClassVar = {"works": ("sleep", "pipe")}
@@ -66,10 +67,6 @@ class BlockSpec(Spec):
         4000, f"{EVENTS}; 0: nothing is traced", limits=(0, 1_000_000), measuring=True, free=True
     )
     policy: Any = param("fifo", POLICY, policy=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_room("workers, servers or events")
 
     def room(self) -> engine.Room:
         """A ring for each worker, and larger ones for the servers."""

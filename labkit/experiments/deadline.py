@@ -41,6 +41,7 @@ class DeadlineSpec(Spec):
     place = 6
     baselines = contest.BASELINES
     more_is_better = ("op/s", "share")
+    grows_with = "duration_ms"
     neither_is_better = ("cpu",)
     operations = "frames"
 
@@ -79,11 +80,6 @@ class DeadlineSpec(Spec):
         400.0, "frames come for so long in each value", limits=(10, 1_000_000), measuring=True
     )
     repetitions: int = param(5, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.contest()
-        self.check_room("duration_ms")
 
     def contest(self) -> Contest:
         """Who serves what."""

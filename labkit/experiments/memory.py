@@ -49,10 +49,6 @@ class MemorySpec(Spec):
     workers: int = param(1000, "threads that wait", limits=(1, 20_000))
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
 
-    def room(self) -> engine.Room:
-        """Threads without rings of events."""
-        return engine.Room(self.workers)
-
     def measurements(self) -> int:
         """Each series' repetitions, and one that warms up."""
         return len(self.series()) * (self.repetitions + 1)

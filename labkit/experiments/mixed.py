@@ -46,6 +46,7 @@ class MixedSpec(Spec):
     place = 5
     baselines = contest.BASELINES
     more_is_better = ("op/s", "share")
+    grows_with = "requests or threads"
     neither_is_better = ("cpu",)
     operations = "answers"
     demo: ClassVar = {
@@ -103,11 +104,6 @@ class MixedSpec(Spec):
         measuring=True,
     )
     repetitions: int = param(5, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.contest()
-        self.check_room("requests or threads")
 
     def contest(self) -> Contest:
         """Who serves what."""

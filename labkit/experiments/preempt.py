@@ -40,6 +40,7 @@ class PreemptSpec(Spec):
     question = "How soon is a runaway worker taken off its server, and how fair is the rest?"
     place = 4
     baselines = BASELINES
+    grows_with = "runaways, urgent, servers or events"
     more_is_better = ("op/s",)
     neither_is_better = ("jain",)
     demo: ClassVar = {"repetitions": 5, "duration_s": 0.3}
@@ -85,10 +86,6 @@ class PreemptSpec(Spec):
         f"{POLICY}; urgent workers have priority 1 and tenant 0, runaways priority 0 and tenant 1",
         policy=True,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_room("runaways, urgent, servers or events")
 
     def chosen_policy(self) -> str | Own:
         """The policy as the engine takes it, with the length of its slices."""

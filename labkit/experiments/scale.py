@@ -56,10 +56,6 @@ class ScaleSpec(Spec):
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
     policy: str = param("fifo", POLICY, policy=True)
 
-    def room(self) -> engine.Room:
-        """Threads without rings of events."""
-        return engine.Room(max(self.workers) + max(self.servers) + 1)
-
     def measurements(self) -> int:
         """Each series' repetitions."""
         return len(self.series()) * self.repetitions

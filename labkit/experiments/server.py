@@ -54,6 +54,7 @@ class ServerSpec(Spec):
     place = 7
     baselines = ("cfs", "pool", "nice", "cgroup", "sched-fifo")
     more_is_better = ("op/s", "share")
+    grows_with = "requests or threads"
     neither_is_better = ("cpu",)
     operations = "answers"
 
@@ -102,11 +103,6 @@ class ServerSpec(Spec):
         1020, "of one value; a 99.9th percentile takes 1000", limits=(20, 100_000), measuring=True
     )
     repetitions: int = param(5, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.contest()
-        self.check_room("requests or threads")
 
     def contest(self) -> Contest:
         """Who serves what."""

@@ -43,10 +43,6 @@ class SpawnSpec(Spec):
     )
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
 
-    def room(self) -> engine.Room:
-        """No rings of events."""
-        return engine.Room(1)
-
     def measurements(self) -> int:
         """Each series' repetitions, and one that tells how many crowds take `value_ms`."""
         return len(self.series()) * (self.repetitions + 1)

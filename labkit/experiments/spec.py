@@ -216,6 +216,7 @@ class Spec:
         baselines: heads of the series that others are set against, in order of preference.
         more_is_better: those of its units in which it is so; of all others less is.
         neither_is_better: those of its units in which a difference is only one.
+        grows_with: the fields that the room for its events depends on, in words; "": it has none.
         operations: what its threads do again and again, in the plural.
         demo: fields other than the defaults in `labkit demo`; None: the demo does without it.
     """
@@ -227,11 +228,12 @@ class Spec:
     more_is_better: ClassVar[tuple[str, ...]] = ()
     neither_is_better: ClassVar[tuple[str, ...]] = ()
     demo: ClassVar[Mapping[str, Any] | None] = None
+    grows_with: ClassVar[str] = ""
     operations: ClassVar[str] = "operations"
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        known = {param.name: param for param in _params(cls)}
+        known = cls._params = _params(cls)
         fields = [
             inspect.Parameter(
                 name,
@@ -251,6 +253,7 @@ class Spec:
 
     #: What it does, in a sentence or two: the docstring without the fields.
     summary: ClassVar[str]
+    _params: ClassVar[dict[str, Param]]
 
     def __new__(cls, *given: Any, **fields: Any) -> Spec:
         """Refuse fields that it does not have, before Python does with less to say."""
@@ -262,14 +265,13 @@ class Spec:
     def __post_init__(self) -> None:
         for name, what in self.params().items():
             object.__setattr__(self, name, what.check(getattr(self, name)))
+        if self.grows_with and (problem := self.room().why_too_large()):
+            raise SpecError(f"{problem}: give less {self.grows_with}")
 
     @classmethod
     def params(cls) -> dict[str, Param]:
         """Its fields by name, in order, with what is known of each."""
-        return {
-            field.name: Param(field.name, field.default, **field.metadata)
-            for field in dataclasses.fields(cls)
-        }
+        return cls._params
 
     @classmethod
     def known(cls, fields: Iterable[str]) -> None:
@@ -304,17 +306,8 @@ class Spec:
         return float(fields.get("duration_s", fields.get("value_ms", 0.0) / 1e3))
 
     def room(self) -> engine.Room:
-        """The largest room that one measurement of it needs."""
+        """The largest room that one measurement of it needs, where it has events (`grows_with`)."""
         raise NotImplementedError
-
-    def check_room(self, what: str) -> None:
-        """Check that this machine has the memory; `what` names the fields it depends on.
-
-        Raises:
-            SpecError: it has not; says how much is asked for, and how much there is.
-        """
-        if problem := self.room().why_too_large():
-            raise SpecError(f"{problem}: give less {what}")
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as JSON types, with `experiment`."""
@@ -328,14 +321,14 @@ class Spec:
         return {"experiment": self.experiment, **fields}
 
 
-def _params(cls: type[Spec]) -> list[Param]:
+def _params(cls: type[Spec]) -> dict[str, Param]:
     """Of a class that is not yet a dataclass."""
     fields = {name: vars(cls).get(name) for name in cls.__annotations__}
-    return [
-        Param(name, field.default, **field.metadata)
+    return {
+        name: Param(name, field.default, **field.metadata)
         for name, field in fields.items()
         if isinstance(field, dataclasses.Field)
-    ]
+    }
 
 
 def check_cpus(name: str, count: int) -> None:

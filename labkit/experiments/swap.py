@@ -28,6 +28,7 @@ class SwapSpec(Spec):
     question = "What does it cost to hand one turn from a thread to another?"
     place = 1
     baselines = ("futex", "condvar", "pipe", "eventfd", "sched_yield")
+    grows_with = "traced_rounds"
     operations = "hand-offs"
     demo: ClassVar = {"repetitions": 5, "value_ms": 100.0}
 
@@ -69,7 +70,6 @@ class SwapSpec(Spec):
             raise NoUmcgError(f"this kernel has no UMCG, so nothing runs: {environment.GET_UMCG}")
         if "apart" in self.placements and len(first_cpus(2)) < 2:
             raise SpecError("placements: apart takes two CPUs, and here is one: leave it out")
-        self.check_room("traced_rounds")
 
     def room(self) -> engine.Room:
         """Two threads and perhaps a server, three rows a round trip."""

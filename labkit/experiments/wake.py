@@ -41,6 +41,7 @@ class WakeSpec(Spec):
     question = "How long does it take until woken threads run, one or many at once?"
     place = 2
     baselines = ("futex",)
+    grows_with = "workers, storms or servers"
     operations = "wake-ups"
     demo: ClassVar = {"servers": (1, 2), "storms": 10, "repetitions": 5}
 
@@ -65,10 +66,6 @@ class WakeSpec(Spec):
     )
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
     policy: Any = param("fifo", POLICY, policy=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_room("workers, storms or servers")
 
     def room(self) -> engine.Room:
         """Blocked, woken, done: three rows a storm; one more may be under way at the end."""

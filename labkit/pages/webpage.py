@@ -13,6 +13,7 @@ from plotly.offline import get_plotlyjs
 from labkit import plots
 from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.plots.renderer import page_html
+from labkit.plots.style import cell as cell
 from labkit.plots.style import duration
 from labkit.records import Record
 
@@ -138,19 +139,6 @@ def table(table: pl.DataFrame, formats: Mapping[str, Callable[[object], str]] | 
 def _head(column: str, written: Callable[[object], str] | None) -> str:
     # A time is written with its own unit.
     return (column.removesuffix("_ns") if written is ns else column).replace("_", " ")
-
-
-def cell(value: object) -> str:
-    """A value as text."""
-    if value is None:
-        return "—"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        if value != value:
-            return "—"
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else html.escape(str(value))
 
 
 def ns(value: object) -> str:

@@ -9,17 +9,12 @@ from html import escape
 import polars as pl
 
 from labkit import analysis
+from labkit.plots.style import cell
 from labkit.records import Record
 
 _CELL = "padding:2px 10px;border-bottom:1px solid #dfe3e8"
 _HEADINGS = {"value_a": "last", "value_b": "now", "ci_low": "from", "ci_high": "to"}
 _QUARTILES = {"q1": "lower quartile", "q3": "upper quartile"}
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "?" if value != value else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 def table_html(table: pl.DataFrame, caption: str, headings: dict[str, str]) -> str:
@@ -32,7 +27,7 @@ def table_html(table: pl.DataFrame, caption: str, headings: dict[str, str]) -> s
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td style="{_CELL};text-align:{side}">{_cell(value)}</td>'
+            f'<td style="{_CELL};text-align:{side}">{cell(value)}</td>'
             for value, side in zip(row, sides, strict=True)
         )
         + "</tr>"
