@@ -105,7 +105,7 @@ def test_defaults_as_often_as_they_are_give_no_doubt_about_themselves(name):
     """Machines differ in how stable they are; how often and how long is the experiment's choice."""
     run = api.run(experiments.SPECS[name]())
     loses_nothing(run)
-    said = [text for text in labkit.analysis.warnings(run) if "repetitions" in text]
+    said = [text for text in labkit.analysis.warnings(run) if "repetition" in text]
     said += [text for text in labkit.analysis.warnings(run) if "less than 100 ms" in text]
     assert said == []
     assert "too few values" not in run.ratios()["verdict"].to_list()
