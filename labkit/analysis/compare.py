@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ COMPARED_KEYS = (
     "clock",
     *_LATE_KEYS,
 )
+
+#: Columns of what has changed from one run to another.
+_CHANGE = ("ratio", "ci_low", "ci_high", "verdict")
 
 #: Orders that a permutation test tries.
 _SHUFFLES = 9999
@@ -316,6 +319,13 @@ def check_comparable(a: Record, b: Record, *, times: bool) -> None:
         )
 
 
+def _check_alike(a: Record, b: Record, *, times: bool) -> None:
+    """Refuse, besides, runs of which different things were asked."""
+    check_comparable(a, b, times=times)
+    if unlike := _spec_differences(a.spec, b.spec):
+        raise NotComparable("the runs asked for different things (" + "; ".join(unlike) + ")")
+
+
 def df_compare(a: Record, b: Record) -> pl.DataFrame:
     """Run b over run a, series by series.
 
@@ -328,23 +338,27 @@ def df_compare(a: Record, b: Record) -> pl.DataFrame:
         NotComparable: experiment, environment or boot differ (each difference is named), or no
             series is common.
     """
-    check_comparable(a, b, times=True)
-    if unlike := _spec_differences(a.spec, b.spec):
-        raise NotComparable("the runs asked for different things (" + "; ".join(unlike) + ")")
+    _check_alike(a, b, times=True)
     rows = []
     for series, unit in a.samples.select("series", "unit").unique(maintain_order=True).iter_rows():
         x = np.array(list(_values(a.samples, series, unit).values()))
         y = np.array(list(_values(b.samples, series, unit).values()))
         if not len(y) or not np.median(x):
             continue
-        ratio, low, high = ratio_of(y, x, paired=False)
-        count, which = min(len(x), len(y)), better(unit)
-        said = verdict(low, high, count, margin(a.environment), which)
-        rows.append((series, unit, np.median(x), np.median(y), ratio, low, high, said))
+        rows.append((series, unit, np.median(x), np.median(y), *changed(y, x, unit, a.environment)))
     if not rows:
         raise NotComparable("the runs have no series in common")
-    columns = ["series", "unit", "value_a", "value_b", "ratio", "ci_low", "ci_high", "verdict"]
+    columns = ["series", "unit", "value_a", "value_b", *_CHANGE]
     return pl.DataFrame(rows, schema=columns, orient="row")
+
+
+def changed(
+    new: Values, old: Values, unit: str, environment: Mapping[str, Any]
+) -> tuple[float, float, float, str]:
+    """Values over others, measured at another time: the ratio, its interval's ends, the verdict."""
+    ratio, low, high = ratio_of(new, old, paired=False)
+    count = min(len(new), len(old))
+    return ratio, low, high, verdict(low, high, count, margin(environment), better(unit))
 
 
 def df_compare_ratios(a: Record, b: Record, baseline: str | None = None) -> pl.DataFrame:
@@ -362,33 +376,18 @@ def df_compare_ratios(a: Record, b: Record, baseline: str | None = None) -> pl.D
     Raises:
         NotComparable: experiment or environment differ but for the boot, or no ratio is common.
     """
-    check_comparable(a, b, times=False)
-    if unlike := _spec_differences(a.spec, b.spec):
-        raise NotComparable("the runs asked for different things (" + "; ".join(unlike) + ")")
+    _check_alike(a, b, times=False)
     rows = []
     common = df_ratio(a, baseline).join(
         df_ratio(b, baseline), on=["series", "baseline", "unit"], maintain_order="left"
     )
     for series, other, unit in common.select("series", "baseline", "unit").iter_rows():
         of_a, of_b = (_ratios(one.samples, series, other, unit) for one in (a, b))
-        ratio, low, high = ratio_of(of_b, of_a, paired=False)
         medians = float(np.median(of_a)), float(np.median(of_b))
-        count, which = min(len(of_a), len(of_b)), better(unit)
-        said = verdict(low, high, count, margin(a.environment), which)
-        rows.append((series, other, unit, *medians, ratio, low, high, said))
+        rows.append((series, other, unit, *medians, *changed(of_b, of_a, unit, a.environment)))
     if not rows:
         raise NotComparable("the runs have no ratio in common")
-    columns = [
-        "series",
-        "baseline",
-        "unit",
-        "ratio_a",
-        "ratio_b",
-        "ratio",
-        "ci_low",
-        "ci_high",
-        "verdict",
-    ]
+    columns = ["series", "baseline", "unit", "ratio_a", "ratio_b", *_CHANGE]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 

@@ -7,20 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from labkit.analysis.compare import COMPARED_KEYS, NotComparable, differences
+from labkit.analysis.compare import COMPARED_KEYS, NotComparable, changed, differences
 from labkit.benchmark import icount, judge
 from labkit.benchmark.judge import Finding
 from labkit.benchmark.results import Results, SuiteResult
 from labkit.benchmark.suite import Contrast, Suite
-from labkit.experiments.asked import better
-from labkit.verdict import DECIDED, margin, ratio_of, verdict
+from labkit.verdict import DECIDED
 
 #: What may differ: it is what one compares. Ratios are made within each boot.
 _MAY_DIFFER = ("kernel", "kernel_version")
-
-Values = npt.NDArray[np.float64]
 
 #: A suite's name, its contrasts, and what each file has of it.
 _Pair = tuple[str, Sequence[Contrast], SuiteResult | None, SuiteResult | None]
@@ -102,17 +98,6 @@ def check(a: Results, b: Results) -> list[str]:
     ] + ([f"rigor: {a.rigor} and {b.rigor}"] if a.rigor != b.rigor else [])
 
 
-def change(a: tuple[Values, Values], b: tuple[Values, Values]) -> tuple[float, float, float]:
-    """Ratio of the two files' ratios (see `judge.Finding`) with its 95 % interval.
-
-    Each of a and b is a pair of arrays whose values belong together one by one. The interval is
-    nan with too few values; the random numbers are fixed.
-    """
-    of_a, of_b = a[0] / a[1], b[0] / b[1]
-    ratio, low, high = ratio_of(of_b, of_a, paired=False)
-    return ratio, low, high
-
-
 def summary(changes: Sequence[Change]) -> list[str]:
     """Do the two files agree: verdicts, claims, and two sentences for each contradiction."""
     against = [change for change in changes if change.contradicts]
@@ -156,7 +141,6 @@ def compare(a: Results, b: Results, suites: Sequence[Suite]) -> Comparison:
         NotComparable: the environments differ, or nothing can be compared.
     """
     notes = check(a, b)
-    clear = margin(a.environment)
     changes: list[Change] = []
     refused: dict[str, str] = {}
     for name, contrasts, x, y in _common(a, b, suites):
@@ -174,10 +158,10 @@ def compare(a: Results, b: Results, suites: Sequence[Suite]) -> Comparison:
             other = of_b.get(one.contrast)
             if other is None:
                 continue
-            moved = change(judge.pairs(x, one.contrast), judge.pairs(y, one.contrast))
-            runs = min(one.n, other.n)
-            said = verdict(moved[1], moved[2], runs, clear, better(one.contrast.unit))
-            changes.append(Change(name, one.contrast, one, other, *moved, said))
+            # Each a ratio of values that belong together one by one.
+            was, now = (np.divide(*judge.pairs(result, one.contrast)) for result in (x, y))
+            moved = changed(now, was, one.contrast.unit, a.environment)
+            changes.append(Change(name, one.contrast, one, other, *moved))
     moved_counts = []
     if a.icount and b.icount and "patched" in a.icount and "patched" in b.icount:
         known: dict[str, icount.Counts] = {

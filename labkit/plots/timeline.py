@@ -80,8 +80,11 @@ class Picture:
         """Write the drawing to an .svg file.
 
         Raises:
+            ValueError: the file's name is one of something else.
             WriteFailed: the file cannot be written; what was there is untouched.
         """
+        if Path(path).suffix.lower() != ".svg":
+            raise ValueError(f"{path}: the picture is written as SVG; end the name in .svg")
         write_atomically(Path(path), self.svg.encode())
         return Path(path)
 

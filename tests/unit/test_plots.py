@@ -82,6 +82,9 @@ def test_a_timeline_is_a_picture_with_its_words_in_a_notebook_and_in_a_file(tmp_
     drawn = plots.plot_timeline(RUN, t0=int(RUN.events["t"][600]), t1=int(RUN.events["t"][900]))
     root = ElementTree.fromstring(drawn.save(tmp_path / "t.svg").read_text(encoding="utf-8"))
     assert drawn._repr_html_() == drawn.svg and len(repr(drawn)) < 200
+    with pytest.raises(ValueError, match=r"t\.png: the picture is written as SVG"):
+        drawn.save(tmp_path / "t.png")
+    assert not (tmp_path / "t.png").exists()
     words = " ".join(root.itertext())
     for part in ("Timeline: umcg/model", "server 0", "kernel 6.1.0-model", TCG_WARNING, "by run"):
         assert part in words
