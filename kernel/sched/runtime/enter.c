@@ -28,6 +28,7 @@ static struct thread *settle(struct runtime *rt, const struct umcg_sched_attr *a
 		t->pub.tenant = attr->tenant;
 		store(&t->pub.klass, attr->klass);
 		t->copy = attr->stats;
+		t->checked_cpu_ns = cpu_time_of(t->tid);
 		if (rt->passing)
 			passing_enter(t);
 		__atomic_store_n(&t->task, umcg_get_utid(), __ATOMIC_RELEASE);

@@ -80,6 +80,7 @@
 #define NEVER		UINT64_MAX
 #define REPORT_ROOM	32768U
 #define RETRY_NS	50000U
+#define CHECKED_NS	200000U		/* turns as long as that are checked for CPU time of others */
 
 enum umcg_sleep { AWAKE, SLEEPING, WOKEN };
 
@@ -159,6 +160,8 @@ struct thread {
 	uint64_t passed;			/* rt->turns when it became ready */
 	uint64_t cpu_ns;		/* passing.c: its CPU time when it entered, */
 	uint64_t seen_passes;		/* and stats.passes when that was looked at last */
+	uint64_t checked_cpu_ns;	/* turn.c: its CPU time, and its service, when these */
+	uint64_t checked_service_ns;	/* were compared last */
 	struct thread *next_arrived;
 	bool requeue;			/* stopped() is called, ready() will be */
 	_Atomic bool yields, dropped;

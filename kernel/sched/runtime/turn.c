@@ -172,9 +172,33 @@ void stand_up(struct runtime *rt, struct thread *t, enum umcg_why why, uint64_t 
 		slot_put(rt, t);
 }
 
+/*
+ * A turn of @ran ns: what of it was @t's own. The rest others had that the kernel let run in
+ * between: the program's clients, the timer. By their requests' lengths a policy tells short from
+ * long, and by the clock a short one is long that was in their way. Of an ended one it is not known.
+ */
+static COLD uint64_t own_part(struct thread *t, enum umcg_why why, uint64_t ran)
+{
+	uint64_t cpu = cpu_time_of(t->tid), used = cpu - t->checked_cpu_ns;
+	uint64_t counted = t->pub.service_ns - t->checked_service_ns;
+
+	if (why == UMCG_WHY_ENDED || !cpu)
+		return ran;
+	if (used < counted + ran)
+		ran = used > counted ? used - counted : 0;
+	t->checked_cpu_ns = cpu;
+	t->checked_service_ns = t->pub.service_ns + ran;
+	return ran;
+}
+
 void end_turn(struct runtime *rt, struct thread *t, enum umcg_why why)
 {
-	stand_up(rt, t, why, rt->base.now_ns - t->pub.turn_ns, true);
+	uint64_t ran = rt->base.now_ns - t->pub.turn_ns;
+
+	/* Worth a system call only if it makes a difference. */
+	if (unlikely(ran >= CHECKED_NS))
+		ran = own_part(t, why, ran);
+	stand_up(rt, t, why, ran, true);
 }
 
 /* The last of several turns is over, of which the others were not seen: in all it ran for @ran. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /* Misuse, statistics, the trace, what a policy sees of what programs set. */
+#include <sched.h>
 #include <sys/auxv.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 
 #include <umcg-queue.h>
@@ -235,6 +237,70 @@ static void test_attributes(void)
 	sched_close(s);
 }
 
+static int bell;
+static atomic_bool took;
+
+static void pin(void)
+{
+	cpu_set_t first;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	CHECK_CALL(sched_setaffinity(0, sizeof(first), &first), 0);
+}
+
+/* The kernel prefers it to workers, so it has the worker's CPU while the worker has its turn. */
+static void *take_cpu(void *arg)
+{
+	struct sched_param param = { .sched_priority = 1 };
+	uint64_t rings, until;
+
+	pin();
+	CHECK_CALL(sched_setscheduler(0, SCHED_FIFO, &param), 0);
+	CHECK(read(bell, &rings, sizeof(rings)) == sizeof(rings), "read");
+	until = umcg_get_time_ns() + 50 * MS;
+	while (umcg_get_time_ns() < until)
+		;
+	took = true;
+	return arg;
+}
+
+static void *turn_beside(void *arg)
+{
+	uint64_t began = umcg_get_time_ns(), one = 1;
+	struct umcg_sched_thread_stats stats;
+	uint32_t id = 0;
+
+	pin();
+	CHECK_CALL(umcg_sched_enter(s, NULL, 0), 0);
+	CHECK(write(bell, &one, sizeof(one)) == sizeof(one), "write");
+	while (!took)
+		;
+	CHECK_CALL(umcg_sched_yield(), 0);
+	CHECK(umcg_sched_get_thread(s, &id, &stats), "its statistics");
+	CHECK(stats.ran_ns + 50 * MS <= umcg_get_time_ns() - began, "it ran for %lu, of %lu",
+	      (unsigned long)stats.ran_ns, (unsigned long)(umcg_get_time_ns() - began));
+	CHECK_CALL(umcg_sched_leave(), 0);
+	return arg;
+}
+
+/* CPU time that others take within a turn is no service. */
+static void test_cpu_of_others(void)
+{
+	pthread_t thread[2];
+
+	bell = eventfd(0, 0);
+	CHECK(bell >= 0, "eventfd");
+	s = sched_open("fifo", 1);
+	CHECK_CALL(umcg_sched_start(s), 0);
+	thread[0] = test_spawn(take_cpu, NULL);
+	thread[1] = test_spawn(turn_beside, NULL);
+	for (int i = 0; i < 2; i++)
+		test_join(thread[i]);
+	sched_close(s);
+	close(bell);
+}
+
 static void *work(void *arg)
 {
 	CHECK_CALL(umcg_sched_enter(s, NULL, (uint64_t)(intptr_t)arg), 0);
@@ -414,6 +480,7 @@ int main(int argc, char **argv)
 	test_refused();
 	test_misuse();
 	test_attributes();
+	test_cpu_of_others();
 	test_trace();
 	test_kept_and_forked();
 	test_read_while_slots_change_hands();
