@@ -31,6 +31,7 @@ KERNEL_KINDS = (
     "umcg_preempt",
     "umcg_pass",
     "umcg_adopt",
+    "umcg_take",
     "umcg_timeout",
     "umcg_violation",
     "sched_wakeup_new",

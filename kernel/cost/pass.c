@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
  * The rows of the program "pass": what workers cost that block, storm and compute, as
- * plain threads, with servers that are told of everything, and with servers whose
- * place passes on. One CPU.
+ * plain threads, with servers that are told of everything, with servers whose place
+ * passes on, and with ranks. One CPU.
  */
-#include <stdatomic.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "raw.h"
 #include "scenes.h"
 #include "task.h"
@@ -18,15 +17,29 @@ static struct task server_task, crew[CROWD];
 void scene_begin(enum kind kind)
 {
 	with_server = kind != THREADS;
-	permission = kind == PASS ? UMCG_TF_ADOPT : 0;
+	permission = kind == PASS ? UMCG_TF_ADOPT :
+		     kind == RANK ? UMCG_TF_ADOPT | UMCG_TF_RANK : 0;
 	if (with_server)
 		be_server(&server_task);
 }
 
+/* The first one is the least urgent. */
 void scene_join(int me)
 {
+	if (permission & UMCG_TF_RANK)
+		crew[me].record.rank = me ? 1 : 2;
 	if (with_server)
 		be_worker(&crew[me]);
+}
+
+struct task *scene_worker(int me)
+{
+	return &crew[me];
+}
+
+struct task *scene_server(void)
+{
+	return &server_task;
 }
 
 void scene_serve(void)
@@ -65,110 +78,17 @@ static void storm_threads(void) { storm("storm-threads", THREADS); }
 static void storm_umcg(void) { storm("storm-umcg", UMCG); }
 static void storm_pass(void) { storm("storm-pass", PASS); }
 
-/* --- two talk beside one that computes: instructions of the CPU for a round trip --- */
-
-#define BESIDE_NS	1000000000ULL
-#define SLICE_NS	1000000
-
-static int there[2], back[2];
-static _Atomic long trips;
-static _Atomic(struct task *) running;
-
-static void *hog_body(void *arg)
-{
-	scene_join((int)(intptr_t)arg);
-	for (;;)
-		compute(1000);
-	return NULL;
-}
-
-static void *ping_body(void *arg)
-{
-	char byte = 1;
-
-	scene_join((int)(intptr_t)arg);
-	while (write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1)
-		atomic_fetch_add(&trips, 1);
-	die("ping");
-	return NULL;
-}
-
-static void *pong_body(void *arg)
-{
-	char byte;
-
-	scene_join((int)(intptr_t)arg);
-	while (read(there[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1)
-		;
-	die("pong");
-	return NULL;
-}
-
-/* Ends the slice of the one that computes. */
-static void *watchdog(void *arg)
-{
-	(void)arg;
-	for (;;) {
-		struct task *t;
-
-		nap_until(clock_ns(CLOCK_MONOTONIC) + SLICE_NS);
-		t = atomic_load(&running);
-		if (t && mark_preempted(t))
-			umcg_kick(0, t->tid);
-	}
-	return NULL;
-}
-
-static void *judge(void *arg)
-{
-	long first;
-
-	(void)arg;
-	nap_until(clock_ns(CLOCK_MONOTONIC) + BESIDE_NS / 10);
-	first = atomic_load(&trips);
-	nap_until(clock_ns(CLOCK_MONOTONIC) + BESIDE_NS);
-	report((double)BESIDE_NS / (atomic_load(&trips) - first));
-	return NULL;
-}
-
-/* The server always prefers the two; what computes is preempted and kept. */
-static void serve_beside(void)
-{
-	struct task *hog = &crew[0], *kept = NULL, *w;
-
-	for (;;) {
-		while ((w = kept ? try_worker() : next_worker(&server_task)) == hog)
-			kept = hog;
-		if (!w) {
-			w = kept;
-			kept = NULL;
-		}
-		atomic_store(&running, w == hog ? w : NULL);
-		run_worker(&server_task, w);
-		atomic_store(&running, NULL);
-		if (w == hog && is_preempted(w))
-			kept = w;
-	}
-}
-
-static void beside(const char *row, enum kind kind)
-{
-	name_row(row);
-	scene_begin(kind);
-	if (pipe(there) || pipe(back))
-		die("pipe");
-	spawn(hog_body, (void *)0, 0);
-	spawn(ping_body, (void *)1, 0);
-	spawn(pong_body, (void *)2, 0);
-	spawn(judge, NULL, 0);
-	if (!with_server)
-		scene_serve();
-	spawn(watchdog, NULL, 0);
-	serve_beside();
-}
+/* --- beside one that computes --- */
 
 static void beside_threads(void) { beside("beside-threads", THREADS); }
 static void beside_umcg(void) { beside("beside-umcg", UMCG); }
+static void beside_rank(void) { beside("beside-rank", RANK); }
+static void urgent_threads(void) { urgent("urgent-threads", THREADS); }
+static void urgent_umcg(void) { urgent("urgent-umcg", UMCG); }
+static void urgent_rank(void) { urgent("urgent-rank", RANK); }
+static void late_threads(void) { late("late-threads", THREADS); }
+static void late_umcg(void) { late("late-umcg", UMCG); }
+static void late_rank(void) { late("late-rank", RANK); }
 
 const struct row rows[] = {
 	{ "pipe", row_pipe, false },
@@ -191,5 +111,12 @@ const struct row rows[] = {
 	{ "storm-pass", storm_pass, true },
 	{ "beside-threads", beside_threads, false },
 	{ "beside-umcg", beside_umcg, true },
+	{ "beside-rank", beside_rank, true },
+	{ "urgent-threads", urgent_threads, false },
+	{ "urgent-umcg", urgent_umcg, true },
+	{ "urgent-rank", urgent_rank, true },
+	{ "late-threads", late_threads, false },
+	{ "late-umcg", late_umcg, true },
+	{ "late-rank", late_rank, true },
 };
 const size_t row_count = sizeof(rows) / sizeof(rows[0]);

@@ -9,8 +9,8 @@
 
 #define CROWD	32	/* the most threads of a scene */
 
-/* Plain ones; scheduled ones, of which a server is told all; with places that pass on. */
-enum kind { THREADS, UMCG, PASS };
+/* Plain ones; scheduled ones, of which a server is told all; with places that pass on; and by rank. */
+enum kind { THREADS, UMCG, PASS, RANK };
 
 /* A program with these scenes says what that is. */
 void scene_begin(enum kind kind);

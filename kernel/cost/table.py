@@ -61,8 +61,15 @@ PASSING = (
     ("the same, 90 % busy", "busy-threads", "busy-umcg", "busy-pass", 1.45),
     ("8 that sleep, no CPU time left", "full-threads", "full-umcg", "full-pass", None),
     ("32 woken out of one futex, a worker", "storm-threads", "storm-umcg", "storm-pass", 1.25),
-    ("two that talk beside one that computes, round trip",
-     "beside-threads", "beside-umcg", None, 1.60),
+)  # fmt: skip
+# The same, beside a thread that computes all the time, and ranks.
+RANKS = (
+    ("two talk over pipes, round trip: instructions of the CPU",
+     "beside-threads", "beside-umcg", "beside-rank", 1.00),
+    ("a timer wakes one: from the other's last instruction to its first",
+     "urgent-threads", "urgent-umcg", "urgent-rank", 1.15),
+    ("a timer wakes one that is busy 70 % of the time: how late, 99th percentile",
+     "late-threads", "late-umcg", "late-rank", 0.01),
 )  # fmt: skip
 # Title, row of threads in "pass", rows of libumcg: told of all, UMCG_GROUP_PASS_ON; its bound.
 LIBRARY_PASSING = (
@@ -166,15 +173,30 @@ def passing_table(found: dict[str, float], bounds: Bounds) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for title, threads, told, passes, most in PASSING:
-        best = found[passes] if passes else found[told]
-        bound = most and bounds.check(f"{title}, ratio to threads", best / found[threads], most)
-        cells = f"{found[passes]:.0f}" if passes else ""
-        ratio = f"{found[passes] / found[threads]:.2f}" if passes else ""
+        ratio = found[passes] / found[threads]
+        bound = most and bounds.check(f"{title}, ratio to threads", ratio, most)
         rows.append(
-            f"| {title} | {found[threads]:.0f} | {found[told]:.0f} | {cells} "
-            f"| {found[told] / found[threads]:.2f} | {ratio} | {bound or ''} |"
+            f"| {title} | {found[threads]:.0f} | {found[told]:.0f} | {found[passes]:.0f} "
+            f"| {found[told] / found[threads]:.2f} | {ratio:.2f} | {bound or ''} |"
         )
     return [*rows, "", "An operation without what it computes itself."]
+
+
+def rank_table(found: dict[str, float], bounds: Bounds) -> list[str]:
+    """What others get beside a thread that computes, as workers of better rank."""
+    rows = [
+        "| beside one that computes, one server, one CPU | threads | UMCG, told | UMCG_TF_RANK "
+        "| told : threads | ranks : threads | at most |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for title, threads, told, ranks, most in RANKS:
+        ratio = found[ranks] / found[threads]
+        bound = bounds.check(f"{title}, ratio to threads", ratio, most)
+        rows.append(
+            f"| {title} | {found[threads]:.0f} | {found[told]:.0f} | {found[ranks]:.0f} "
+            f"| {found[told] / found[threads]:.3g} | {ratio:.2g} | {bound} |"
+        )
+    return [*rows, "", "Told of all, the server prefers them and ends slices of 1 ms."]
 
 
 def library_passing_table(
@@ -300,6 +322,7 @@ def main() -> int:
     bounds = Bounds()
     print(*handoff_table(here["raw"], bounds), "", sep="\n")
     print(*passing_table(here["pass"], bounds), "", sep="\n")
+    print(*rank_table(here["pass"], bounds), "", sep="\n")
     print(*unused_table(here["raw"], base["raw"]), "", sep="\n")
     print(*library_table(here["raw"], here["lib"], here["lib-untraced"], bounds), "", sep="\n")
     print(*library_passing_table(here["pass"], here["lib"], bounds), "", sep="\n")

@@ -87,6 +87,17 @@ struct task *try_worker(void)
 	return taken ? take_worker() : NULL;
 }
 
+/* Puts back on the list what was taken off it. */
+void push_worker(struct task *worker)
+{
+	uint64_t *node = (uint64_t *)&worker->record.idle_workers_ptr;
+	uint64_t head;
+
+	__atomic_store_n(node, UMCG_IDLE_NODE_PENDING, __ATOMIC_SEQ_CST);
+	head = __atomic_exchange_n(&idle_workers, (uintptr_t)node, __ATOMIC_SEQ_CST);
+	__atomic_store_n(node, head, __ATOMIC_RELEASE);
+}
+
 /* Takes the whole list, keeps what it does not return for the next call. */
 struct task *next_worker(struct task *server)
 {

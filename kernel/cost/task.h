@@ -16,7 +16,7 @@ struct task {
 	struct task *server;	/* worker: whose place it has */
 };
 
-/* What the servers permit: 0 or UMCG_TF_ADOPT. */
+/* What the servers permit: 0 or UMCG_TF_ADOPT, perhaps with UMCG_TF_RANK. */
 extern uint64_t permission;
 #define LENDS	(UMCG_TASK_IDLE | permission)
 #define SLEEPS	(LENDS | (permission ? UMCG_TF_FREE : 0))
@@ -30,6 +30,7 @@ void be_server(struct task *t);
 void be_worker(struct task *t);
 struct task *next_worker(struct task *server);
 struct task *try_worker(void);
+void push_worker(struct task *worker);
 bool mark_preempted(struct task *t);
 bool is_preempted(struct task *t);
 void run_worker(struct task *server, struct task *worker);

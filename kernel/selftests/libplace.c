@@ -122,6 +122,7 @@ static void *tenant_body(void *arg)
 	t->rec.idle_workers_ptr = (uintptr_t)&t->places->head;
 	t->rec.idle_server_tid_ptr = (uintptr_t)t->places->slots;
 	t->rec.flags = t->places->servers - 1;
+	t->rec.rank = t->rank;
 	CHECK_EQ(sys_ctl(REGISTER | WORKER, &t->rec), 0);
 	t->fn(t);
 	return NULL;

@@ -10,13 +10,14 @@
 #include "libraw.h"
 
 #define ADOPT	UMCG_TF_ADOPT
+#define RANK	UMCG_TF_RANK
 #define LENDS	(IDLE | ADOPT)		/* its place, and it may pass on */
 #define OFFERS	(IDLE | ADOPT | FREE)	/* no task has its place */
 
 struct places {
 	uint64_t head __attribute__((aligned(64)));
 	uint32_t slots[UMCG_MAX_SLOTS] __attribute__((aligned(64)));
-	uint32_t permission;		/* 0 or ADOPT */
+	uint32_t permission;		/* 0, ADOPT or ADOPT | RANK */
 	int servers;
 	volatile bool stop;		/* servers leave when they are next told */
 };
@@ -37,6 +38,7 @@ struct tenant {				/* a worker */
 	pthread_t thread;
 	pid_t tid;
 	int cpu;			/* -1: any */
+	uint32_t rank;			/* that it registers with */
 	void (*fn)(struct tenant *t);
 	volatile long count;
 };

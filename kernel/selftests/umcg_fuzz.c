@@ -127,11 +127,13 @@ static uint32_t any_state(uint32_t *seed)
 	static const uint32_t likely[] = {
 		NONE, RUNNING, IDLE, BLOCKED, RUNNING | LOCKED, IDLE | LOCKED,
 		RUNNING | PREEMPTED, BLOCKED | PREEMPTED, IDLE | FREE, RUNNING | FREE,
+		IDLE | UMCG_TF_ADOPT, IDLE | UMCG_TF_ADOPT | FREE,
+		IDLE | UMCG_TF_ADOPT | UMCG_TF_RANK, IDLE | UMCG_TF_ADOPT | UMCG_TF_RANK | FREE,
 	};
 
 	if (raw_random(seed) % 16 == 0)
 		return raw_random(seed) & UMCG_TASK_STATE_MASK_FULL;
-	return likely[raw_random(seed) % 10];
+	return likely[raw_random(seed) % (sizeof(likely) / sizeof(likely[0]))];
 }
 
 static uint32_t any_tid(uint32_t *seed)
@@ -206,9 +208,15 @@ static void spoil_record(uint32_t *seed)
 {
 	struct umcg_task *r = &any_arena(seed)->rec[raw_random(seed) % RECORDS];
 
-	switch (raw_random(seed) % 8) {
+	switch (raw_random(seed) % 9) {
 	case 0:
 		r->idle_workers_ptr = any_pointer(seed, true);
+		break;
+	case 8:
+		if (raw_random(seed) % 2)
+			r->rank = raw_random(seed) % 4;
+		else
+			r->tenant_tid = any_tid(seed);
 		break;
 	case 1:
 		r->idle_server_tid_ptr = any_pointer(seed, false);
@@ -331,9 +339,15 @@ static void nearly_serve(uint32_t *seed)
 {
 	struct arena *a = any_arena(seed);
 	struct umcg_task *r = my_record(seed, a);
-	uint32_t me = gettid();
+	uint32_t me = gettid(), idle = IDLE, word;
 
 	rec_init(r, RUNNING);
+	if (raw_random(seed) % 2) {
+		/* Its place passes on, perhaps by rank. */
+		r->idle_workers_ptr = (uint64_t)&a->head[raw_random(seed) % 2];
+		r->idle_server_tid_ptr = (uint64_t)&a->slot[raw_random(seed) % 2];
+		idle |= UMCG_TF_ADOPT | (raw_random(seed) % 2 ? UMCG_TF_RANK : 0);
+	}
 	if (sys_ctl(REGISTER, r))
 		return;
 	done(SERVERS);
@@ -342,19 +356,23 @@ static void nearly_serve(uint32_t *seed)
 						    __ATOMIC_SEQ_CST);
 		struct umcg_task *w = (void *)(node - offsetof(struct umcg_task, idle_workers_ptr));
 
-		state_cas(r, RUNNING, IDLE);
 		if (node && in_arena(w)) {
+			state_cas(r, RUNNING, idle);
+			r->tenant_tid = *owner(w);
 			done(RUNS);
 			w->idle_workers_ptr = (uint64_t)&a->head[raw_random(seed) % 2];
 			w->next_tid = raw_random(seed) % 32 ? me : any_tid(seed);
 			r->next_tid = *owner(w);
 			state_cas(w, IDLE, raw_random(seed) % 32 ? RUNNING : any_state(seed));
 		} else {
+			state_cas(r, RUNNING, idle | (idle == IDLE ? 0 : FREE));
 			r->next_tid = 0;
 			a->slot[raw_random(seed) % 2] = me;
 		}
 		sys_wait(MONOTONIC, now_ns(CLOCK_MONOTONIC) + 300000);
-		state_cas(r, IDLE, RUNNING);
+		word = state_of(r);
+		if ((word & UMCG_TASK_STATE_MASK) == IDLE)
+			state_cas(r, word, RUNNING);
 		if (raw_random(seed) % 4 == 0)
 			state_cas(w = &a->rec[raw_random(seed) % RECORDS], RUNNING,
 				  RUNNING | PREEMPTED);
@@ -370,6 +388,7 @@ static void nearly_work(uint32_t *seed)
 	rec_init(r, BLOCKED);
 	r->idle_workers_ptr = (uint64_t)&a->head[raw_random(seed) % 2];
 	r->idle_server_tid_ptr = (uint64_t)&a->slot[raw_random(seed) % 2];
+	r->rank = raw_random(seed) % 4;
 	*owner(r) = gettid();
 	if (sys_ctl(REGISTER | WORKER | (raw_random(seed) & (HOLD_SIGNALS | KEEP_PREEMPTED)), r))
 		return;
@@ -385,6 +404,11 @@ static void nearly_work(uint32_t *seed)
 			break;
 		case 4:
 			disturb(seed);
+			break;
+		case 5:
+			/* Long enough for others to come. */
+			for (volatile int n = raw_random(seed) % 20000; n; n--)
+				;
 			break;
 		default:
 			state_cas(r, RUNNING, IDLE | LOCKED);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Places pass on between all kinds of transitions at once: workers that wake each other
- * over pipes on every CPU, yield, sleep and are preempted, permissions that go, signals
- * of servers and workers. It ends only if no wake-up is lost, after HOPS (first
- * argument); and a worker in user mode has a place.
+ * over pipes on every CPU, yield, sleep, compute and are preempted; permissions that go,
+ * ranks that change, signals of servers and workers. It ends only if
+ * no wake-up is lost, after HOPS (first argument); and a worker in user mode has a place,
+ * which it shares with no other. First without, then with ranks.
  */
 #include <signal.h>
 #include <sys/syscall.h>
@@ -23,10 +24,29 @@ static bool over;
 
 static void has_place(struct tenant *t)
 {
-	uint32_t word = state_of(&t->rec);
+	uint64_t word = __atomic_load_n(&t->rec.state_ts, __ATOMIC_SEQ_CST);
+	uint32_t tenant = 0;
 
 	if ((word & UMCG_TASK_STATE_MASK) != RUNNING)
-		FAIL("%d is in user mode with word %#x", t->tid, word);
+		FAIL("%d is in user mode with word %#x", t->tid, state_of(&t->rec));
+	for (int i = 0; i < places.servers; i++)
+		if (seats[i].tid == (pid_t)t->rec.next_tid)
+			tenant = __atomic_load_n(&seats[i].rec.tenant_tid, __ATOMIC_SEQ_CST);
+	/* The same word: it has had the place all the time. */
+	if (tenant != (uint32_t)t->tid &&
+	    word == __atomic_load_n(&t->rec.state_ts, __ATOMIC_SEQ_CST))
+		FAIL("%d is RUNNING in a place whose tenant is %u", t->tid, tenant);
+}
+
+/* Now and then for so long that it is preempted. */
+static void compute(struct tenant *t, uint32_t *seed)
+{
+	unsigned int turns = raw_random(seed) % 2000;
+
+	if (raw_random(seed) % 64 == 0)
+		turns *= 50;
+	for (; turns; turns--)
+		has_place(t);
 }
 
 static void hand_on(struct tenant *t)
@@ -41,8 +61,7 @@ static void hand_on(struct tenant *t)
 		has_place(t);
 		if (__atomic_load_n(&over, __ATOMIC_RELAXED))
 			c = 1;
-		for (unsigned int n = raw_random(&seed) % 2000; n; n--)
-			has_place(t);
+		compute(t, &seed);
 		switch (raw_random(&seed) % 16) {
 		case 0:
 			tenant_yield(t, seats);
@@ -83,15 +102,20 @@ static void *meddle(void *arg)
 		usleep(200);
 		t = &tenants[raw_random(&seed) % TENANTS];
 		s = &seats[raw_random(&seed) % places.servers];
-		switch (raw_random(&seed) % 4) {
+		switch (raw_random(&seed) % 5) {
 		case 0:
 		case 1:
 			tenant_preempt(t);
 			break;
 		case 2:
 			word = __atomic_load_n(&s->rec.state_ts, __ATOMIC_SEQ_CST);
-			if ((word & UMCG_TASK_STATE_MASK_FULL) == LENDS)
+			if ((word & (UMCG_TASK_STATE_MASK | FREE | ADOPT)) == LENDS)
 				word_cas(&s->rec, word, IDLE);
+			break;
+		case 4:
+			if (places.permission & RANK)
+				__atomic_store_n(&t->rec.rank, 1 + raw_random(&seed) % 4,
+						 __ATOMIC_SEQ_CST);
 			break;
 		case 3:
 			syscall(SYS_tgkill, getpid(), raw_random(&seed) % 2 ? t->tid : s->tid,
@@ -107,7 +131,7 @@ static void on_usr1(int sig)
 	(void)sig;
 }
 
-int main(int argc, char **argv)
+static void race(void *permission)
 {
 	struct sigaction sa = { .sa_handler = on_usr1, .sa_flags = SA_RESTART };
 	struct umcg_task me;
@@ -115,11 +139,9 @@ int main(int argc, char **argv)
 	unsigned long told = 0, passes = 0;
 	char c = 0;
 
-	raw_start();
-	most = raw_number(argc, argv, "HOPS", 20000);
 	sigaction(SIGUSR1, &sa, NULL);
 	basic_register(&me);
-	places.permission = ADOPT;
+	places.permission = *(uint32_t *)permission;
 	places.servers = cpus() < MAX_SERVERS ? cpus() : MAX_SERVERS;
 	for (int i = 0; i < places.servers; i++) {
 		threads[i] = spawn(serve, &seats[i]);
@@ -128,6 +150,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < TENANTS; i++) {
 		CHECK_EQ(pipe(ends[i]), 0);
 		tenants[i].cpu = -1;
+		tenants[i].rank = places.permission & RANK ? 1 + i % 4 : 0;
 	}
 	for (int i = 0; i < TENANTS; i++)
 		tenant_start(&tenants[i], &places, hand_on);
@@ -147,6 +170,19 @@ int main(int argc, char **argv)
 	for (int i = 0; i < places.servers; i++)
 		join(threads[i]);
 	printf("    %ld hops, servers told %lu times, not told %lu times\n", hops, told, passes);
+	fflush(stdout);
 	CHECK(passes);
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t permissions[] = { ADOPT, ADOPT | RANK };
+
+	raw_start();
+	most = raw_number(argc, argv, "HOPS", 20000);
+	raw_note("without ranks");
+	check_exits(race, &permissions[0], 0, "without ranks");
+	raw_note("with ranks");
+	check_exits(race, &permissions[1], 0, "with ranks");
 	return 0;
 }

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import polars as pl
 
 from labkit.model.replay import with_servers
-from labkit.model.states import ADOPT, FREE, LOCKED, TRANSITIONS
+from labkit.model.states import ADOPT, FREE, LOCKED, RANK, TRANSITIONS
 from labkit.records import Record
 from labkit.trace.loss import known
 from labkit.trace.schema import RESERVED_FLAGS, STATE_KINDS
@@ -111,7 +111,7 @@ def flags_known(events: pl.DataFrame, tasks: pl.DataFrame) -> pl.DataFrame:
     reserved = (pl.col("flags") & RESERVED_FLAGS) != 0
     locked = ((pl.col("flags") & LOCKED) != 0) & (pl.col("new") == "blocked")
     no_place = (pl.col("role") != "server") | (pl.col("new") != "idle")
-    placed = ((pl.col("flags") & (ADOPT | FREE)) != 0) & no_place
+    placed = ((pl.col("flags") & (ADOPT | FREE | RANK)) != 0) & no_place
     return _violations(
         "flags-known",
         rows.filter(reserved | locked | placed),

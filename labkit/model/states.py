@@ -17,6 +17,8 @@ PREEMPTED = 0x80
 ADOPT = 0x100
 #: Bit 9, of an IDLE server: it sleeps for work; with ADOPT: no worker has its place.
 FREE = 0x200
+#: Bit 10, with ADOPT: a worker of better rank may take its place.
+RANK = 0x400
 #: Bit 16, the library's: the worker sleeps in `umcg_wait`, not on the idle list.
 IN_WAIT = 0x10000
 #: Bit 17, the library's: a wake-up waits to be consumed.

@@ -37,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 #: Bits of `flags` that user space and kernel use; 8 to 12 are reserved.
-RESERVED_FLAGS = 0x1C00
+RESERVED_FLAGS = 0x1800
 
 
 def _enum_values(dtype: pl.DataType) -> tuple[str, ...]:

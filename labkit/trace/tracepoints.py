@@ -20,7 +20,7 @@ from labkit.trace import schema
 _STATE_BITS = {
     "R": 0, "S": 1, "D": 2, "T": 4, "t": 8, "X": 16, "x": 16, "Z": 32, "P": 64, "I": 128, "W": 128,
 }  # fmt: skip
-_FLAG_BITS = {"locked": 0x40, "preempted": 0x80, "adopt": 0x100, "free": 0x200}
+_FLAG_BITS = {"locked": 0x40, "preempted": 0x80, "adopt": 0x100, "free": 0x200, "rank": 0x400}
 _STATE_MASK, _FULL_MASK = 0x3F, 0x3FFFF
 
 #: A state whose letter this module does not know: the task could not go on, which is what counts.
