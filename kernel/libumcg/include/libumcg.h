@@ -51,6 +51,13 @@ typedef intptr_t umcg_tid;	/* a task; not a kernel thread id */
  */
 #define UMCG_GROUP_PASS_ON		0x10U
 /*
+ * Workers have ranks: one of better rank that comes back takes the place of one of worse
+ * rank; implies UMCG_GROUP_PASS_ON. See umcg_set_rank(3).
+ */
+#define UMCG_GROUP_RANKS		0x20U
+/* What a worker of such a group begins with; the smaller the more urgent. */
+#define UMCG_RANK_NORMAL		0x10000U
+/*
  * Preempt with signal @sig instead of umcg_kick(2); implies
  * UMCG_GROUP_ENABLE_PREEMPTION.
  */
@@ -87,6 +94,8 @@ umcg_tid umcg_run_worker(umcg_tid worker);
 bool umcg_is_preempted(umcg_tid worker);
 uint32_t umcg_get_passes(umcg_tid server);
 umcg_tid umcg_get_tenant(umcg_tid server);
+int umcg_set_rank(umcg_tid worker, uint32_t rank);
+uint32_t umcg_get_rank(umcg_tid worker);
 umcg_tid umcg_get_left(intptr_t *tag);
 
 /* Who has the place of a server; see umcg_get_place(3). */

@@ -7,7 +7,7 @@
 #define SIGNAL_FLAGS	UMCG_GROUP_PREEMPT_SIGNAL(0x7f)
 #define GROUP_FLAGS	(UMCG_GROUP_ENABLE_PREEMPTION | UMCG_GROUP_NEWEST_FIRST | \
 			 UMCG_GROUP_KEEP_PREEMPTED | UMCG_GROUP_HOLD_SIGNALS | \
-			 UMCG_GROUP_PASS_ON | SIGNAL_FLAGS)
+			 UMCG_GROUP_PASS_ON | UMCG_GROUP_RANKS | SIGNAL_FLAGS)
 
 /* Basic tasks are in no group; for tracing they are in this one. */
 struct umcg_group umcg_basic_group;
@@ -36,11 +36,14 @@ static int prepare_signal(int sig)
 	return sigaction(sig, &sa, NULL);
 }
 
-static bool places_pass_on(void)
+/* Does the kernel know what a group with @flags needs? */
+static bool has_features(uint32_t flags)
 {
 	long features = umcg_sys_ctl(UMCG_CTL_FEATURES, NULL);
+	long needs = (flags & UMCG_GROUP_PASS_ON ? UMCG_FEATURE_ADOPT : 0) |
+		     (flags & UMCG_GROUP_RANKS ? UMCG_FEATURE_RANK : 0);
 
-	return features > 0 && (features & UMCG_FEATURE_ADOPT);
+	return features > 0 && (features & needs) == needs;
 }
 
 EXPORT umcg_t umcg_create_group(uint32_t flags)
@@ -56,7 +59,9 @@ EXPORT umcg_t umcg_create_group(uint32_t flags)
 		errno = EINVAL;
 		return UMCG_NONE;
 	}
-	if ((flags & UMCG_GROUP_PASS_ON) && !places_pass_on()) {
+	if (flags & UMCG_GROUP_RANKS)
+		flags |= UMCG_GROUP_PASS_ON;
+	if ((flags & UMCG_GROUP_PASS_ON) && !has_features(flags)) {
 		errno = EOPNOTSUPP;
 		return UMCG_NONE;
 	}

@@ -24,7 +24,8 @@
  *   server	RUNNING			runs
  *	(or basic) IDLE			sleeps; @mode says what for
  *		IDLE|FREE		sleeps for work
- *		IDLE|ADOPT		lends its place, which may pass on, see place.c
+ *		IDLE|ADOPT		lends its place, which may pass on, see place.c;
+ *					with RANK, to a worker of better rank at once
  *		IDLE|ADOPT|FREE		in umcg_run_worker(), and no task has its place
  *   any	...|LOCKED		owned by the task that has set the flag: the task
  *					itself, or the server that runs it (then
@@ -73,6 +74,7 @@
 #define OWN		(1ULL << 13)	/* with LOCKED: by the task itself, in a step */
 #define FREE		((uint64_t)UMCG_TF_FREE)
 #define ADOPT		((uint64_t)UMCG_TF_ADOPT)
+#define RANK		((uint64_t)UMCG_TF_RANK)
 #define IN_WAIT		UMCG_UTF_WORKER_IN_WAIT
 #define QUEUED		UMCG_UTF_WAKEUP_QUEUED
 
@@ -333,7 +335,7 @@ static inline bool umcg_change(struct umcg_thread *t, uint64_t *old,
 /* Flags of a server with word @s that is made RUNNING. */
 static inline uint64_t umcg_awake(uint64_t s)
 {
-	return (s & FLAGS & ~(STATE | FREE | ADOPT)) | RUNNING;
+	return (s & FLAGS & ~(STATE | FREE | ADOPT | RANK)) | RUNNING;
 }
 
 /* As umcg_change(), for flags alone: the time stays, but for the one unit. */
@@ -470,6 +472,11 @@ static inline pid_t umcg_tid_of(struct umcg_thread *t)
 static inline bool umcg_passes_on(struct umcg_group *g)
 {
 	return load(&g->flags) & UMCG_GROUP_PASS_ON;
+}
+
+static inline bool umcg_has_ranks(struct umcg_group *g)
+{
+	return load(&g->flags) & UMCG_GROUP_RANKS;
 }
 
 /*

@@ -19,6 +19,9 @@
  *   hands, nobody gives the permission.
  * - Who has the place of a server says rec.tenant_tid, and whose place a worker has
  *   its rec.next_tid. Both are what the kernel knows, thread ids.
+ * - In a group with ranks the kernel also gives a place that is lent to a worker of
+ *   better rank (UMCG_TF_RANK). The one that had it is BLOCKED, and comes back like any
+ *   other, so for us nothing is new.
  * - In umcg_get_idle_worker() no permission is given: there is nobody who could be
  *   told afterwards what became of a worker.
  */
@@ -98,7 +101,7 @@ void umcg_set_held(struct umcg_group *g, struct umcg_thread *w, bool held)
 void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t now)
 {
 	struct umcg_group *g = self->group;
-	uint64_t s, flags;
+	uint64_t s, flags, lends = IDLE | ADOPT | (umcg_has_ranks(g) ? RANK : 0);
 
 	umcg_set_held(g, w, false);
 	store(&w->server, NULL);
@@ -107,7 +110,7 @@ void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t n
 	/* The word first: who takes a worker and recalls the place changes it after that. */
 	s = load_acquire(&self->rec.state_ts);
 	do {
-		flags = s & QUEUED ? IDLE | QUEUED : load(&g->held) > 0 ? IDLE : IDLE | ADOPT;
+		flags = s & QUEUED ? IDLE | QUEUED : load(&g->held) > 0 ? IDLE : lends;
 	} while (!umcg_change(self, &s, flags, now));
 }
 

@@ -41,7 +41,7 @@ EXPORT uint64_t umcg_get_task_state(umcg_tid utid)
 	s = load_acquire(&t->rec.state_ts);
 	if ((s & STATE) == RUNNING)
 		s &= ~IN_WAIT;
-	return s & FLAGS & ~(HELD | FREE | ADOPT | OWN);
+	return s & FLAGS & ~(HELD | FREE | ADOPT | RANK | OWN);
 }
 
 EXPORT uint32_t umcg_get_passes(umcg_tid server)

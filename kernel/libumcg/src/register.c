@@ -46,6 +46,7 @@ static void fill_record(struct umcg_thread *self, struct umcg_group *g, uint64_t
 	store(&self->rec.flags, passes_on && worker ? UMCG_MAX_SLOTS - 1 : 0);
 	store(&self->rec.tenant_tid, 0);
 	store(&self->rec.passes, 0);
+	store(&self->rec.rank, worker && umcg_has_ranks(g) ? UMCG_RANK_NORMAL : 0);
 	store(&self->rec.idle_server_tid_ptr, (uint64_t)(uintptr_t)slot);
 	store(&self->server, NULL);
 	store(&self->pprev, NULL);
