@@ -10,6 +10,7 @@ Modules below `labkit.run` take and return `Record`; a `Run` is one, so they acc
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,3 +162,19 @@ class Record:
     def experiment(self) -> str:
         """Name of the experiment (`swap`, `wake`, `block`, `preempt`)."""
         return str(self.spec.get("experiment", "?"))
+
+
+def a_run(given: Any) -> Record:
+    """What was given, where a run is wanted.
+
+    Raises:
+        TypeError: it is something else; says what to do with a file's name.
+    """
+    if isinstance(given, Record):
+        return given
+    what = f"a run, not {given!r:.60}"
+    raise TypeError(
+        f"give {what}: labkit.load() opens a file"
+        if isinstance(given, str | os.PathLike)
+        else f"give {what}"
+    )

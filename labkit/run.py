@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from labkit.names import meant
-from labkit.records import Record
+from labkit.records import Record, a_run
 from labkit.trace import files
 
 if TYPE_CHECKING:
@@ -286,7 +286,8 @@ def compare(a: Record, b: Record) -> Table:
 
     Raises:
         NotComparable: experiment or environment differ.
+        TypeError: one is no run.
     """
     from labkit import analysis
 
-    return Table(analysis.df_compare(a, b))
+    return Table(analysis.df_compare(a_run(a), a_run(b)))

@@ -15,7 +15,7 @@ except ImportError as error:
 from labkit.panels.races_widget import Races
 from labkit.panels.run_panel import Panel
 from labkit.panels.timeline_widget import Timeline
-from labkit.records import Record
+from labkit.records import Record, a_run
 
 __all__ = ["Panel", "Races", "Timeline", "panel", "timeline"]
 
@@ -26,5 +26,9 @@ def panel(name: str, recorded: Any = None, **fields: Any) -> Panel:
 
 
 def timeline(run: Record, series: str | None = None) -> Timeline:
-    """The interactive timeline of a run; see `Timeline`."""
-    return Timeline(run, series)
+    """The interactive timeline of a run; see `Timeline`.
+
+    Raises:
+        TypeError: that is no run; says what to do with a file.
+    """
+    return Timeline(a_run(run), series)

@@ -16,6 +16,7 @@ import polars as pl
 
 from labkit.analysis.requires import MissingEvents
 from labkit.experiments.asked import baselines
+from labkit.names import meant
 from labkit.plots.style import duration
 from labkit.records import KINDS, STATES, Record
 from labkit.trace.loss import last_known
@@ -127,7 +128,8 @@ def pick_series(record: Record, series: str | None) -> tuple[str, pl.DataFrame, 
     known = series_of(record)
     if not known or (series is not None and series not in known):
         raise MissingEvents(
-            f"no state changes of series {series!r}; the run has {', '.join(known) or 'none'}"
+            f"no state changes of series {series!r}{meant(series, known)}; the run has "
+            f"{', '.join(known) or 'none'}"
         )
     name = series if series is not None else known[0]
     tasks = record.tasks.filter(pl.col("series") == name)

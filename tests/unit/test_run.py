@@ -225,3 +225,14 @@ def test_its_headline_says_what_is_missing():
 def test_a_run_is_json_but_for_its_tables():
     run = a_run()
     assert json.loads(json.dumps([run.spec, run.environment, run.counters]))
+
+
+@pytest.mark.parametrize("given", ["a.parquet", Path("a.parquet"), 3])
+def test_what_is_no_run_is_said_so(given):
+    """And what to do with the name of a file."""
+    run = Run(spec={}, environment={})
+    hint = "" if given == 3 else r": labkit\.load\(\) opens a file$"
+    with pytest.raises(TypeError, match=f"give a run, not .*{hint}"):
+        labkit.timeline(given)
+    with pytest.raises(TypeError, match=f"give a run, not .*{hint}"):
+        run.compare(given)
