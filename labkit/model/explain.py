@@ -12,6 +12,8 @@ FAULTS = {
     "unlocked-swap": "a swap makes the next worker RUNNING without LOCKED",
     "no-look-again": "places pass on; a worker that blocks does not look at the idle list again",
     "adopt-unseen": "places pass on; what takes a place does not look whether it is free",
+    "take-unseen": "ranks; what takes a place does not look whether its worker still has it",
+    "tenant-goes-on": "ranks; a worker whose place has been taken goes on in user mode",
 }
 
 #: The properties of `machine.violations`.
@@ -24,6 +26,7 @@ BROKEN = {
     "worker-without-server": "A worker is in user mode in a place that no registered server has.",
     "worker-beside-free-place": "A worker is on the idle list beside a free place, and "
     "no task is about to use it: it waits until another task wakes up.",
+    "runs-without-place": "A worker is in user mode, and its place is another's.",
 }
 
 #: What makes a step: what its name begins with says it; the rest are steps of the task itself.
@@ -31,6 +34,7 @@ _KERNEL = (
     "wake: ",
     "pass: ",
     "adopt: ",
+    "take: ",
     "free server: block",
     "free server: preempt",
     "kernel wakes",
@@ -196,6 +200,24 @@ _ACTIONS = {
     "revoke": (
         "no more passing on: clear ADOPT",
         "Somebody wants {me} told of the next block, and clears ADOPT in its word.",
+    ),
+    "take: look": (
+        "look for a worker of worse rank",
+        "{me} comes back and finds no free place. Of the workers of worse rank that have one, and "
+        "have been preempted, the kernel takes the worst; if there is none, {me} goes on the list.",
+    ),
+    "take: evict": (
+        "{it}: RUNNING → BLOCKED",
+        "Compare-and-swap on the word of {it}, which waits for a CPU: if it is what it was, {it} "
+        "has lost its place, and comes back later like any other that has blocked.",
+    ),
+    "take: place": (
+        "{it}: a new tenant",
+        "The word of {it} has a new time, and its record names {me}. {it} is not told.",
+    ),
+    "take: run": (
+        "BLOCKED → RUNNING",
+        "{me} has a place, that of {it}: its word becomes RUNNING.",
     ),
     "adopt: run": (
         "BLOCKED → RUNNING",

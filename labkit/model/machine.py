@@ -16,7 +16,7 @@ Faults (`World.faults`) put known mistakes back in, to be found:
   worker before it has left the place.
 
 Where servers permit that their places pass on (`World.passing`), `passing` has the steps, and
-faults of its own.
+faults of its own; where ranks decide, too (`World.ranks`), `ranks` has.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from labkit.model import passing
-from labkit.model.states import ADOPT, FREE, LOCKED, PREEMPTED
+from labkit.model import passing, ranks
+from labkit.model.states import FREE, LOCKED, PREEMPTED
 
-FAULTS = frozenset({"late-wake", "no-recheck", "unlocked-swap"}) | passing.FAULTS
+FAULTS = frozenset({"late-wake", "no-recheck", "unlocked-swap"}) | passing.FAULTS | ranks.FAULTS
 
 
 class Step(NamedTuple):
@@ -83,6 +83,7 @@ class World:
     slot: int = 0
     faults: frozenset[str] = frozenset()
     passing: bool = False
+    ranks: bool = False
     slots: frozenset[int] = frozenset()
 
     def __getitem__(self, tid: int) -> Task:
@@ -109,6 +110,7 @@ def world(
     workers: int = 2,
     faults: frozenset[str] = frozenset(),
     places_pass: bool = False,
+    by_rank: bool = False,
 ) -> World:
     """A world whose tasks have not registered; servers are 1, 2, ..., workers 101, 102, ...
 
@@ -117,6 +119,7 @@ def world(
         workers: how many.
         faults: mistakes to make, of `FAULTS`.
         places_pass: servers permit that their places pass on.
+        by_rank: and that a worker of better rank takes one; the first worker has the best.
 
     Raises:
         ValueError: less than one server, or an unknown fault.
@@ -127,7 +130,8 @@ def world(
         raise ValueError(f"unknown fault {', '.join(unknown)}; known: {', '.join(sorted(FAULTS))}")
     listed = [Task(1 + i, "server") for i in range(servers)]
     listed += [Task(101 + i, "worker") for i in range(workers)]
-    return World(tuple(listed), faults=frozenset(faults), passing=places_pass)
+    passes = places_pass or by_rank
+    return World(tuple(listed), faults=frozenset(faults), passing=passes, ranks=by_rank)
 
 
 def task_rows(w: World) -> list[Row]:
@@ -208,6 +212,7 @@ _PLANS: dict[str, tuple[str, ...]] = {
     "unregister worker": ("free server: unregister",),
     "sleep": ("sleep: publish", "sleep: look again"),
     **passing.PLANS,
+    **ranks.PLANS,
 }
 
 
@@ -291,10 +296,11 @@ def _start(m: _Maker, me: Task, step: Step) -> None:
                 m.w = m.w.put(x, owner=tid)
             m.w = replace(m.w, idle_list=())
         case "run":
-            m.change(tid, "run", "idle", ADOPT if m.w.passing else 0, target, next=target)
+            m.change(tid, "run", "idle", ranks.permission(m.w), target, next=target)
             m.plan(tid, "run", target)
         case "sleep":
-            m.change(tid, "wait", "idle", ADOPT | FREE if m.w.passing else 0, 0, next=0)
+            free = FREE if m.w.passing else 0
+            m.change(tid, "wait", "idle", ranks.permission(m.w) | free, 0, next=0)
             m.plan(tid, "sleep")
         case "dismiss":
             # A sleeping server is told that no worker is left; without that it would sleep on.
@@ -372,6 +378,8 @@ def _continue(m: _Maker, me: Task, step: Step) -> None:
                 m.w = m.w.put(tid, mode="wait")
         case _ if action.startswith(("pass: ", "adopt: ")):
             passing.step(m, me, action, target)
+        case _ if action.startswith("take: "):
+            ranks.step(m, me, action, target)
         case _ if action.startswith("free server: ") and m.w[target].state == "idle":
             m.change(target, action.removeprefix("free server: "), "running", 0, tid)
 
@@ -385,6 +393,7 @@ def violations(w: World) -> list[str]:
     - `lost-wake-up`: a worker could run, and every server sleeps without a worker and without
       any task on the way to wake it
     - `worker-beside-free-place`: a worker is on the list beside a place that no worker has
+    - `runs-without-place`: a worker in user mode that has lost its place
     """
     found: list[str] = []
     active = [x for x in w.of("worker") if x.mode == "user" and x.state == "running" and not x.todo]
@@ -404,6 +413,8 @@ def violations(w: World) -> list[str]:
         found.append("lost-wake-up")
     if passing.forgotten(w):
         found.append("worker-beside-free-place")
+    if any(x.mode == "user" and x.state == "blocked" for x in w.of("worker")):
+        found.append("runs-without-place")
     return found
 
 

@@ -66,7 +66,7 @@ def step(m: Maker, me: Task, action: str, target: int) -> None:
             if m.w.idle_list or not lends(m.w[target]):
                 m.plan(tid, "block", target)
             else:
-                m.change(target, "umcg_pass", "idle", ADOPT | FREE, tid)
+                m.change(target, "umcg_pass", "idle", m.w[target].flags | FREE, tid)
                 m.plan(tid, "offer", target)
         case "pass: offer":
             m.fill(target)
@@ -78,13 +78,13 @@ def step(m: Maker, me: Task, action: str, target: int) -> None:
         case "adopt: look":
             server = free_server(m.w)
             if m.w.idle_list or not server:
-                m.plan(tid, "kernel wakes")
+                m.plan(tid, "take" if m.w.ranks else "kernel wakes")
             else:
                 m.empty(server)
                 m.plan(tid, "take place", server)
         case "adopt: lend":
             if offers(m.w[target]) or "adopt-unseen" in m.w.faults:
-                m.change(target, "umcg_adopt", "idle", ADOPT, tid, next=tid)
+                m.change(target, "umcg_adopt", "idle", m.w[target].flags & ~FREE, tid, next=tid)
                 m.plan(tid, "have place", target)
             else:
                 m.plan(tid, "kernel wakes")

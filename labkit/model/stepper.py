@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from labkit.model import passing
+from labkit.model import passing, ranks
 from labkit.model.explain import BROKEN, by_kernel, explain, label, name_of
 from labkit.model.explore import explore
 from labkit.model.machine import Step, World, apply, steps, task_rows, violations, world
@@ -36,12 +36,13 @@ class Stepper:
     def __init__(
         self, servers: int = 1, workers: int = 2, faults: frozenset[str] = frozenset()
     ) -> None:
-        """Begin with tasks that have not registered; a fault of places that pass on lets them.
+        """Begin with tasks that have not registered. A fault of places that pass on lets them.
 
         Raises:
             ValueError: no server, or an unknown fault.
         """
-        self._worlds = [world(servers, workers, faults, places_pass=bool(faults & passing.FAULTS))]
+        passes, by_rank = bool(faults & passing.FAULTS), bool(faults & ranks.FAULTS)
+        self._worlds = [world(servers, workers, faults, places_pass=passes, by_rank=by_rank)]
         self._rows: list[list[dict[str, Any]]] = []
         self.path: list[Step] = []
         self._at = 0

@@ -40,6 +40,41 @@ def test_the_invariants_hold_on_walks_with_places_that_pass_on(seed: int) -> Non
     assert {"umcg_pass", "umcg_adopt"} <= set(events["kind"])
 
 
+@pytest.mark.parametrize(("servers", "workers"), [(1, 1), (2, 1)])
+def test_ranks_are_sound(servers: int, workers: int) -> None:
+    seen = explore(world(servers, workers, by_rank=True), limit=50_000)
+    assert seen.complete
+    assert not seen.findings
+
+
+def test_ranks_of_two_workers_are_sound_as_far_as_looked() -> None:
+    seen = explore(world(1, 2, by_rank=True), limit=30_000)
+    assert seen.worlds == 30_000 or seen.complete
+    assert not seen.findings
+
+
+def test_the_invariants_hold_on_walks_with_ranks() -> None:
+    taken = 0
+    for seed in range(6):
+        _, events, tasks = walk(world(2, 4, by_rank=True), 6_000, random.Random(seed))
+        verdict = check(events, tasks)
+        assert verdict.result == "PASSED", str(verdict)
+        taken += events["kind"].cast(str).to_list().count("umcg_take")
+    assert taken > 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken"),
+    [
+        ("take-unseen", "runs-without-place"),
+        ("tenant-goes-on", "runs-without-place"),
+    ],
+)
+def test_a_fault_of_ranks_is_found(fault: str, broken: str) -> None:
+    seen = explore(world(1, 2, frozenset({fault}), by_rank=True))
+    assert [f.violation for f in seen.findings] == [broken]
+
+
 @pytest.mark.parametrize(
     ("fault", "broken"),
     [
