@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -209,6 +209,21 @@ ALL = (
 )
 
 PLANS = {"fast": FAST, "test": TEST, "all": ALL}
+
+#: Seconds that the kernel's build takes where it has not been built yet.
+BUILD = 420
+
+
+def _with_build(step: Step) -> Step:
+    """The step, with the time of the kernel's build if that is still to be done."""
+    if step is not IMAGE:
+        return step
+    said = subprocess.run(
+        ["make", "-s", "-C", "kernel", "where"], cwd=PROJECT, capture_output=True, text=True
+    )
+    where = dict(line.partition("=")[::2] for line in said.stdout.splitlines())
+    return step if Path(where.get("IMAGE", "")).is_file() else replace(step, seconds=BUILD)
+
 
 _PYTEST_END = re.compile(r"^=* ?(?:\d+ [a-z]+, )*\d+ [a-z]+ in [\d.]+s\b", re.M)
 _KERNEL_END = re.compile(r"^\d+ passed, \d+ failed, \d+ skipped$", re.M)
@@ -435,7 +450,7 @@ def main(names: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     LOGS.mkdir(parents=True, exist_ok=True)
-    plan = list(dict.fromkeys(step for name in names for step in PLANS[name]))
+    plan = [_with_build(step) for step in dict.fromkeys(s for name in names for s in PLANS[name])]
     steps = Steps(plan)
     code = 0
     try:

@@ -106,6 +106,18 @@ def test_no_more_lanes_than_there_may_be(steps, monkeypatch, tmp_path, capfdbina
     assert max(seen) == 3
 
 
+def test_the_kernel_s_build_is_estimated_where_it_is_still_to_be_done(steps, monkeypatch, tmp_path):
+    monkeypatch.setenv("UMCG_CACHE", str(tmp_path))
+    assert steps._with_build(steps.IMAGE).seconds == steps.BUILD
+    said = subprocess.check_output(["make", "-s", "-C", steps.PROJECT / "kernel", "where"])
+    image = Path(said.decode().partition("\n")[0].removeprefix("IMAGE="))
+    assert tmp_path in image.parents
+    image.parent.mkdir()
+    image.touch()
+    assert steps._with_build(steps.IMAGE) is steps.IMAGE
+    assert steps._with_build(steps.FAST[0]) is steps.FAST[0]
+
+
 def test_control_c_ends_what_runs_and_says_so(tmp_path):
     script = (
         "import runpy, sys, pathlib\n"
