@@ -11,8 +11,8 @@
 On a kernel without UMCG every result comes from `notebooks/recorded`, and says so.
 """
 
+from labkit.course.counting import instructions
 from labkit.course.figures import close_up, ratios, storm, table, tail, values, verdicts
-from labkit.course.instructions import instructions
 from labkit.course.lab import Lab, Missing, begin
 from labkit.course.passed_over import Choices, Waiting, choices
 from labkit.course.predictions import Held, Predictions

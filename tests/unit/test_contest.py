@@ -18,6 +18,7 @@ from labkit.experiments import MixedSpec, SpecError, contest
 from labkit.experiments.outcome import served_result
 from labkit.experiments.own import Own
 from labkit.native import engine, serving
+from labkit.sim.costs import Costs
 
 SIMULATED: dict[str, Any] = {"where": "simulator", "requests": 100, "repetitions": 2}
 SLICED = """
@@ -66,7 +67,9 @@ def test_the_simulator_runs_it_anywhere_and_the_same_again() -> None:
     assert ratio["baseline"].to_list() == ["cfs/urgent p99"]
     assert ratio["ratio"][0] < 0.5
     assert "simulated in virtual time, policy priority and las and reserve" in plots.caption(run)
-    assert "seeds 1 to 2, switching costs switch 2094 ns" in plots.caption(run)
+    assert f"seeds 1 to 2, switching costs switch {Costs.counted().switch_ns} ns" in plots.caption(
+        run
+    )
 
 
 def test_what_the_simulator_has_no_twin_of_is_said() -> None:
