@@ -32,7 +32,7 @@ static void groups(void)
 {
 	umcg_t old = umcg_create_group(0);
 
-	CHECK_NONE(umcg_create_group(0x20), EINVAL);
+	CHECK_NONE(umcg_create_group(UMCG_GROUP_RANKS << 1), EINVAL);
 	CHECK_NONE(umcg_create_group(0x80000000), EINVAL);
 	CHECK_NONE(umcg_create_group(UMCG_GROUP_PREEMPT_SIGNAL(SIGKILL)), EINVAL);
 	CHECK_NONE(umcg_create_group(UMCG_GROUP_PREEMPT_SIGNAL(100)), EINVAL);
