@@ -60,6 +60,7 @@ class Step:
         lane: `here`, on this machine's own kernel; `guest`, `kernel` and `machines`, in virtual
             machines. Only what is in `guest` is judged by how long something takes.
         needs: a step without which this one cannot be.
+        alone: nothing beside it, as it fills all CPUs, while tests wait a lot.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Step:
     command: str
     lane: str = "here"
     needs: str = ""
+    alone: bool = False
 
 
 def _guest(name: str, what: str, seconds: int, command: str, lane: str = "guest") -> Step:
@@ -85,7 +87,9 @@ def _after(first: str, then: str) -> str:
     return f"sh -c {shlex.quote(f'{first} && exec {then}')}"
 
 
-IMAGE = Step("image", "the patched kernel, built once", 5, "make -C kernel image", lane="kernel")
+IMAGE = Step(
+    "image", "the patched kernel, built once", 5, "make -C kernel image", lane="kernel", alone=True
+)
 
 FAST = (
     Step("lint", "ruff, mypy, shell syntax", 15, "make lint"),
@@ -353,6 +357,8 @@ class Steps:
 
     def _can(self, step: Step) -> bool:
         """Is its lane free, and has what it needs been done?"""
+        if self.running and (step.alone or any(run.step.alone for run in self.running)):
+            return False
         busy = {run.step.lane for run in self.running}
         awaited = {s.name for s in self.waiting} | {run.step.name for run in self.running}
         return len(busy) < LANES and step.lane not in busy and step.needs not in awaited

@@ -45,6 +45,8 @@ unpack() {
 		git init -q -b umcg .
 		git config gc.auto 0
 		git config core.autocrlf false
+		# A minute of the first build goes into the compression of what is read once.
+		git config core.looseCompression 0
 		git add -f -A .
 		git commit -q -m "$id"
 		git tag $tag

@@ -92,6 +92,19 @@ def test_steps_of_a_lane_wait_for_each_other(steps, monkeypatch, tmp_path, capfd
     capfdbinary.readouterr()
 
 
+def test_what_fills_all_cpus_has_nothing_beside_it(steps, monkeypatch, tmp_path, capfdbinary):
+    lock = tmp_path / "lock"
+    held = f"sh -c 'mkdir {lock} && sleep 0.5 && rmdir {lock}'"
+    plan = [
+        steps.Step("a", "", 1, held, lane="guest"),
+        steps.Step("b", "", 1, held, lane="kernel", alone=True),
+        steps.Step("c", "", 1, held),
+    ]
+    for order in (plan, plan[::-1], [plan[1], plan[0]]):
+        assert carry_out(steps, monkeypatch, *order[:2]) == 0
+    capfdbinary.readouterr()
+
+
 def test_no_more_lanes_than_there_may_be(steps, monkeypatch, tmp_path, capfdbinary):
     count = (
         f"sh -c 'mkdir {tmp_path}/$0; sleep 0.5; ls {tmp_path} | grep -c lane; rmdir {tmp_path}/$0'"
