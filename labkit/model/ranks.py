@@ -61,10 +61,11 @@ def step(m: Maker, me: Task, action: str, target: int) -> None:
                 m.plan(tid, "kernel wakes")
         case "take: evict":
             t, unseen = m.w[target], "take-unseen" in m.w.faults
-            if not unseen and (t.stamp != me.seen[1] or t.mode != "user" or t.todo):
+            left = t.stamp != me.seen[1] or t.mode != "user" or t.todo
+            if left and not unseen:
                 m.plan(tid, "kernel wakes")
                 return
-            mode = t.mode if unseen or "tenant-goes-on" in m.w.faults else "asleep"
+            mode = t.mode if left or "tenant-goes-on" in m.w.faults else "asleep"
             m.change(target, "preempt", "blocked", PREEMPTED, t.next, mode=mode)
             m.plan(tid, "move in", t.next)
         case "take: place":
