@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 
@@ -43,8 +44,25 @@ def test_twice_the_work_is_twice_the_number() -> None:
     assert four - two == 2 * (two - one) > 200
 
 
+def test_garbage_of_others_is_not_counted() -> None:
+    class Ends:
+        def __init__(self) -> None:
+            self.myself = self
+
+        def __del__(self) -> None:
+            self.myself = None
+
+    def work() -> list[list[int]]:
+        return [[] for _ in range(5000)]  # so many that the collector looks for garbage
+
+    alone = instructions(work)
+    for _ in range(50):
+        Ends()
+    assert instructions(work) == alone
+
+
 def test_what_fails_is_still_the_callers() -> None:
     before = sys.gettrace()
     with pytest.raises(ValueError, match="empty"):
         instructions(lambda: look([]))
-    assert sys.gettrace() is before
+    assert sys.gettrace() is before and gc.isenabled()
