@@ -4,14 +4,14 @@
 from contextlib import ExitStack
 
 from labkit.benchmark.suite import Bench, Contrast, Suite
-from labkit.programs.install import ProgramsError
+from labkit.programs import POLICY, ProgramsError
 from labkit.programs.recording import DRIVERS, umcg_run
 from labkit.programs.server import Server
 
 #: Options of umcg-run by the head of a series; none: plain threads.
 WAYS: dict[str, tuple[str, ...]] = {
     "plain": (),
-    "umcg-las": ("--policy=las:long_percent=38",),
+    "umcg-las": (f"--policy={POLICY}",),
     "umcg-rr": ("--policy=rr",),
 }
 

@@ -14,7 +14,8 @@ from labkit.workload.drawn import Jobs
 
 LOADS = (30, 60, 80, 95)
 #: This load also beside a thread that computes all the time, at the lowest priority.
-LOAD_BESIDE, BATCH, BESIDE = 80, 1, "80% beside batch"
+LOAD_BESIDE, BATCH = 80, 1
+BESIDE = f"{LOAD_BESIDE}% beside batch"
 REQUESTS = 1200
 POLICIES = ("rr", "las")
 WORDS = {"cfs": "one thread a request under CFS", "pool": "a thread pool"}
@@ -53,13 +54,12 @@ def _measure(bench: Bench, spec: ServerSpec, alone: Arena, beside: Arena) -> Non
             cases[BESIDE] = cases[f"{LOAD_BESIDE}%"]
         head, _, case = name.partition("/")
         jobs = cases[case]
+        arena = beside if case == BESIDE else alone
+        result = arena.once(head, jobs, stop=bench.stop)
+        sure = _sample(bench, name, repetition, jobs, result)
         if case == BESIDE:
-            result = beside.once(head, jobs, stop=bench.stop)
-            _sample(bench, name, repetition, jobs, result)
             bench.sample(name, repetition, result.endless_share, "share", len(jobs.arrival_ns))
             continue
-        result = alone.once(head, jobs, stop=bench.stop)
-        sure = _sample(bench, name, repetition, jobs, result)
         tail = result.quantiles[SHORT].get(" p99.9")
         mine = points.setdefault((repetition, head), {})
         rate = len(jobs.arrival_ns) * 1e9 / float(jobs.arrival_ns[-1])
@@ -96,8 +96,8 @@ def _carried(
         )
 
 
-def _series(head: str, load: int, q: str = "") -> str:
-    return f"{head}/{load}%" + (f"/{q}" if q else "")
+def _series(head: str, case: str, q: str = "") -> str:
+    return f"{head}/{case}" + (f"/{q}" if q else "")
 
 
 SUITE = Suite(
@@ -125,8 +125,8 @@ SUITE = Suite(
     ]
     + [
         Contrast(
-            _series("umcg-rr", load, q),
-            _series(other, load, q),
+            _series("umcg-rr", f"{load}%", q),
+            _series(other, f"{load}%", q),
             "ns",
             f"Short requests over UMCG at {load} % load, {words}",
             WORDS[other],
@@ -142,23 +142,23 @@ SUITE = Suite(
     ]
     + [
         Contrast(
-            f"{head}/{BESIDE}{'/p99' if unit == 'ns' else ''}",
-            f"{other}/{BESIDE}{'/p99' if unit == 'ns' else ''}",
+            _series(head, BESIDE, q),
+            _series(other, BESIDE, q),
             unit,
             f"{LINES[head]} at 80 % load beside batch, {words}",
             WORDS[other],
         )
         for head in ("umcg-rr", "umcg-las")
         for other in WORDS
-        for unit, words in (
-            ("ns", "99th percentile of short requests"),
-            ("share", "what batch gets of the rest"),
+        for q, unit, words in (
+            ("p99", "ns", "99th percentile of short requests"),
+            ("", "share", "what batch gets of the rest"),
         )
     ]
     + [
         Contrast(
-            _series("umcg-rr", load),
-            _series(other, load),
+            _series("umcg-rr", f"{load}%"),
+            _series(other, f"{load}%"),
             "cpu ns/op",
             f"Requests over UMCG at {load} % load, CPU time of each",
             WORDS[other],
@@ -179,7 +179,7 @@ SUITE = Suite(
             unit,
             "offered load, % of what one thread can answer",
             {
-                words_of: {float(load): _series(head, load, q) for load in LOADS}
+                words_of: {float(load): _series(head, f"{load}%", q) for load in LOADS}
                 for head, words_of in LINES.items()
             },
             log=unit == "ns",

@@ -172,9 +172,5 @@ def a_run(given: Any) -> Record:
     """
     if isinstance(given, Record):
         return given
-    what = f"a run, not {given!r:.60}"
-    raise TypeError(
-        f"give {what}: labkit.load() opens a file"
-        if isinstance(given, str | os.PathLike)
-        else f"give {what}"
-    )
+    opens = ": labkit.load() opens a file" if isinstance(given, str | os.PathLike) else ""
+    raise TypeError(f"give a run, not {given!r:.60}{opens}")

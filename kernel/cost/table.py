@@ -165,6 +165,23 @@ def handoff_table(here: dict[str, float], bounds: Bounds) -> list[str]:
     return rows
 
 
+def three_ways(
+    title: str,
+    threads: float,
+    told: float,
+    lent: float,
+    bound: str | None = None,
+    digits: tuple[str, str] = (".2f", ".2f"),
+) -> str:
+    """A row of what workers cost: as threads, told of all, in places that pass on or by rank."""
+    first, second = told / threads, lent / threads
+    last = "" if bound is None else f" {bound} |"
+    return (
+        f"| {title} | {threads:.0f} | {told:.0f} | {lent:.0f} "
+        f"| {first:{digits[0]}} | {second:{digits[1]}} |{last}"
+    )
+
+
 def passing_table(found: dict[str, float], bounds: Bounds) -> list[str]:
     """What workers cost that block: as threads, told of all, and with places that pass on."""
     rows = [
@@ -175,10 +192,7 @@ def passing_table(found: dict[str, float], bounds: Bounds) -> list[str]:
     for title, threads, told, passes, most in PASSING:
         ratio = found[passes] / found[threads]
         bound = most and bounds.check(f"{title}, ratio to threads", ratio, most)
-        rows.append(
-            f"| {title} | {found[threads]:.0f} | {found[told]:.0f} | {found[passes]:.0f} "
-            f"| {found[told] / found[threads]:.2f} | {ratio:.2f} | {bound or ''} |"
-        )
+        rows.append(three_ways(title, found[threads], found[told], found[passes], bound or ""))
     return [*rows, "", "An operation without what it computes itself."]
 
 
@@ -192,10 +206,8 @@ def rank_table(found: dict[str, float], bounds: Bounds) -> list[str]:
     for title, threads, told, ranks, most in RANKS:
         ratio = found[ranks] / found[threads]
         bound = bounds.check(f"{title}, ratio to threads", ratio, most)
-        rows.append(
-            f"| {title} | {found[threads]:.0f} | {found[told]:.0f} | {found[ranks]:.0f} "
-            f"| {found[told] / found[threads]:.3g} | {ratio:.2g} | {bound} |"
-        )
+        cells = (found[threads], found[told], found[ranks])
+        rows.append(three_ways(title, *cells, bound, (".3g", ".2g")))
     return [*rows, "", "Told of all, the server prefers them and ends slices of 1 ms."]
 
 
@@ -211,10 +223,7 @@ def library_passing_table(
     for title, threads, told, passes, most in LIBRARY_PASSING:
         thread, ratio = raw[threads], lib[passes] / raw[threads]
         bound = bounds.check(f"libumcg, {title}, ratio to threads", ratio, most)
-        rows.append(
-            f"| {title} | {thread:.0f} | {lib[told]:.0f} | {lib[passes]:.0f} "
-            f"| {lib[told] / thread:.2f} | {ratio:.2f} | {bound} |"
-        )
+        rows.append(three_ways(title, thread, lib[told], lib[passes], bound))
     return rows
 
 
@@ -226,11 +235,7 @@ def scheduler_passing_table(raw: dict[str, float], sched: dict[str, float]) -> l
         "|---|---|---|---|---|---|",
     ]
     for title, threads, told in SCHEDULER_PASSING:
-        thread, passes = raw[threads], sched[f"{told}-pass"]
-        rows.append(
-            f"| {title} | {thread:.0f} | {sched[told]:.0f} | {passes:.0f} "
-            f"| {sched[told] / thread:.2f} | {passes / thread:.2f} |"
-        )
+        rows.append(three_ways(title, raw[threads], sched[told], sched[f"{told}-pass"]))
     return rows
 
 

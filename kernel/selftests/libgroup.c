@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "libgroup.h"
@@ -61,4 +62,26 @@ void group_check_quota(uint64_t ns)
 void group_remove(void)
 {
 	WAIT_FOR(!rmdir(group));
+}
+
+static void busy_in_group(void *arg)
+{
+	group_enter();
+	(*(void (**)(void))arg)();
+	for (;;)
+		pause();
+}
+
+void group_try_quota(int percent, void (*busy)(void), uint64_t ns)
+{
+	pid_t pid;
+
+	if (getuid())
+		raw_skip("needs root, to mount cgroup2");
+	group_make(percent);
+	pid = child_start(busy_in_group, &busy);
+	group_check_quota(ns);
+	kill(pid, SIGKILL);
+	child_wait(pid);
+	group_remove();
 }

@@ -11,5 +11,7 @@ uint64_t group_ns(void);		/* CPU time that it has had */
 /* Lets @ns pass; fails if the group has had half as much again as its quota, or more. */
 void group_check_quota(uint64_t ns);
 void group_remove(void);		/* waits until it is empty */
+/* All that with a quota of @percent, for a child that has started @busy. Skips without root. */
+void group_try_quota(int percent, void (*busy)(void), uint64_t ns);
 
 #endif /* LIBGROUP_H */

@@ -111,6 +111,24 @@ void seat_serve(struct seat *s)
 	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
 }
 
+static void *seat_body(void *arg)
+{
+	struct seat *s = arg;
+
+	pin(0, s->cpu);
+	seat_register(s, s->places, s->nr);
+	seat_serve(s);
+	return NULL;
+}
+
+pthread_t seat_start(struct seat *s, struct places *p, int nr, int cpu)
+{
+	s->places = p;
+	s->nr = nr;
+	s->cpu = cpu;
+	return spawn(seat_body, s);
+}
+
 static void *tenant_body(void *arg)
 {
 	struct tenant *t = arg;

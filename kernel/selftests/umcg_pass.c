@@ -17,17 +17,6 @@ static uint32_t slot(int nr)
 	return __atomic_load_n(&places.slots[nr], __ATOMIC_SEQ_CST);
 }
 
-static void *serve(void *arg)
-{
-	struct seat *s = arg;
-	int nr = s - seats;
-
-	pin(0, nr < cpus() && places.servers > 1 ? nr : 0);
-	seat_register(s, &places, nr);
-	seat_serve(s);
-	return NULL;
-}
-
 static pthread_t threads[2];
 
 static void begin(int servers, uint32_t permission)
@@ -41,7 +30,7 @@ static void begin(int servers, uint32_t permission)
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(pipe(fds[i]), 0);
 	for (int i = 0; i < servers; i++) {
-		threads[i] = spawn(serve, &seats[i]);
+		threads[i] = seat_start(&seats[i], &places, i, servers > 1 && i < cpus() ? i : 0);
 		WAIT_FOR(state_of(&seats[i].rec) == (IDLE | FREE | permission));
 	}
 }

@@ -16,15 +16,6 @@ static struct umcg_task me;
 static int fds[2];
 static volatile bool go;
 
-static void *serve(void *arg)
-{
-	(void)arg;
-	pin(0, 0);
-	seat_register(s, &places, 0);
-	seat_serve(s);
-	return NULL;
-}
-
 static void reads(struct tenant *self)
 {
 	char c;
@@ -58,7 +49,7 @@ static pthread_t begin(bool server)
 	places.servers = 1;
 	places.permission = ADOPT;
 	CHECK_EQ(pipe(fds), 0);
-	serving = spawn(serve, NULL);
+	serving = seat_start(s, &places, 0, 0);
 	WAIT_FOR(state_of(&s->rec) == OFFERS);
 	t->cpu = 0;
 	tenant_start(t, &places, reads);

@@ -79,16 +79,6 @@ static void hand_on(struct tenant *t)
 	}
 }
 
-static void *serve(void *arg)
-{
-	struct seat *s = arg;
-
-	pin(0, (s - seats) % cpus());
-	seat_register(s, &places, s - seats);
-	seat_serve(s);
-	return NULL;
-}
-
 /* Preempts workers, takes permissions away, sends signals to any task. */
 static void *meddle(void *arg)
 {
@@ -144,7 +134,7 @@ static void race(void *permission)
 	places.permission = *(uint32_t *)permission;
 	places.servers = cpus() < MAX_SERVERS ? cpus() : MAX_SERVERS;
 	for (int i = 0; i < places.servers; i++) {
-		threads[i] = spawn(serve, &seats[i]);
+		threads[i] = seat_start(&seats[i], &places, i, i % cpus());
 		WAIT_FOR(__atomic_load_n(&places.slots[i], __ATOMIC_SEQ_CST));
 	}
 	for (int i = 0; i < TENANTS; i++) {

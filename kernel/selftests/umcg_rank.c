@@ -21,15 +21,6 @@ static struct umcg_task me;
 static int fds[2][2];
 static volatile bool go, stay;
 
-static void *serve(void *arg)
-{
-	(void)arg;
-	pin(0, 0);
-	seat_register(&seat, &places, 0);
-	seat_serve(&seat);
-	return NULL;
-}
-
 static void hear(struct tenant *t)
 {
 	char c;
@@ -96,7 +87,7 @@ static void begin_with(uint32_t permission, uint32_t rank, uint32_t tenant,
 	places.permission = permission;
 	for (int i = 0; i < 2; i++)
 		CHECK_EQ(pipe(fds[i]), 0);
-	spawn(serve, NULL);
+	seat_start(&seat, &places, 0, 0);
 	WAIT_FOR(state_of(&seat.rec) == (IDLE | FREE | permission));
 	urgent.rank = rank;
 	tenant_start(&urgent, &places, reads);

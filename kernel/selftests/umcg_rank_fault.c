@@ -20,15 +20,6 @@ static int fds[2];
 static volatile bool go;
 static volatile long turns;	/* of the tenant, whose record's page may be the one */
 
-static void *serve(void *arg)
-{
-	(void)arg;
-	pin(0, 0);
-	seat_register(s, &places, 0);
-	seat_serve(s);
-	return NULL;
-}
-
 static void reads(struct tenant *t)
 {
 	char c;
@@ -71,7 +62,7 @@ static void begin(enum whose whose)
 	places.servers = 1;
 	places.permission = ADOPT | RANK;
 	CHECK_EQ(pipe(fds), 0);
-	spawn(serve, NULL);
+	seat_start(s, &places, 0, 0);
 	WAIT_FOR(state_of(&s->rec) == (OFFERS | RANK));
 	hog->rank = 2;
 	urgent->rank = 1;

@@ -23,15 +23,6 @@ static struct tenant hog, urgent;
 static volatile bool ranks;
 static volatile long wakes;
 
-static void *serve(void *arg)
-{
-	(void)arg;
-	pin(0, 0);
-	seat_register(&seat, &places, 0);
-	seat_serve(&seat);
-	return NULL;
-}
-
 static void computes(struct tenant *t)
 {
 	for (;;)
@@ -85,7 +76,7 @@ static void both(void)
 	if (ranks) {
 		places.servers = 1;
 		places.permission = ADOPT | RANK;
-		spawn(serve, NULL);
+		seat_start(&seat, &places, 0, 0);
 		WAIT_FOR(state_of(&seat.rec) == (OFFERS | RANK));
 	}
 	start(&urgent, is_urgent, 1);
@@ -161,28 +152,15 @@ static void shares(void)
 	child_wait(other);
 }
 
-static void in_group(void *arg)
+static void with_ranks(void)
 {
-	(void)arg;
-	group_enter();
 	ranks = true;
 	both();
-	for (;;)
-		pause();
 }
 
 static void quota(void)
 {
-	pid_t pid;
-
-	if (getuid())
-		raw_skip("needs root, to mount cgroup2");
-	group_make(20);
-	pid = child_start(in_group, NULL);
-	group_check_quota(WINDOW);
-	kill(pid, SIGKILL);
-	child_wait(pid);
-	group_remove();
+	group_try_quota(20, with_ranks, WINDOW);
 }
 
 int main(void)

@@ -200,30 +200,17 @@ static void shares(void)
 	child_wait(hog);
 }
 
-static void hands_to_and_fro(void *arg)
+static void hands_to_and_fro(void)
 {
 	static struct busy busy;
 
-	(void)arg;
-	group_enter();
 	busy_start(&busy);
-	for (;;)
-		pause();
 }
 
 /* A group's quota, too, is kept by tasks that hand over. */
 static void quota(void)
 {
-	pid_t pid;
-
-	if (getuid())
-		raw_skip("needs root, to mount cgroup2");
-	group_make(20);
-	pid = child_start(hands_to_and_fro, NULL);
-	group_check_quota(WINDOW);
-	kill(pid, SIGKILL);
-	child_wait(pid);
-	group_remove();
+	group_try_quota(20, hands_to_and_fro, WINDOW);
 }
 
 int main(void)

@@ -101,7 +101,7 @@ def _resumed(file: Path, rigor: str, suites: Sequence[Suite], here: Results) -> 
         NotComparable: it was made in another way, elsewhere, or on another kernel.
     """
     results = load(file)
-    differs = [*compare.check(results, here)]
+    differs = compare.check(results, here)
     if results.rigor != rigor or any(
         results.environment.get(key) != here.environment[key] for key in ("build", "boots")
     ):

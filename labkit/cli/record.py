@@ -10,7 +10,7 @@ import typer
 
 from labkit.cli import console
 from labkit.cli.console import Json
-from labkit.programs import ProgramsError, record_wish
+from labkit.programs import POLICY, ProgramsError, record_wish
 from labkit.programs.recording import DRIVERS, Wish
 from labkit.sim.policies import files_in
 from labkit.trace.files import check_output
@@ -35,7 +35,7 @@ def command(
         typer.Option(
             "--policy", "-p", metavar="POLICY", help="NAME or FILE.so, with NAME:KEY=VALUE,..."
         ),
-    ] = "las:long_percent=38",
+    ] = POLICY,
     servers: Annotated[
         int, typer.Option("--servers", "-n", help="Servers; 0: as many as CPUs.")
     ] = 0,

@@ -15,15 +15,9 @@ Faults (`World.faults`):
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 from labkit.model import passing
+from labkit.model.passing import Maker, Task, World
 from labkit.model.states import ADOPT, LOCKED, PREEMPTED, RANK
-
-# What `machine`, which imports this module, has under these names.
-Task: TypeAlias = Any
-World: TypeAlias = Any
-Maker: TypeAlias = Any
 
 FAULTS = frozenset({"take-unseen", "tenant-goes-on"})
 

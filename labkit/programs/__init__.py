@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from labkit.programs.recording import How, Wish
     from labkit.run import Run
 
-__all__ = ["ProgramsError", "record", "record_wish"]
+__all__ = ["POLICY", "ProgramsError", "record", "record_wish"]
+
+#: What schedules a program unless it is said: short requests first, long ones get their part.
+POLICY = "las:long_percent=38"
 
 
 def record(
     program: str,
     *args: str,
     how: How = "umcg",
-    policy: str = "las:long_percent=38",
+    policy: str = POLICY,
     servers: int = 0,
     seconds: float = 0.0,
 ) -> Run:

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit import progress, vm
-from labkit.programs import server
+from labkit import progress
+from labkit.programs import counted
 from labkit.programs.install import ProgramsError, environment, find
 from labkit.programs.memcached import Memcached
 from labkit.programs.recording import umcg_run
@@ -142,10 +142,7 @@ def table(repetitions: int, policy: str, options: Sequence[str] = ("--pass-on",)
 
 def main() -> int:
     """See above."""
-    words = sys.argv[1:]
-    icount = words[:1] == ["--icount"]
-    if icount:
-        words = words[1:]
+    icount, words = counted.asked(sys.argv[1:])
     repetitions = int(words[0]) if words else REPETITIONS
     policy = words[1] if len(words) > 1 else "rr"
     options = words[2:] or ["--pass-on"]
@@ -153,11 +150,8 @@ def main() -> int:
         if icount:
             # Said before a machine is booted for it.
             umcg_run(), find("sysbench")
-            counting = vm.VmOptions(cpus=1, accelerator="tcg", icount=True, hang_timeout_s=3600)
-            return vm.execute([sys.executable, str(Path(__file__)), *words], counting)
-        if "icount" in os.environ.get("LABKIT_ACCELERATOR", ""):
-            # While the host reads a file for the guest that one's clock runs far ahead.
-            server.START_S = server.STOP_S = 1e6
+            return counted.boot(__file__, words)
+        counted.be_patient()
         for text in table(repetitions, policy, options):
             print(text, flush=True)
     except ProgramsError as error:

@@ -13,19 +13,17 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from labkit import vm
-from labkit.programs import server
+from labkit.programs import POLICY, counted
 from labkit.programs.install import ProgramsError, find
 from labkit.programs.mariadb import Mariadb
 from labkit.programs.recording import umcg_run
 from labkit.verdict import ratio_of
 
 #: How often, how long (s), and the policies.
-REPETITIONS, SECONDS, POLICIES = 7, 2.0, ("las:long_percent=38", "las:long_percent=56")
+REPETITIONS, SECONDS, POLICIES = 7, 2.0, (POLICY, "las:long_percent=56")
 
 #: What a ratio of umcg-run over plain threads should be: at most, at least.
 GOALS = {
@@ -74,21 +72,15 @@ def table(plain_values: Values, umcg_values: Values) -> list[str]:
 
 def main() -> int:
     """See above."""
-    words = sys.argv[1:]
-    icount = words[:1] == ["--icount"]
-    if icount:
-        words = words[1:]
+    icount, words = counted.asked(sys.argv[1:])
     repetitions = int(words[0]) if words else REPETITIONS
     policies = words[1:] or POLICIES
     try:
         # Said before a machine is booted for it.
         umcg_run(), find("mariadbd"), find("sysbench")
         if icount:
-            options = vm.VmOptions(cpus=1, accelerator="tcg", icount=True, hang_timeout_s=3600)
-            return vm.execute([sys.executable, str(Path(__file__)), *words], options)
-        if "icount" in os.environ.get("LABKIT_ACCELERATOR", ""):
-            # While the host reads a file for the guest that one's clock runs far ahead.
-            server.START_S = server.STOP_S = 1e6
+            return counted.boot(__file__, words)
+        counted.be_patient()
         plain, *umcg = measure(repetitions, policies)
     except ProgramsError as error:
         print(f"labkit: {error}", file=sys.stderr)

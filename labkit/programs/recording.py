@@ -26,7 +26,7 @@ import polars as pl
 from labkit import environment, repository
 from labkit.environment import NO_UMCG
 from labkit.native import engine
-from labkit.programs import events
+from labkit.programs import POLICY, events
 from labkit.programs.install import ProgramsError
 from labkit.programs.mariadb import Mariadb, MariadbWrites
 from labkit.programs.memcached import Memcached
@@ -74,7 +74,7 @@ class Wish:
 
     program: tuple[str, ...]
     how: How = "umcg"
-    policy: str = "las:long_percent=38"
+    policy: str = POLICY
     servers: int = 0
     seconds: float = 0.0
 

@@ -118,7 +118,7 @@ def test_the_table_of_goals_says_what_holds():
 def test_what_is_missing_is_said_before_a_machine_is_booted(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.argv", ["database", "--icount"])
     monkeypatch.setattr(database, "umcg_run", lambda: "umcg-run")
-    monkeypatch.setattr(database.vm, "execute", lambda *_: pytest.fail("booted"))
+    monkeypatch.setattr(database.counted.vm, "execute", lambda *_: pytest.fail("booted"))
     monkeypatch.setenv("UMCG_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert database.main() == 1

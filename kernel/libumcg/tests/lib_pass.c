@@ -5,7 +5,6 @@
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -24,22 +23,6 @@ static atomic_intptr_t gone, gone_tag;	/* the worker that has left last, and its
 static atomic_bool stop, go;
 static atomic_int servers;
 static pthread_t serving;
-
-static void pin_here(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	CHECK(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
-}
-
-/* Until another thread has made it so. */
-#define AWAIT(condition) \
-	do { \
-		while (!(condition)) \
-			test_nap(MS / 5); \
-	} while (0)
 
 static void serve_once(umcg_tid w)
 {
@@ -63,7 +46,7 @@ static void *serve(void *arg)
 	umcg_tid w;
 
 	(void)arg;
-	pin_here();
+	test_pin();
 	server = test_task(umcg_register_server(group, 0));
 	servers++;
 	while (!stop) {
@@ -85,7 +68,7 @@ static void begin(uint32_t flags)
 	told = left = servers = 0;
 	stop = go = false;
 	last = UMCG_NONE;
-	pin_here();
+	test_pin();
 	CHECK(umcg_register_basic_task(0), "register");
 	serving = test_spawn(serve, NULL);
 	test_await(&servers, 1);
@@ -114,7 +97,7 @@ static void *guest_body(void *arg)
 {
 	struct guest *g = arg;
 
-	pin_here();
+	test_pin();
 	g->utid = test_task(umcg_register_worker(group, (intptr_t)g));
 	g->run(g);
 	CHECK_CALL(umcg_unregister_task(), 0);
@@ -335,7 +318,7 @@ static void keeps_one(void)
 	umcg_tid w[2];
 
 	group = umcg_create_group(UMCG_GROUP_PASS_ON);
-	pin_here();
+	test_pin();
 	server = umcg_register_server(group, 0);
 	CHECK(server, "register");
 	one.rounds = two.rounds = 1;

@@ -3,8 +3,6 @@
  * Ranks: a worker of better rank has the place of one that computes, without the server,
  * and one that is not better waits until that blocks. One CPU, one server.
  */
-#include <sched.h>
-
 #include "util.h"
 
 static umcg_t group;
@@ -14,28 +12,12 @@ static atomic_long told, turns, came;
 static atomic_bool stop, go;
 static int ends[2];
 
-static void pin_here(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	CHECK(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
-}
-
-/* Until another thread has made it so. */
-#define AWAIT(condition) \
-	do { \
-		while (!(condition)) \
-			test_nap(MS / 5); \
-	} while (0)
-
 static void *serve(void *arg)
 {
 	umcg_tid w;
 
 	(void)arg;
-	pin_here();
+	test_pin();
 	server = test_task(umcg_register_server(group, 0));
 	registered++;
 	while (!stop) {
@@ -55,7 +37,7 @@ static void *serve(void *arg)
 static void *computes(void *arg)
 {
 	(void)arg;
-	pin_here();
+	test_pin();
 	hog = test_task(umcg_register_worker(group, 0));
 	while (!go)
 		turns++;
@@ -69,7 +51,7 @@ static void *hears(void *arg)
 	char byte = 1;
 
 	(void)arg;
-	pin_here();
+	test_pin();
 	urgent = test_task(umcg_register_worker(group, 0));
 	while (byte) {
 		CHECK(read(ends[0], &byte, 1) == 1, "read");
@@ -120,7 +102,7 @@ static void ranks(void)
 	group = umcg_create_group(UMCG_GROUP_RANKS);
 	CHECK(group, "umcg_create_group");
 	CHECK(!pipe(ends), "pipe");
-	pin_here();
+	test_pin();
 	CHECK(umcg_register_basic_task(0), "register");
 	serving = test_spawn(serve, NULL);
 	test_await(&registered, 1);

@@ -86,7 +86,7 @@ static void *watchdog(void *arg)
 	return NULL;
 }
 
-static void pin(void)
+void test_pin(void)
 {
 	cpu_set_t set;
 
@@ -102,7 +102,7 @@ void test_begin(int argc, char **argv)
 	pthread_t thread;
 
 	if (getenv("PIN"))
-		pin();
+		test_pin();
 	test_argc = argc;
 	test_argv = argv;
 	setvbuf(stdout, NULL, _IOLBF, 0);

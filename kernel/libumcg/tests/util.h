@@ -72,6 +72,14 @@ umcg_t test_group(uint32_t flags);	/* umcg_create_group(), with UMCG_GROUP_PASS_
 /* Size number @index (from 1) on the command line, or PROGRAM_@name in the environment. */
 long test_size(const char *name, int index, long otherwise);
 
+void test_pin(void);	/* the calling thread, to CPU 0 */
+/* Until another thread has made it so. */
+#define AWAIT(condition) \
+	do { \
+		while (!(condition)) \
+			test_nap(MS / 5); \
+	} while (0)
+
 pthread_t test_spawn(void *(*run)(void *arg), void *arg);
 void test_join(pthread_t thread);
 umcg_tid test_task(umcg_tid utid);	/* fails on UMCG_NONE; shown by the watchdog */

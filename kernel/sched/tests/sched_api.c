@@ -240,22 +240,13 @@ static void test_attributes(void)
 static int bell;
 static atomic_bool took;
 
-static void pin(void)
-{
-	cpu_set_t first;
-
-	CPU_ZERO(&first);
-	CPU_SET(0, &first);
-	CHECK_CALL(sched_setaffinity(0, sizeof(first), &first), 0);
-}
-
 /* The kernel prefers it to workers, so it has the worker's CPU while the worker has its turn. */
 static void *take_cpu(void *arg)
 {
 	struct sched_param param = { .sched_priority = 1 };
 	uint64_t rings, until;
 
-	pin();
+	test_pin();
 	CHECK_CALL(sched_setscheduler(0, SCHED_FIFO, &param), 0);
 	CHECK(read(bell, &rings, sizeof(rings)) == sizeof(rings), "read");
 	until = umcg_get_time_ns() + 50 * MS;
@@ -271,7 +262,7 @@ static void *turn_beside(void *arg)
 	struct umcg_sched_thread_stats stats;
 	uint32_t id = 0;
 
-	pin();
+	test_pin();
 	CHECK_CALL(umcg_sched_enter(s, NULL, 0), 0);
 	CHECK(write(bell, &one, sizeof(one)) == sizeof(one), "write");
 	while (!took)

@@ -5,7 +5,6 @@
  * back finds the place of the one that has blocked. The other tests run over such places,
  * too: see the file "passing".
  */
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -57,11 +56,7 @@ static void end(void)
 
 static void enter(intptr_t me)
 {
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	CHECK(!sched_setaffinity(0, sizeof(set), &set), "sched_setaffinity");
+	test_pin();
 	CHECK_CALL(umcg_sched_enter(s, NULL, (uint64_t)me), 0);
 	entered++;
 }
