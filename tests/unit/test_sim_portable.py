@@ -40,7 +40,9 @@ HERE_ONLY = r"__errno_location|__ctype_b_loc|__sigsetjmp|__isoc(99|23)_strtoull"
 ADDED = r"_ITM_.*|__gmon_start__|__cxa_finalize|__stack_chk_fail"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="names as GNU's C library has them")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the names that are looked for are those of GNU's C library"
+)
 def test_the_simulator_asks_for_standard_functions_alone() -> None:
     said = subprocess.run(
         ["nm", "-D", "--undefined-only", _simulator.__file__],
@@ -75,7 +77,10 @@ def _zig(target: str, *words: str | Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not importlib.util.find_spec("ziglang"), reason="pip install ziglang")
+@pytest.mark.skipif(
+    not importlib.util.find_spec("ziglang"),
+    reason="a compiler for macOS is 100 MB that nothing else here needs: pip install ziglang",
+)
 @pytest.mark.parametrize("target", ["aarch64-macos", "x86_64-macos"])
 def test_it_compiles_and_links_for_macos(target: str, tmp_path: Path) -> None:
     ffi = build.make()
