@@ -205,9 +205,9 @@ ALL = (
     Step("unit-long", "the longest of labkit's tests", 60, f"{PYTEST} -m long tests/unit"),
     _guest(
         "kernel-full",
-        "libumcg's tests as long as they are",
-        180,
-        "make -C kernel check CPUS=2 T=lib_*",
+        "what `kernel` leaves out: the longest programs, libumcg's tests as long as they are",
+        240,
+        "make -C kernel check CPUS=2 SIZES=rest",
         lane="kernel",
     ),
 )

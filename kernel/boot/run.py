@@ -5,7 +5,7 @@
 A program passes with exit code 0 and skips with 77, provided that the kernel log stays clean
 while it runs. A contract violation ("umcg: ... killing") is a complaint like any other unless the
 program prints "umcg-expect: killing N" or its line in the file `limits` beside it (NAME SECONDS
-[killing] [counted]) allows it. A guest that panics or hangs is killed; the program fails, the rest
+[killing] [counted] [long]) allows it. A guest that panics or hangs is killed; the program fails, the rest
 runs in a fresh boot. Programs marked "counted" run last, in a guest with one CPU whose time is the
 count of its instructions, so that they measure the kernel alone and not a busy host.
 """
@@ -76,8 +76,8 @@ def read_limits(programs: list[Path]) -> dict[str, tuple[float, set[str]]]:
             if not words:
                 continue
             marks = set(words[2:])
-            if not words[1:2] or not words[1].isdigit() or marks - {"killing", "counted"}:
-                sys.exit(f"{path}:{number}: expected NAME SECONDS [killing] [counted]")
+            if not words[1:2] or not words[1].isdigit() or marks - {"killing", "counted", "long"}:
+                sys.exit(f"{path}:{number}: expected NAME SECONDS [killing] [counted] [long]")
             limits[words[0]] = (float(words[1]), marks)
     return limits
 
@@ -277,7 +277,13 @@ def main() -> int:
         metavar="FILE",
         help="a file that programs need, put beside them",
     )
-    parser.add_argument("--filter", default="*", metavar="GLOB")
+    parser.add_argument("--filter", default="*", metavar="GLOBS", help="names, with blanks between")
+    parser.add_argument(
+        "--long",
+        choices=("if-named", "never", "always"),
+        default="if-named",
+        help="programs that `limits` marks `long`: as --filter says, or whatever it says",
+    )
     parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
     args = parser.parse_args()
 
@@ -286,7 +292,10 @@ def main() -> int:
     for path in args.programs:
         limit, marks = limits.get(path.name, (DEFAULT_SECONDS, set()))
         limit = (args.timeout or limit) * args.slow
-        if fnmatch.fnmatch(path.name, args.filter):
+        chosen = any(fnmatch.fnmatch(path.name, glob) for glob in args.filter.split())
+        if "long" in marks and args.long != "if-named":
+            chosen = args.long == "always"
+        if chosen:
             tests.append(Test(path, limit, "killing" in marks, "counted" in marks))
     if not tests:
         sys.exit(f"no program matches {args.filter}")

@@ -66,8 +66,22 @@ with=
 	with="--with $sched/tests/umcg-run --with $sched/tests/libumcg-run.so"
 }
 
-# Programs that repeat things themselves do so less often.
-[ "${SIZES:-}" != short ] || SIZES=$(tr '\n' ' ' <"$kernel/libumcg/tests/short")
+# SIZES=short: programs that repeat things themselves do so less often, and those that `limits` marks long are
+# left out. SIZES=rest: what that leaves out, and nothing else.
+long=if-named
+short=$kernel/libumcg/tests/short
+case ${SIZES:-} in
+short)
+	SIZES=$(tr '\n' ' ' <"$short")
+	[ -n "${T:-}" ] || long=never
+	;;
+rest)
+	SIZES=
+	names=$(sed 's/_[A-Z]*=.*//' "$short")
+	T=$(for name in $names; do echo "$name ${name}_pass"; done)
+	long=always
+	;;
+esac
 
 # How much longer programs may take than `limits` says, which is for a machine that does nothing else.
 # Names with "=" on the command line become the environment of init.
@@ -77,4 +91,4 @@ slow=4
 exec python3 "$kernel/boot/run.py" --image "$image" --cache "$cache" --cpus "${CPUS:-2}" \
 	--memory "$([ -z "$san" ] && echo 2G || echo 4G)" \
 	--append "${PREEMPT:+preempt=$PREEMPT} ${PIN:+PIN=$PIN} ${SIZES:-}" --repeat "${REPEAT:-1}" --filter "${T:-*}" \
-	--slow $slow $with --args "${ARGS:-}" ${TIMEOUT:+--timeout "$TIMEOUT"} "$@"
+	--long $long --slow $slow $with --args "${ARGS:-}" ${TIMEOUT:+--timeout "$TIMEOUT"} "$@"

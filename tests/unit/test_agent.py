@@ -15,7 +15,7 @@ from labkit.vm import agent
 
 
 @given(
-    st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.binary(max_size=300))),
+    st.lists(st.tuples(st.binary(min_size=1, max_size=1), st.binary(max_size=60))),
     st.integers(1, 64),
 )
 def test_frames_survive_any_cutting(frames, size):

@@ -389,7 +389,9 @@ def spoilt(data, rng):
     return bytes(made)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 4))]
+)
 def test_a_damaged_trace_is_a_run_or_one_clear_error(tmp_path, seed):
     rng = random.Random(seed)
     texts, folder = sorted(TRACES.glob("*.txt")), pages(tmp_path)

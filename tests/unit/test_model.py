@@ -18,6 +18,7 @@ def test_every_reachable_world_is_sound(servers: int, workers: int) -> None:
     assert not seen.findings
 
 
+@pytest.mark.long
 def test_two_servers_are_sound_as_far_as_looked() -> None:
     seen = explore(world(2, 2), limit=8_000)
     assert seen.worlds == 8_000
@@ -47,6 +48,7 @@ def test_ranks_are_sound(servers: int, workers: int) -> None:
     assert not seen.findings
 
 
+@pytest.mark.long
 def test_ranks_of_two_workers_are_sound_as_far_as_looked() -> None:
     seen = explore(world(1, 2, by_rank=True), limit=30_000)
     assert seen.worlds == 30_000 or seen.complete

@@ -63,7 +63,13 @@ def test_build_says_where_it_does_not_compile(folder: Path) -> None:
     assert made.exit_code == 2 and "without a policy in it" in made.stderr
 
 
-@pytest.mark.parametrize("policy", policies.shipped())
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(name, marks=() if name in ("fifo", "las") else pytest.mark.long)
+        for name in policies.shipped()
+    ],
+)
 def test_every_policy_of_labkit_passes_its_check(policy: str) -> None:
     made = RUN.invoke(app, ["policy", "check", policy])
     assert made.exit_code == 0, made.output

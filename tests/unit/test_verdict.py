@@ -14,11 +14,28 @@ from labkit.benchmark.results import SuiteResult
 from labkit.benchmark.suite import Contrast
 from labkit.experiments.asked import better
 
+ACCELERATORS, UNITS = ("kvm", "tcg"), ("ns", "op/s", "cpu", "jain")
+RATIOS, NUMBERS = (0.5, 0.93, 1.0, 1.02, 1.07, 1.5), (3, 4, 5, 9)
 
-@pytest.mark.parametrize("accelerator", ["kvm", "tcg"])
-@pytest.mark.parametrize("unit", ["ns", "op/s", "cpu", "jain"])
-@pytest.mark.parametrize("ratio", [0.5, 0.93, 1.0, 1.02, 1.07, 1.5])
-@pytest.mark.parametrize("n", [3, 4, 5, 9])
+
+def cases() -> list[object]:
+    """The product; `make test` runs every pair of a unit, a ratio and a number of values."""
+    return [
+        pytest.param(
+            accelerator,
+            unit,
+            ratio,
+            number,
+            marks=() if (k + i + j) % 4 == 0 and i // 2 % 2 == a else pytest.mark.long,
+        )
+        for a, accelerator in enumerate(ACCELERATORS)
+        for k, unit in enumerate(UNITS)
+        for i, ratio in enumerate(RATIOS)
+        for j, number in enumerate(NUMBERS)
+    ]
+
+
+@pytest.mark.parametrize(("accelerator", "unit", "ratio", "n"), cases())
 def test_everybody_says_the_same(accelerator: str, unit: str, ratio: float, n: int) -> None:
     medians = {"umcg/sleep": 100.0 * ratio, "pthread/sleep": 100.0}
     samples = synthetic.samples(medians, unit, n=n, spread=0.005)

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: MIT
 # box.sh FOLDER: make a Vagrant box for libvirt out of Debian's packages, once; print its path. Like the
 # public box: Debian 12, its kernel, GRUB, one ext4 partition, the user vagrant with the well-known key.
-# Unlike it: no more packages than the machine needs to come up.
+# Unlike it: no more packages than the machine needs to come up, but for what takes minutes to install there.
 set -eu
 out=$1
 here=$(cd "$(dirname "$0")" && pwd)
 arch=$(dpkg --print-architecture)
 
-# What the box adds to Debian's minimum, so that it boots, takes an address and lets Vagrant in. And Python,
-# which without KVM takes two minutes to install.
+# What the box adds to Debian's minimum, so that it boots, takes an address and lets Vagrant in. And Python and
+# the compiler, which without KVM take two minutes each to install; the machine still asks for them by name.
 packages=systemd-sysv,udev,dbus,libpam-systemd,procps,iproute2,ifupdown,isc-dhcp-client,openssh-server
-packages=$packages,sudo,rsync,ca-certificates,qemu-guest-agent,python3,initramfs-tools,zstd,grub-pc,linux-image-cloud-$arch
+packages=$packages,sudo,rsync,ca-certificates,qemu-guest-agent,python3,gcc,libc6-dev,git,pkg-config,initramfs-tools,zstd,grub-pc,linux-image-cloud-$arch
 
 name=box-$( (cat "$0"; echo "$packages") | sha256sum | cut -c1-12)
 box=$out/$name
