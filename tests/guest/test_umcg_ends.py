@@ -1,24 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Whatever ends a group early: the exception comes, the workers go, the process ends.
 
-Each case is a process of its own, as a hang must not take the other tests with it. Of a product of
-cases every row and every column is in `make test`; the others, and all of them under the address
-sanitizer, are marked `matrix`.
+Each case is a process of its own, as a hang must not take the other tests with it; all of them once
+more under the address sanitizer. What they need is imported twice, which takes half a minute in a
+guest without KVM: so `make test-all` has them.
 """
 
 import itertools
 import signal
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pytest
 from sanitized import Python, Sanitized
 from zygote import Zygote
 
-WATCHED = pytest.param(Sanitized, marks=pytest.mark.matrix)
+pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module", params=[Python, WATCHED], ids=lambda kind: kind.name)
+@pytest.fixture(scope="module", params=[Python, Sanitized], ids=lambda kind: kind.name)
 def process(request: pytest.FixtureRequest) -> Iterator[Zygote]:
     """What runs programs."""
     zygote = Zygote(request.param())
@@ -29,12 +28,9 @@ def process(request: pytest.FixtureRequest) -> Iterator[Zygote]:
 Case = tuple[str, ...]
 
 
-def product(*choices: Iterable[str], first: list[Case], never: tuple[Case, ...] = ()) -> list[Any]:
-    """Every combination but those of `never`; what is not in `first` is marked `matrix`."""
-    cases = [case for case in itertools.product(*choices) if case not in never]
-    assert set(first) <= set(cases)
-    rest = [case for case in cases if case not in first]
-    return [*first, *(pytest.param(*case, marks=pytest.mark.matrix) for case in rest)]
+def product(*choices: Iterable[str], never: tuple[Case, ...] = ()) -> list[Case]:
+    """Every combination but those of `never`."""
+    return [case for case in itertools.product(*choices) if case not in never]
 
 
 POLICIES = {
@@ -49,12 +45,6 @@ RAISES = product(
     POLICIES,
     ("sleep", "spin"),
     ("server outside", "server inside"),
-    first=[
-        ("before it runs one", "sleep", "server outside"),
-        ("after it ran one", "sleep", "server inside"),
-        ("with none in its hands", "spin", "server outside"),
-        ("with all in its hands", "spin", "server inside"),
-    ],
     # a worker that computes never gives its place back
     never=(
         ("after it ran one", "spin", "server outside"),
@@ -113,17 +103,7 @@ SERVES = {
 }
 
 
-INTERRUPTED = product(
-    WORKS,
-    SERVES,
-    first=[
-        ("waits", "Group.serve"),
-        ("computes", "two servers"),
-        ("sleeps", "Server.serve"),
-        ("sleeps often", "two servers"),
-        ("waits for a lock", "Group.serve"),
-    ],
-)
+INTERRUPTED = product(WORKS, SERVES)
 
 
 @pytest.mark.parametrize(("work", "serve"), INTERRUPTED)
@@ -270,16 +250,7 @@ FORKS = {
 }
 
 
-FORKED = product(
-    FORKS,
-    ("engine", "swap", "python"),
-    first=[
-        ("engine", "python"),
-        ("swap", "engine"),
-        ("python", "swap"),
-        ("experiment", "engine"),
-    ],
-)
+FORKED = product(FORKS, ("engine", "swap", "python"))
 
 
 @pytest.mark.parametrize(("parent", "child"), FORKED)
