@@ -110,7 +110,7 @@ static int work_spin(struct load *load, struct lab_thread *self)
 static int work_storm(struct load *load, struct lab_thread *self)
 {
 	uint32_t generation = atomic_load(&load->generation);
-	int64_t begin = lab_block_begin(self), now;
+	int64_t begin = lab_block_begin(self), called, now;
 
 	atomic_fetch_add(&load->arrived, 1);
 	while (atomic_load(&load->generation) == generation) {
@@ -122,8 +122,10 @@ static int work_storm(struct load *load, struct lab_thread *self)
 				generation, NULL, NULL, 0);
 		}
 	}
+	/* First: from a stop on the next call waits for nobody, and may come at any time. */
+	called = atomic_load(&load->woken_at);
 	now = lab_block_end(self, begin);
-	lab_finished(self, now, now - atomic_load(&load->woken_at));
+	lab_finished(self, now, now - called);
 	atomic_fetch_add(&load->woken, 1);
 	return 0;
 }
