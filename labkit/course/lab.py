@@ -27,8 +27,6 @@ from labkit.trace.errors import TracingUnavailable
 if TYPE_CHECKING:
     from labkit.panels import Panel
 
-#: The repository: where the notebooks, the recorded runs and the kernel patches are.
-
 #: Why not everything can be measured here, and what to do.
 NO_UMCG = (
     f"this Linux kernel has no UMCG; choose the Jupyter kernel “{DISPLAY_NAME}” (menu Kernel, "
@@ -148,6 +146,10 @@ class Lab:
         """The panel's run: the recorded one it was given, else the one you made, else one made now.
 
         A run made where there is no UMCG has the baselines only; the notebook needs all.
+
+        Raises:
+            Exception: what ended the run that was made now.
+            RuntimeError: it was stopped before anything was measured.
         """
         self.hold()
         if panel.recorded is not None:
@@ -155,6 +157,8 @@ class Lab:
         if panel.run is None:
             panel.start()
             panel.wait()
+        if panel.run is None and panel.failed is not None:
+            raise panel.failed
         if panel.run is None:
             raise RuntimeError("the panel has no run: press Run and wait for the end of its bar")
         return self._measured(panel.run, name, record=panel not in self._anywhere)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from labkit.model import passing, ranks
 from labkit.model.machine import Step, World
 
 #: The faults of `machine`, as a reader is told of them.
@@ -14,6 +15,24 @@ FAULTS = {
     "adopt-unseen": "places pass on; what takes a place does not look whether it is free",
     "take-unseen": "ranks; what takes a place does not look whether its worker still has it",
     "tenant-goes-on": "ranks; a worker whose place has been taken goes on in user mode",
+}
+
+#: What one does to see that a fault is not there, and what then happens. In “”: what a button says.
+_NOT_THERE = {
+    "no-recheck": "push a worker on the list just before a server's “look at the idle list again”; "
+    "the server stays awake",
+    "late-wake": "let the server's word change between “read the slot” and “wake the server, if "
+    "its word is as read”; the word stays as it is",
+    "unlocked-swap": "look at the other worker after the first step of a swap; it is RUNNING and "
+    "LOCKED",
+    "no-look-again": "push a worker on the list just before the kernel's “look at the idle list "
+    "again”, which it makes for one that blocks; the server gets its place back",
+    "adopt-unseen": "let another worker take the place between “look for a free place” and “clear "
+    "FREE, if it is set”; the one that comes too late does not get it",
+    "take-unseen": "let the worker that has the place yield just before its word goes “RUNNING → "
+    "BLOCKED”; the word is not changed",
+    "tenant-goes-on": "look at a worker that was in user mode when its word went “RUNNING → "
+    "BLOCKED”; it does nothing there any more",
 }
 
 #: The properties of `machine.violations`.
@@ -224,6 +243,20 @@ _ACTIONS = {
         "{me} has a place, that of {it}: its word becomes RUNNING.",
     ),
 }
+
+
+def why_not(fault: str, real: str) -> str:
+    """Where one sees that a model with the fault `real` does not have `fault`, as a sentence."""
+    if real in ranks.FAULTS and fault not in ranks.FAULTS:
+        return "Servers lend with RANK here; what is wrong comes with that."
+    if real in passing.FAULTS and fault not in passing.FAULTS | ranks.FAULTS:
+        return "Servers lend with ADOPT here; what is wrong comes with that."
+    if fault in passing.FAULTS and real not in passing.FAULTS:
+        return "No server lends with ADOPT here, so no place passes on."
+    if fault in ranks.FAULTS and real not in ranks.FAULTS:
+        return "No server lends with RANK here, so no place is taken."
+    text = _NOT_THERE[fault]
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def name_of(w: World, tid: int) -> str:

@@ -16,10 +16,11 @@ import anywidget
 import polars as pl
 import traitlets
 
-from labkit.model.explain import FAULTS
+from labkit.model.explain import FAULTS, why_not
 from labkit.model.retrace import Retrace
 from labkit.model.stage import Stage
 from labkit.model.stepper import Stepper
+from labkit.names import meant
 from labkit.panels.saved_picture import SavedPicture
 from labkit.panels.script import script
 from labkit.plots.timeline import picture
@@ -127,6 +128,21 @@ class Races(anywidget.AnyWidget):
     def reveal(self) -> str:
         """The name of the mystery's fault."""
         return self.fault
+
+    def judge(self, answer: str) -> str:
+        """Is this the mystery's fault? Where it is not, where one sees that it is another.
+
+        Raises:
+            ValueError: there is no such fault.
+        """
+        if answer not in FAULTS:
+            raise ValueError(
+                f"there is no mistake {answer!r}{meant(answer, FAULTS)}; choose from "
+                f"{', '.join(FAULTS)}"
+            )
+        if answer == self.fault:
+            return f"Right: {FAULTS[answer]}."
+        return f"It is not {answer}. {why_not(answer, self.fault)}"
 
     def _replay(self, run: Record, series: str | None) -> None:
         name, tasks, events = pick_series(run, series)

@@ -52,6 +52,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             something; None: none yet.
         previous: the one before.
         stopped: the latest run that was stopped after something was measured; None: none was.
+        failed: what ended the latest run, if that failed.
         recorded: the recorded run it was given.
         shown: what is drawn: `shown.timeline`, distribution and table.
         controls: the controls of the spec's fields by name; `controls["workers"].value = 4`.
@@ -88,6 +89,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self.run: Run | None = None
         self.previous: Run | None = None
         self.stopped: Run | None = None
+        self.failed: Exception | None = None
         self.recorded = load(recorded) if isinstance(recorded, str | os.PathLike) else recorded
         if self.recorded is not None and self.recorded.experiment != experiment:
             raise SpecError(
@@ -200,6 +202,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             if self._thread is not None:
                 raise RuntimeError("the experiment is running already; stop it, or wait for it")
             spec = self.spec()
+            self.failed = None
             self._stop = threading.Event()
             self._over = threading.Lock()
             self._over.acquire()
@@ -318,6 +321,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             run = api.run(spec, self._watcher(spec.seconds()), stop)
             said = self._take(run)
         except Exception as error:
+            self.failed = error
             said, bad = _explain(error), True
         finally:
             self._end(said or self._hint(), bad=bad)

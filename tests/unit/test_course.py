@@ -10,6 +10,7 @@ from synthetic import ENVIRONMENT, record, samples
 from labkit import course, plots
 from labkit.analysis import MissingEvents, MissingSamples, NotComparable
 from labkit.course.lab import Lab
+from labkit.native import engine
 from labkit.plots import Interval, plot_intervals
 from labkit.run import Run
 from labkit.trace import schema
@@ -270,6 +271,25 @@ def test_what_needs_no_umcg_is_measured_anywhere(stock, capsys):
     panel = lab.panel("swap", anywhere=True, **fields)
     assert lab.result(panel).samples.height
     assert capsys.readouterr().out.count("Measured here.") == 2
+
+
+def test_a_notebook_says_what_ended_its_run(stock, monkeypatch):
+    """Where it is executed by a program, the panel's own words are not seen."""
+
+    def fails(*_: object) -> None:
+        raise engine.PolicyFault("thread 5 is lost")
+
+    monkeypatch.setattr("labkit.api.run", fails)
+    lab = course.begin("01-price-of-a-hand-off")
+    panel = lab.panel("swap", anywhere=True)
+    with pytest.raises(engine.PolicyFault, match="thread 5 is lost"):
+        lab.result(panel)
+    assert panel.failed is not None and not panel.running
+    monkeypatch.undo()
+    monkeypatch.setattr("labkit.native.engine.enabled", lambda: False)
+    for name, value in (("methods", ("futex",)), ("placements", ("pinned",)), ("value_ms", 1)):
+        panel.controls[name].value = value
+    assert lab.result(panel).samples.height and panel.failed is None, "it can be run again"
 
 
 def test_what_is_measured_anywhere_is_not_recorded(stock, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -14,8 +15,9 @@ import synthetic
 
 from labkit.model import explain
 from labkit.model.invariants import check
-from labkit.model.machine import FAULTS, apply, steps, violations, world
+from labkit.model.machine import FAULTS, Step, World, apply, steps, violations, world
 from labkit.model.retrace import Retrace
+from labkit.model.states import FREE, LOCKED
 from labkit.model.stepper import Stepper
 from labkit.panels import Races
 from labkit.run import load
@@ -206,6 +208,106 @@ def test_a_mystery_does_not_tell_its_fault() -> None:
     assert races.fault == races.reveal() == Races(mystery=4).reveal()
     ask(races, do="seek")
     assert races.shown["broken"], "the fault can be found"
+
+
+#: How a hint begins that speaks of what kind of model it is.
+CLASSES = ("Servers l", "No server")
+
+SEEDS = {Races(mystery=seed).reveal(): seed for seed in range(20)}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_mystery_says_where_one_sees_that_it_is_another(fault: str) -> None:
+    races = Races(mystery=SEEDS[fault])
+    assert races.judge(fault).startswith("Right: ")
+    for other in FAULTS - {fault}:
+        said = races.judge(other)
+        assert said.startswith(f"It is not {other}. ") and fault not in said
+    with pytest.raises(ValueError, match=r"did you mean 'no-recheck'"):
+        races.judge("no-rechek")
+
+
+def test_what_a_hint_calls_a_step_is_on_its_button() -> None:
+    labels = [label for label, _ in explain._ACTIONS.values()]
+    for hint in explain._NOT_THERE.values():
+        for named in re.findall("“([^”]+)”", hint):
+            assert any(label.endswith(named) for label in labels), named
+
+
+#: What a hint says happens where its fault is not: of a step with the worlds before and after it;
+#: None: the step is none that the hint speaks of.
+def _looks_again(before: World, step: Step, after: World) -> bool | None:
+    if step.action != "sleep: look again" or not before.idle_list:
+        return None
+    return None if before[step.actor].state != "idle" else after[step.actor].state == "running"
+
+
+def _compares(before: World, step: Step, after: World) -> bool | None:
+    if step.action != "wake: server" or before.passing:
+        return None
+    server, stamp = before[step.actor].seen
+    return None if before[server].stamp == stamp else after[server] == before[server]
+
+
+def _locks(before: World, step: Step, after: World) -> bool | None:
+    return bool(after[step.target].flags & LOCKED) if step.action == "swap" else None
+
+
+def _kernel_looks_again(before: World, step: Step, after: World) -> bool | None:
+    if step.action != "pass: look again" or not before.idle_list:
+        return None
+    return None if step.target not in before.slots else after[step.target].state == "running"
+
+
+def _sees_that_it_is_taken(before: World, step: Step, after: World) -> bool | None:
+    if step.action != "adopt: lend" or before[step.target].flags & FREE:
+        return None
+    return after[step.target] == before[step.target]
+
+
+def _sees_that_it_has_left(before: World, step: Step, after: World) -> bool | None:
+    if step.action != "take: evict":
+        return None
+    it = before[step.target]
+    if it.mode == "user" and not it.todo:
+        return None
+    return after[step.target] == before[step.target]
+
+
+def _stops(before: World, step: Step, after: World) -> bool | None:
+    if step.action != "take: evict":
+        return None
+    it = before[step.target]
+    if it.mode != "user" or it.todo:
+        return None
+    return after[step.target].mode != "user"
+
+
+HINTS = {
+    "no-recheck": _looks_again,
+    "late-wake": _compares,
+    "unlocked-swap": _locks,
+    "no-look-again": _kernel_looks_again,
+    "adopt-unseen": _sees_that_it_is_taken,
+    "take-unseen": _sees_that_it_has_left,
+    "tenant-goes-on": _stops,
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_what_a_hint_says_is_so_where_the_fault_is_another(fault: str) -> None:
+    others = [other for other in FAULTS if explain.why_not(fault, other)[:9] not in CLASSES]
+    assert len(others) > 1, "one at least can be taken for it"
+    stepper = Stepper(1, 2, frozenset({fault}))
+    stepper.seek()
+    way = zip(stepper._worlds, stepper.path, stepper._worlds[1:], strict=False)
+    wrong = [(w, step) for w, step, then in way if HINTS[fault](w, step, then) is False]
+    assert wrong, "on the shortest way to it, it is seen"
+    for other in others:
+        for w, step in wrong:
+            before = replace(w, faults=frozenset({other}))
+            then, _ = apply(before, step)
+            assert HINTS[fault](before, step, then) is (other != fault), other
 
 
 def test_notebook_07_names_every_mistake_that_its_mystery_may_be() -> None:

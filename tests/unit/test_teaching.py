@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -45,6 +46,23 @@ def test_figures_to_expect_are_those_of_the_recorded_runs() -> None:
         file = NOTEBOOKS / "recorded" / f"{book.stem}.parquet"
         found = df_ratio(load(file)).filter(series=series, baseline=baseline, unit=unit)
         assert found["ratio"].item() == pytest.approx(float(said), abs=0.006), (number, series)
+
+
+def test_the_figures_of_a_machine_are_set_beside_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no UMCG, what would be measured is what was recorded."""
+    monkeypatch.setattr("labkit.native.engine.enabled", lambda: False)
+    spec = importlib.util.spec_from_file_location("figures", NOTEBOOKS / "teaching" / "figures.py")
+    assert spec and spec.loader
+    figures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(figures)
+    assert len(figures.rows()) >= 6
+    for number in {row.notebook for row in figures.rows()}:
+        run = figures.run_of(number)
+        for row in figures.rows():
+            if row.notebook == number:
+                told = figures.told(row, run)
+                assert told.startswith(f"| {' | '.join(row)} | {row.recorded} (")
+                assert told.endswith(" |") and told.count("|") == 7
 
 
 def test_every_notebook_has_its_time_and_its_week() -> None:
