@@ -3,6 +3,7 @@
 
 from labkit.benchmark.suite import Bench, Contrast, Curve, Suite
 from labkit.experiments.scale import ScaleSpec
+from labkit.names import counted, things
 
 WORKERS = (1, 10, 100, 1000, 10_000)
 SERVERS = (1, 2, 4)
@@ -57,10 +58,9 @@ SUITE = Suite(
             f"umcg/{workers} over {places}",
             f"pthread/{workers} on {places}",
             "ns/hop",
-            f"A wait and a wake-up among {workers:,} worker{'s' if workers > 1 else ''} over "
-            f"{places} server{'s' if places > 1 else ''}",
-            f"futex wait and wake-up among as many threads on {places} "
-            f"CPU{'s' if places > 1 else ''}",
+            f"A wait and a wake-up among {workers:,} {things(workers, 'worker')} over "
+            f"{counted(places, 'server')}",
+            f"futex wait and wake-up among as many threads on {counted(places, 'CPU')}",
         )
         for places in (1, 2)
         for workers in WORKERS
@@ -94,15 +94,11 @@ SUITE = Suite(
             "ns/hop",
             "threads in the ring",
             {
-                f"UMCG, {s} server{'s' if s > 1 else ''}": {
-                    float(w): f"umcg/{w} over {s}" for w in WORKERS
-                }
+                f"UMCG, {counted(s, 'server')}": {float(w): f"umcg/{w} over {s}" for w in WORKERS}
                 for s in SERVERS
             }
             | {
-                f"threads, {c} CPU{'s' if c > 1 else ''}": {
-                    float(w): f"pthread/{w} on {c}" for w in WORKERS
-                }
+                f"threads, {counted(c, 'CPU')}": {float(w): f"pthread/{w} on {c}" for w in WORKERS}
                 for c in (1, 2)
             },
         )

@@ -9,6 +9,7 @@ from labkit.benchmark.contests import outcomes
 from labkit.benchmark.suite import Bench, Contrast, Curve, Suite
 from labkit.experiments.mixed import MixedSpec
 from labkit.experiments.wake import WakeSpec
+from labkit.names import counted
 
 HOGS = (0, 2, 8)
 CROWD = 32
@@ -81,8 +82,7 @@ SUITE = Suite(
             f"{how}/storm on {n}/{q}",
             f"futex/storm on {n}/{q}",
             "ns",
-            f"Waking {CROWD} workers that wait in {word} on {n} server"
-            f"{'s' if n > 1 else ''}, {words}",
+            f"Waking {CROWD} workers that wait in {word} on {counted(n, 'server')}, {words}",
             f"waking {CROWD} threads on as many CPUs",
         )
         for n in (1, 2)

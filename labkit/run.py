@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from labkit.names import meant
+from labkit.names import counted, meant
 from labkit.records import Record, a_run
 from labkit.trace import files
 
@@ -226,8 +226,10 @@ class Run(Record):
             parts = [f"{spec.get('file', '?')} ({spec.get('form', '?')})"]
         else:
             parts = [f"{env.get('kernel', '?')} ({env.get('accelerator', '?')})"]
-            parts.append(f"{self.samples.height} values")
-        parts.append(f"{self.events.height} events of {self.tasks.height} threads")
+            parts.append(counted(self.samples.height, "value"))
+        parts.append(
+            f"{counted(self.events.height, 'event')} of {counted(self.tasks.height, 'thread')}"
+        )
         if lost := self.counters.get("lost"):
             parts.append(f"{lost:g} events lost")
         if self.counters.get("stopped"):

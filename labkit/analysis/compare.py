@@ -12,6 +12,7 @@ import polars as pl
 
 from labkit.analysis.requires import MissingSamples
 from labkit.experiments.asked import baselines, better, free_fields
+from labkit.names import counted
 from labkit.records import LOSS_KINDS, Record
 from labkit.trace.loss import incomplete
 from labkit.verdict import FEWEST, Values, margin, ratio_of, verdict
@@ -244,7 +245,7 @@ def _doubts(
     found = []
     values = rows["value"].to_numpy()
     if len(values) < FEWEST and not one_is_all:
-        count = f"{len(values)} repetition{'s' if len(values) != 1 else ''}"
+        count = counted(len(values), "repetition")
         found.append((f"only {count}, take {FEWEST} or more", ""))
     if summary["spread"] is not None and summary["spread"] > 0.1:
         found.append(

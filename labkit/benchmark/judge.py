@@ -17,6 +17,7 @@ import numpy as np
 from labkit.benchmark.results import Results, SuiteResult
 from labkit.benchmark.suite import Contrast, Suite
 from labkit.experiments.asked import better
+from labkit.names import counted
 from labkit.verdict import BETTER, FEW, MORE, SAME, WORSE, margin, ratio_of, verdict
 
 HOLDS, REFUTED, OPEN = "holds", "refuted", "not shown"
@@ -60,7 +61,7 @@ class Finding:
     def sentence(self) -> str:
         """The finding in words, with its interval and the number of runs."""
         c = self.contrast
-        runs = f"{self.n} run{'s' if self.n != 1 else ''}"
+        runs = counted(self.n, "run")
         sure = "no interval" if np.isnan(self.low) else f"95 % interval {self.interval}"
         return (
             f"{c.what}: {self.ratio:.2f} times {SAID.get(c.unit, 'as long as')} {c.against} "

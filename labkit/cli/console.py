@@ -165,7 +165,7 @@ def errors() -> Iterator[None]:
             # The output is not read any more: no error, and Typer ends quietly.
             raise
         if isinstance(error, FileNotFoundError):
-            fail(FILE, f"{error.filename}: no such file")
+            fail(FILE, f"{error.filename}: no such file" if error.filename else str(error))
         named = f"{error.filename}: " if error.filename else ""
         fail(FILE, f"{named}{error.strerror or error}")
 

@@ -10,6 +10,7 @@ import typer
 
 from labkit.cli import console
 from labkit.cli.console import Json
+from labkit.names import counted
 from labkit.programs import POLICY, ProgramsError, record_wish
 from labkit.programs.recording import DRIVERS, Wish
 from labkit.sim.policies import files_in
@@ -79,7 +80,8 @@ def command(
             )
             return
         console.note(
-            f"wrote {target}: {run.events.height} events of {run.tasks.height} threads, "
-            f"{run.counters['requests']} requests"
+            f"wrote {target}: {counted(run.events.height, 'event')} of "
+            f"{counted(run.tasks.height, 'thread')}, "
+            f"{counted(int(run.counters['requests']), 'request')}"
             + ("" if wish.driver else f"; {', '.join(DRIVERS)} have clients of their own")
         )

@@ -11,6 +11,7 @@ import typer
 
 from labkit.cli import console
 from labkit.cli.console import Json
+from labkit.names import counted
 from labkit.records import KERNEL_KINDS
 from labkit.run import import_trace, load
 from labkit.trace.files import check_output
@@ -35,7 +36,7 @@ def trace_export(
         if as_json:
             console.print_json({"file": str(output), "events": run.events.height})
         else:
-            console.note(f"wrote {output}: {run.events.height} events")
+            console.note(f"wrote {output}: {counted(run.events.height, 'event')}")
 
 
 @app.command("import")
@@ -61,14 +62,14 @@ def trace_import(
         run = import_trace(file)
         run.save(target)
         seconds = time.monotonic() - begin
-        recorded = run.events["kind"].is_in(KERNEL_KINDS).sum()
+        recorded = int(run.events["kind"].is_in(KERNEL_KINDS).sum())
         if as_json:
             said = {"file": str(target), "form": run.spec["form"], "events": recorded}
             console.print_json(said | {"tasks": run.tasks.height, "notes": run.spec["notes"]})
             return
         console.note(
-            f"wrote {target}: {recorded} events of {run.tasks.height} tasks from "
-            f"{run.spec['form']}, {seconds:.1f} s"
+            f"wrote {target}: {counted(recorded, 'event')} of {counted(run.tasks.height, 'task')} "
+            f"from {run.spec['form']}, {seconds:.1f} s"
         )
         for text in run.spec["notes"]:
             console.note(f"note: {text}")

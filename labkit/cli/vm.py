@@ -13,6 +13,7 @@ import typer
 from labkit import vm
 from labkit.cli import console
 from labkit.cli.console import Json
+from labkit.names import counted
 from labkit.native import engine
 from labkit.vm import VmOptions
 
@@ -151,7 +152,7 @@ def vm_status(as_json: Json = False) -> None:
         print(f"accelerator  {accelerator}{f' ({known[1]})' if known else ''}")
         for guest in running:
             print(
-                f"running      pid {guest['pid']}: {guest['cpus']} CPUs, "
+                f"running      pid {guest['pid']}: {counted(int(str(guest['cpus'])), 'CPU')}, "
                 f"{guest['memory_mib']} MiB, {guest['accelerator']}"
             )
         if not running:

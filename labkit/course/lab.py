@@ -19,6 +19,7 @@ from labkit import environment
 from labkit.course.predictions import Predictions
 from labkit.jupyter import DISPLAY_NAME
 from labkit.jupyter.magic import load as load_policy_magic
+from labkit.names import counted
 from labkit.native import engine
 from labkit.repository import FOLDER as REPOSITORY
 from labkit.run import Run, load
@@ -61,7 +62,7 @@ def _where(env: dict[str, Any]) -> str:
     accelerator = str(env.get("accelerator", "unknown"))
     cpus = len(env.get("cpus", ()))
     return (
-        f"Linux {env.get('kernel', '?')}, {cpus} CPU{'' if cpus == 1 else 's'}, backend {backend}, "
+        f"Linux {env.get('kernel', '?')}, {counted(cpus, 'CPU')}, backend {backend}, "
         f"accelerator {_ACCELERATORS.get(accelerator, accelerator)}"
     )
 

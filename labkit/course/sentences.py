@@ -13,6 +13,7 @@ from labkit.analysis.requires import MissingSamples
 from labkit.course.predictions import Prediction, settle
 from labkit.experiments.asked import better
 from labkit.model import invariants
+from labkit.names import counted
 from labkit.records import Record
 from labkit.verdict import LESS, MARGIN, margin, ratio_of, verdict
 
@@ -67,9 +68,8 @@ class Comparison:
     def __str__(self) -> str:
         return (
             f"{self.series}: {self.ratio:.3g} times the {self.unit} of {self.baseline} (95 % "
-            f"interval {self.low:.3g} to {self.high:.3g}, {self.n} repetitions): {self.word}."
-            + self._against_prediction()
-            + self.note
+            f"interval {self.low:.3g} to {self.high:.3g}, {counted(self.n, 'repetition')}): "
+            f"{self.word}." + self._against_prediction() + self.note
         )
 
     __repr__ = __str__

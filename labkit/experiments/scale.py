@@ -9,6 +9,7 @@ from typing import NamedTuple, Unpack
 from labkit.experiments import policy as policies
 from labkit.experiments.common import Collector, first_cpus
 from labkit.experiments.spec import POLICY, REPETITIONS, Spec, param
+from labkit.names import counted
 from labkit.native import engine, threads
 
 #: How many times as long a ring is given that has not hopped once, as on a busy machine.
@@ -69,11 +70,13 @@ class ScaleSpec(Spec):
         series = {}
         for workers in self.workers:
             for servers in self.servers:
-                crowd, s = (workers, servers), "s" if servers > 1 else ""
+                crowd = (workers, servers)
                 if engine.enabled():
-                    series[f"umcg/{workers} on {servers} server{s}"] = _Series(True, *crowd)
+                    over = counted(servers, "server")
+                    series[f"umcg/{workers} on {over}"] = _Series(True, *crowd)
                 if servers == len(first_cpus(servers)):
-                    series[f"pthread/{workers} on {servers} cpu{s}"] = _Series(False, *crowd)
+                    on = counted(servers, "cpu")
+                    series[f"pthread/{workers} on {on}"] = _Series(False, *crowd)
         return series
 
     def once(

@@ -8,6 +8,7 @@ from typing import NamedTuple, Unpack
 
 from labkit.experiments.common import Collector, first_cpus
 from labkit.experiments.spec import REPETITIONS, Spec, param
+from labkit.names import counted
 from labkit.native import engine, threads
 
 
@@ -50,9 +51,7 @@ class SpawnSpec(Spec):
     def series(self) -> dict[str, _Series]:
         """What each series is, by its name."""
         return {
-            f"{crew}/{crowd} at once/{cpus} cpu{'s' if cpus > 1 else ''}": _Series(
-                crew == "umcg", crowd, cpus
-            )
+            f"{crew}/{crowd} at once/{counted(cpus, 'cpu')}": _Series(crew == "umcg", crowd, cpus)
             for cpus in self.cpus
             for crowd in self.crowds
             for crew in ("umcg", "pthread")

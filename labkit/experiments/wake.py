@@ -12,6 +12,7 @@ import numpy.typing as npt
 from labkit.experiments import policy as policies
 from labkit.experiments.common import Collector, first_cpus, latencies
 from labkit.experiments.spec import POLICY, REPETITIONS, Spec, param
+from labkit.names import counted
 from labkit.native import engine
 
 HOWS = ("futex", "umcg")
@@ -84,8 +85,7 @@ class WakeSpec(Spec):
         series = {}
         for servers in self.servers:
             places = len(first_cpus(servers))
-            on = f"{places} cpu{'s' if places > 1 else ''}"
-            over = f"{servers} server{'s' if servers > 1 else ''}"
+            on, over = counted(places, "cpu"), counted(servers, "server")
             if places < servers:
                 over += f" on {on}"
             for how in self.hows:

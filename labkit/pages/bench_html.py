@@ -12,6 +12,7 @@ from labkit import analysis
 from labkit.benchmark.judge import HOLDS, REFUTED, judge_all, judge_peers
 from labkit.benchmark.results import Results
 from labkit.benchmark.suite import Distribution, Suite
+from labkit.names import counted
 from labkit.pages import bench_charts as charts
 from labkit.pages import bench_texts as texts
 from labkit.pages import webpage
@@ -111,7 +112,7 @@ def _suite(results: Results, suite: Suite) -> str:
     said = texts.doubts(results, suite.name, result)
     if said:
         parts.append(
-            f'<details class="warn"><summary>{len(said)} reason{"s" if len(said) > 1 else ""} to '
+            f'<details class="warn"><summary>{counted(len(said), "reason")} to '
             f"doubt these values</summary>{_list(said)}</details>"
         )
     if findings:

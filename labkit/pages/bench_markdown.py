@@ -11,6 +11,7 @@ import polars as pl
 from labkit.benchmark.judge import judge_all, judge_peers
 from labkit.benchmark.results import Results
 from labkit.benchmark.suite import Suite
+from labkit.names import counted
 from labkit.pages import bench_texts as texts
 from labkit.pages import webpage
 from labkit.pages.published import PUBLISHED
@@ -25,7 +26,8 @@ def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
     where = (
         f"Kernel {env.get('kernel')} (configuration {env.get('config_digest')}, build "
         f"{env.get('build')}), {env.get('accelerator')}, {env.get('cpu')}, "
-        f"{len(env.get('cpus', []))} CPUs, clock {env.get('clock')}, commit {env.get('commit')}, "
+        f"{counted(len(env.get('cpus', [])), 'CPU')}, clock {env.get('clock')}, "
+        f"commit {env.get('commit')}, "
         f"{env.get('time')}, rigor {results.rigor}."
     )
     lines += ["", where]

@@ -12,6 +12,7 @@ from labkit import analysis
 from labkit.benchmark.judge import HOLDS, OPEN, REFUTED, Finding, judge_all, judge_peers
 from labkit.benchmark.results import Results, SuiteResult
 from labkit.benchmark.suite import Suite
+from labkit.names import counted
 from labkit.verdict import BETTER, SAME, WORSE, margin
 
 #: Said once, for all figures.
@@ -77,8 +78,8 @@ def summary(results: Results, suites: Sequence[Suite]) -> list[str]:
     made = [f for f in findings if f.claim]
     count = {what: sum(f.verdict == what for f in mine) for what in (BETTER, WORSE, SAME)}
     said = [
-        f"{len(mine)} contrasts of UMCG with something else, in {len(results.suites)} "
-        f"suite{'s' if len(results.suites) != 1 else ''}: better in {count[BETTER]}, worse in "
+        f"{len(mine)} contrasts of UMCG with something else, in "
+        f"{counted(len(results.suites), 'suite')}: better in {count[BETTER]}, worse in "
         f"{count[WORSE]}, no difference in {count[SAME]}, undecided in "
         f"{len(mine) - sum(count.values())}.",
         f"Of {len(made)} claims made before measuring {sum(f.claim == HOLDS for f in made)} hold, "

@@ -14,6 +14,7 @@ from labkit import analysis, plots
 from labkit.analysis.compare import head_and_rest
 from labkit.analysis.requires import MissingEvents, MissingSamples
 from labkit.experiments.asked import baselines, question
+from labkit.names import counted
 from labkit.pages import webpage, worth
 from labkit.plots.style import TCG_WARNING
 from labkit.records import Record
@@ -156,7 +157,8 @@ def _warnings(record: Record) -> str:
     items = "".join(f"<li>{html.escape(w)}</li>" for w in said)
     if len(said) > 4:
         return (
-            f'<details class="warn"><summary>{len(said)} reasons to doubt these values</summary>'
+            f'<details class="warn"><summary>{counted(len(said), "reason")} to doubt these values'
+            "</summary>"
             f"<ul>{items}</ul></details>"
         )
     return f'<div class="warn"><p>Reasons to doubt these values</p><ul>{items}</ul></div>'
@@ -208,7 +210,8 @@ def _events(record: Record) -> Iterable[str]:
         shares = dict.fromkeys(("running", "idle", "listed", "blocked"), webpage.share)
         occupancy = analysis.df_occupancy(record)
         yield (
-            f"<details><summary>Where the time of {occupancy.height} tasks went</summary>"
+            f"<details><summary>Where the time of {counted(occupancy.height, 'task')} went"
+            "</summary>"
             + _table(occupancy.drop("tid"), shares | {"observed_ns": webpage.ns})
             + "</details>"
         )

@@ -20,7 +20,7 @@ from labkit.model.explain import FAULTS, why_not
 from labkit.model.retrace import Retrace
 from labkit.model.stage import Stage
 from labkit.model.stepper import Stepper
-from labkit.names import meant
+from labkit.names import counted, meant
 from labkit.panels.saved_picture import SavedPicture
 from labkit.panels.script import script
 from labkit.plots.timeline import picture
@@ -242,10 +242,14 @@ class Races(anywidget.AnyWidget):
                 stage.take(possible[number])
         elif do == "on":
             made = stage.on()
-            self._note = f"{made} steps without a choice." if made else "You have the choice here."
+            self._note = (
+                f"{counted(made, 'step')} without a choice."
+                if made
+                else "You have the choice here."
+            )
         elif do == "wander":
             made = stage.wander(int(message["count"]), int(message["seed"]))
-            self._note = f"{made} steps by the dice."
+            self._note = f"{counted(made, 'step')} by the dice."
         elif do == "seek":
             self._note = stage.seek()
         elif do == "new":

@@ -18,7 +18,7 @@ import ipywidgets as widgets
 from labkit import api
 from labkit.analysis.compare import NotComparable
 from labkit.experiments import SPECS, NoUmcgError, Spec, SpecError, Update
-from labkit.names import meant
+from labkit.names import counted, meant
 from labkit.native import engine
 from labkit.panels.controls import controls
 from labkit.panels.interrupt import Interrupts
@@ -400,7 +400,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             self._say(f"Run is not possible: {error}.", bad=True)
             return
         self._button.disabled = False
-        self._far.value = f"{asked.measurements()} measurements, about {in_words(asked.seconds())}"
+        self._far.value = (
+            f"{counted(asked.measurements(), 'measurement')}, about {in_words(asked.seconds())}"
+        )
         self._say(self._hint())
 
     def _hint(self) -> str:

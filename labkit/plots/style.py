@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labkit.names import counted, things
 from labkit.records import Record
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ def caption(record: Record) -> str:
         lost = record.counters.get("lost")
         return (
             f"{spec.get('file', '?')}: {spec.get('form', '?')}, recorded by another tool, clock "
-            f"{env.get('clock', 'unknown')}, {len(env.get('cpus', ()))} CPUs."
-            + (f" {lost:g} events were lost." if lost else "")
+            f"{env.get('clock', 'unknown')}, {counted(len(env.get('cpus', ())), 'CPU')}."
+            + (f" Lost: {lost:g} {things(lost, 'event')}." if lost else "")
         )
     if env.get("backend") == "simulator":
         return _simulated(spec | {"costs": env.get("costs", spec.get("costs", {}))})
@@ -64,13 +65,13 @@ def caption(record: Record) -> str:
     said.append(str(env.get("cpu", "unknown CPU")))
     cpus = env.get("cpus")
     if isinstance(cpus, list):
-        said.append(f"{len(cpus)} CPU{'s' if len(cpus) != 1 else ''}")
+        said.append(counted(len(cpus), "CPU"))
     said.append(f"pinning: {_pinning(spec)}")
     said.append(f"clock {env.get('clock', 'unknown')}")
     repetitions = spec.get("repetitions")
     if repetitions is None and record.samples.height:
         repetitions = record.samples["repetition"].n_unique()
-    said.append(f"{repetitions if repetitions is not None else 'no'} repetitions")
+    said.append("no repetitions" if repetitions is None else counted(repetitions, "repetition"))
     if env.get("commit"):
         said.append(f"commit {env['commit']}")
     text = ", ".join(said) + "."
@@ -85,12 +86,13 @@ def _simulated(spec: dict[str, Any]) -> str:
     policy = policy if isinstance(policy, str) else " and ".join(policy)
     said = [f"{spec['experiment']}: simulated in virtual time, policy {policy}"]
     if "points" in spec:
-        said.append(f"{spec['points']} simulations, {spec['seeds']} seeds")
+        said += [counted(spec["points"], "simulation"), counted(spec["seeds"], "seed")]
     if "servers" in spec:
         given = spec.get("costs", {}).items()
         costs = [f"{name.removesuffix('_ns')} {ns} ns" for name, ns in given if ns]
         seeds = f"seeds 1 to {spec['repetitions']}" if "repetitions" in spec else ""
-        said.append(f"{spec['servers']} servers, {seeds or 'seed ' + str(spec.get('seed', '?'))}")
+        said.append(counted(spec["servers"], "server"))
+        said.append(seeds or f"seed {spec.get('seed', '?')}")
         said.append(f"switching costs {', '.join(costs) or 'nothing'}")
     return ", ".join(said) + "."
 

@@ -30,6 +30,7 @@ from typing import Any, TypeVar, overload
 import polars as pl
 
 from labkit import forked
+from labkit.names import meant
 from labkit.records import EVENT_SCHEMA, SAMPLE_SCHEMA, TASK_SCHEMA, Record
 from labkit.trace import loss, schema, seal
 from labkit.trace.errors import (
@@ -210,8 +211,11 @@ def load(path: str | os.PathLike[str], kind: type[Record] = Record) -> Record:
     source = Path(path)
     if source.is_dir():
         raise ForeignFile(f"{source} is a folder; give the .parquet file of a run")
-    with open(source, "rb") as file:
-        data = file.read()
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        beside = map(str, source.parent.glob("*.parquet"))
+        raise FileNotFoundError(f"{source}: no such file{meant(source, beside)}") from None
     if not data:
         raise TruncatedFile(f"{source} is empty; record the run again")
     if not data.startswith(_MAGIC):

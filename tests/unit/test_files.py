@@ -64,8 +64,10 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
     pl.DataFrame({"a": [1]}).write_parquet(other, metadata={"labkit.format": "99"})
     with pytest.raises(NewerFormat, match="update labkit"):
         files.load(other)
-    with pytest.raises(FileNotFoundError):
-        files.load(tmp_path / "none.parquet")
+    with pytest.raises(FileNotFoundError, match=r"none/x: no such file$"):
+        files.load(tmp_path / "none" / "x")
+    with pytest.raises(FileNotFoundError, match=r"othr\.parquet: no .* mean '.*/other"):
+        files.load(tmp_path / "othr.parquet")
 
 
 def test_what_json_cannot_hold_is_refused_before_writing(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_circles_are_found() -> None:
 
 def test_suites_ask_experiments_or_programs_and_the_machinery_alone() -> None:
     allowed = re.compile(
-        r"labkit\.(benchmark\.|native\b|experiments\b|analysis\b|workload\b|programs\b)"
+        r"labkit\.(benchmark\.|native\b|experiments\b|analysis\b|workload\b|programs\b|names\b)"
     )
     for suite in sorted((LABKIT.parent / "bench").glob("*.py")):
         for found in re.findall(r"^from (labkit\S*)", suite.read_text(encoding="utf-8"), re.M):

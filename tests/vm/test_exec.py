@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from labkit.grading import supervise
+from labkit.vm import image
+
 pytestmark = pytest.mark.vm
 
 # As from a terminal: what a script starts in the background ignores interrupts.
@@ -166,6 +169,29 @@ def test_a_killed_labkit_takes_its_guest_along():
     process.kill()
     process.wait()
     assert gone(below)
+
+
+#: A submission that leaves a guest behind.
+LEAVES_A_GUEST = """
+import os, subprocess, sys, time
+flag = {flag!r}
+command = [sys.executable, "-m", "labkit.cli", "vm", "exec", "--memory", "256", "--"]
+command += ["sh", "-c", 'touch "$0"; exec sleep 10000', flag]
+left = subprocess.Popen(command, start_new_session=True)
+while not os.path.exists(flag) and left.poll() is None:
+    time.sleep(0.1)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_graded_submission_leaves_no_guest(tmp_path, monkeypatch):
+    # It has a home of its own, where no kernel is.
+    monkeypatch.setenv("LABKIT_KERNEL", str(image.find()))
+    before, flag = descendants(os.getpid()), tmp_path / "booted"
+    ran = supervise.run([("exercise", LEAVES_A_GUEST.format(flag=str(flag)))], BOOT_S)
+    assert ran.end == "its process was ended by SIGKILL", ran.said
+    assert flag.exists(), f"there was a guest: {ran.said}"
+    assert descendants(os.getpid()) <= before
 
 
 def test_a_panic_is_an_error_with_the_last_kernel_lines():
