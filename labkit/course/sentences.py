@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from types import EllipsisType
 
@@ -62,6 +63,8 @@ class Comparison:
             return f" You predicted {self.predicted:g}, within the interval."
         if self.predicted <= 0:
             return f" You predicted {self.predicted:g}; a ratio is above 0."
+        if not 0 < self.ratio < math.inf:  # on a machine so busy that one of them did nothing
+            return f" You predicted {self.predicted:g}."
         off = max(self.predicted / self.ratio, self.ratio / self.predicted)
         return f" You predicted {self.predicted:g}, {off:.2f} times off."
 

@@ -53,6 +53,20 @@ def test_a_prediction_is_held_against_the_interval():
     assert "predict" not in str(course.say(made, "a", "b"))
 
 
+def test_a_machine_so_busy_that_nothing_was_done_breaks_no_sentence():
+    still = samples({"a": 0.0, "b": 100.0}, unit="op/s")
+    said = course.say(run(samples=still), "a", "b", predicted=1.5)
+    assert said.ratio == 0 and str(said).endswith("You predicted 1.5.")
+    other = course.say(run(samples=still), "b", "a", predicted=1.5)
+    assert math.isinf(other.ratio) and str(other).endswith("You predicted 1.5.")
+    neither = samples({"a": 0.0, "b": 0.0}, unit="op/s")
+    said = course.say(run(samples=neither), "a", "b", predicted=1.5)
+    assert said.word == "too few values" and str(said).endswith("You predicted 1.5.")
+    both = samples({"a": 300.0, "b": 100.0}, unit="op/s")
+    part = both.with_columns(value=pl.when(pl.col("repetition") < 2).then(0.0).otherwise("value"))
+    assert course.say(run(samples=part), "a", "b").word == "too few values"
+
+
 def test_a_sentence_shows_its_figures():
     said = course.say(run(), "umcg/sleep", "pthread/sleep")
     for part in ("umcg/sleep", "pthread/sleep", f"{said.ratio:.3g}", "9 repetitions", "ns"):
