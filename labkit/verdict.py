@@ -55,7 +55,7 @@ def verdict(low: float, high: float, n: int, clear: float, better: str) -> str:
         better: which is better in this unit, `MORE`, `LESS`, or "" for neither; see
             `labkit.experiments.asked.better`.
     """
-    # An end is none, too, where a value and its baseline were both 0: nothing was done in that time.
+    # An end is none, too, where a value and its baseline were both 0: nothing was done then.
     if n < FEWEST or np.isnan(low) or np.isnan(high):
         return FEW
     if 1 - clear / 2 <= low and high <= 1 + clear / 2:

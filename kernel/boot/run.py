@@ -5,9 +5,9 @@
 A program passes with exit code 0 and skips with 77, provided that the kernel log stays clean
 while it runs. A contract violation ("umcg: ... killing") is a complaint like any other unless the
 program prints "umcg-expect: killing N" or its line in the file `limits` beside it (NAME SECONDS
-[killing] [counted] [long]) allows it. A guest that panics or hangs is killed; the program fails, the rest
-runs in a fresh boot. Programs marked "counted" run last, in a guest with one CPU whose time is the
-count of its instructions, so that they measure the kernel alone and not a busy host.
+[killing] [counted] [long]) allows it. A guest that panics or hangs is killed; the program fails,
+the rest runs in a fresh boot. Programs marked "counted" run last, in a guest with one CPU whose
+time is the count of its instructions, so that they measure the kernel alone and not a busy host.
 """
 
 from __future__ import annotations
