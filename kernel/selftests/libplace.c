@@ -185,6 +185,11 @@ void tenant_yield(struct tenant *t, struct seat *seats)
 	CHECK_EQ(sys_wait(0, 0), 0);
 }
 
+bool tenant_blocked(struct tenant *t)
+{
+	return t->rec.next_tid && state_of(&t->rec) == BLOCKED && asleep(t->tid);
+}
+
 bool tenant_preempt(struct tenant *t)
 {
 	uint64_t word = __atomic_load_n(&t->rec.state_ts, __ATOMIC_SEQ_CST);

@@ -58,6 +58,11 @@ pthread_t seat_start(struct seat *s, struct places *p, int nr, int cpu);
 void tenant_start(struct tenant *t, struct places *p, void (*fn)(struct tenant *t));
 /* Gives the place back to the server it is of, and comes on the list. */
 void tenant_yield(struct tenant *t, struct seat *seats);
+/*
+ * It has had a place and has left it to sleep. That it sleeps is also true for a moment
+ * while it wakes up: a caller that has woken it waits for what it does then, too.
+ */
+bool tenant_blocked(struct tenant *t);
 /* Marks a RUNNING worker PREEMPTED and kicks it. */
 bool tenant_preempt(struct tenant *t);
 /* Wakes every server that sleeps, so that it sees places.stop. */

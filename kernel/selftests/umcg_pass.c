@@ -76,11 +76,6 @@ static void reads_thrice(struct tenant *t)
 	}
 }
 
-static bool blocked(struct tenant *t)
-{
-	return state_of(&t->rec) == BLOCKED && asleep(t->tid);
-}
-
 static void features(void)
 {
 	CHECK_EQ(sys_ctl(UMCG_CTL_FEATURES, NULL) & UMCG_FEATURE_ADOPT, UMCG_FEATURE_ADOPT);
@@ -95,8 +90,8 @@ static void no_permission(void)
 	begin(1, 0);
 	tenant_start(&one, &places, reads_thrice);
 	for (int i = 0; i < 3; i++) {
-		WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == (IDLE | FREE));
-		CHECK_EQ(one.count, i);
+		WAIT_FOR(one.count == i && tenant_blocked(&one) &&
+			 state_of(&seats[0].rec) == (IDLE | FREE));
 		CHECK_EQ(slot(0), seats[0].tid);
 		tell(&one);
 	}
@@ -112,8 +107,8 @@ static void block_and_adopt(void)
 	begin(1, ADOPT);
 	tenant_start(&one, &places, reads_thrice);
 	for (int i = 0; i < 3; i++) {
-		WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
-		CHECK_EQ(one.count, i);
+		WAIT_FOR(one.count == i && tenant_blocked(&one) &&
+			 state_of(&seats[0].rec) == OFFERS);
 		WAIT_FOR(slot(0) == (uint32_t)seats[0].tid);
 		CHECK_EQ(seats[0].rec.tenant_tid, one.tid);
 		CHECK_EQ(seats[0].rec.passes, 2 * i + 1);
@@ -131,16 +126,16 @@ static void another_adopts(void)
 {
 	begin(1, ADOPT);
 	tenant_start(&one, &places, reads_for_ever);
-	WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
+	WAIT_FOR(tenant_blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 	tenant_start(&two, &places, reads_for_ever);	/* it has had none: on the list */
-	WAIT_FOR(blocked(&two) && state_of(&seats[0].rec) == OFFERS);
+	WAIT_FOR(tenant_blocked(&two) && state_of(&seats[0].rec) == OFFERS);
 	CHECK_EQ(seats[0].rec.tenant_tid, two.tid);
 	tell(&one);
-	WAIT_FOR(one.count == 1 && blocked(&one));
+	WAIT_FOR(one.count == 1 && tenant_blocked(&one));
 	CHECK_EQ(seats[0].rec.tenant_tid, one.tid);
 	CHECK_EQ(one.rec.next_tid, seats[0].tid);
 	tell(&two);
-	WAIT_FOR(two.count == 1 && blocked(&two));
+	WAIT_FOR(two.count == 1 && tenant_blocked(&two));
 	CHECK_EQ(seats[0].rec.tenant_tid, two.tid);
 	exit(0);	/* with two workers blocked and the server asleep */
 }
@@ -171,7 +166,7 @@ static void list_not_empty(void)
 	WAIT_FOR(state_of(&two.rec) == IDLE && places.head);
 	told = seats[0].told;
 	go = true;
-	WAIT_FOR(blocked(&two));
+	WAIT_FOR(tenant_blocked(&two));
 	CHECK(seats[0].told > told);
 	exit(0);
 }
@@ -207,7 +202,7 @@ static void mark_meets_block(void)
 	CHECK_STATE(&one.rec, BLOCKED | PREEMPTED);
 	CHECK_EQ(sys_kick(0, one.tid), -EAGAIN);
 	tell(&one);
-	WAIT_FOR(one.count == 2 && blocked(&one));
+	WAIT_FOR(one.count == 2 && tenant_blocked(&one));
 	exit(0);
 }
 
@@ -266,10 +261,10 @@ static void other_cpu(void)
 	begin(1, ADOPT);
 	one.cpu = -1;
 	tenant_start(&one, &places, reads_thrice);
-	WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
+	WAIT_FOR(tenant_blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 	pin(one.tid, 1);
 	tell(&one);
-	WAIT_FOR(one.count == 1 && blocked(&one));
+	WAIT_FOR(one.count == 1 && tenant_blocked(&one));
 	CHECK_EQ(seats[0].told, 1);
 	exit(0);
 }
@@ -282,10 +277,10 @@ static void second_slot(void)
 	tenant_start(&one, &places, spins);	/* with whichever server */
 	WAIT_FOR(one.count == 1);
 	tenant_start(&two, &places, reads_for_ever);
-	WAIT_FOR(blocked(&two));
+	WAIT_FOR(tenant_blocked(&two));
 	for (int i = 1; i <= 3; i++) {
 		tell(&two);
-		WAIT_FOR(two.count == i && blocked(&two));
+		WAIT_FOR(two.count == i && tenant_blocked(&two));
 	}
 	go = true;
 	join(one.thread);
@@ -329,9 +324,9 @@ static void unnamed(void)
 	spawn(serve_unnamed, NULL);
 	WAIT_FOR(state_of(&seats[0].rec) == OFFERS);
 	tenant_start(&one, &places, reads_for_ever);
-	WAIT_FOR(blocked(&one) && seats[0].told == 1);
+	WAIT_FOR(tenant_blocked(&one) && seats[0].told == 1);
 	tell(&one);
-	WAIT_FOR(one.count == 1 && blocked(&one));
+	WAIT_FOR(one.count == 1 && tenant_blocked(&one));
 	CHECK_EQ(seats[0].told, 2);
 	CHECK_EQ(seats[0].rec.passes, 0);
 	exit(0);
@@ -364,7 +359,7 @@ static void server_handles(void)
 		WAIT_FOR(handled > before && asleep(seats[0].tid));
 		CHECK_EQ(seats[0].rec.state_ts, word);
 		go = true;
-		WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
+		WAIT_FOR(tenant_blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 	}
 	tell(&one);
 	WAIT_FOR(one.count == 2);
@@ -403,7 +398,7 @@ static void worker_handles(void)
 	for (int i = 0; i < 20; i++) {
 		int before = handled;
 
-		WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
+		WAIT_FOR(tenant_blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 		CHECK_EQ(syscall(SYS_tgkill, getpid(), one.tid, SIGUSR2), 0);
 		WAIT_FOR(handled > before);
 	}
@@ -421,7 +416,7 @@ static void killed(void *arg)
 	WAIT_FOR(one.count == 1);
 	if (arg) {
 		go = true;
-		WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
+		WAIT_FOR(tenant_blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 	}
 	kill(getpid(), SIGKILL);
 	await_death();
@@ -446,7 +441,7 @@ static void server_ends(void)
 	threads[0] = spawn(serve_once, &seats[0]);
 	WAIT_FOR(one.count == 1);
 	go = true;
-	WAIT_FOR(blocked(&one) && state_of(&seats[0].rec) == OFFERS);
+	WAIT_FOR(tenant_blocked(&one) && state_of(&seats[0].rec) == OFFERS);
 	/* By name, as a wake-up that is for the server itself. */
 	me.next_tid = seats[0].tid;
 	state_set(&seats[0].rec, OFFERS, RUNNING);

@@ -31,7 +31,7 @@ static void reads(struct tenant *self)
 
 static bool blocked(void)
 {
-	return state_of(&t->rec) == BLOCKED && asleep(t->tid) && state_of(&s->rec) == OFFERS;
+	return tenant_blocked(t) && state_of(&s->rec) == OFFERS;
 }
 
 /* One of the two is in the page that will be protected. */

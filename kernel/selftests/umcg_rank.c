@@ -62,11 +62,6 @@ static void computes(struct tenant *t)
 		t->count++;
 }
 
-static bool blocked(struct tenant *t)
-{
-	return state_of(&t->rec) == BLOCKED && asleep(t->tid);
-}
-
 static bool listed(struct tenant *t)
 {
 	return state_of(&t->rec) == IDLE && asleep(t->tid);
@@ -91,7 +86,7 @@ static void begin_with(uint32_t permission, uint32_t rank, uint32_t tenant,
 	WAIT_FOR(state_of(&seat.rec) == (IDLE | FREE | permission));
 	urgent.rank = rank;
 	tenant_start(&urgent, &places, reads);
-	WAIT_FOR(blocked(&urgent) && (state_of(&seat.rec) & FREE));
+	WAIT_FOR(tenant_blocked(&urgent) && (state_of(&seat.rec) & FREE));
 	hog.rank = tenant;
 	tenant_start(&hog, &places, fn);
 	goes_on(&hog);
@@ -202,20 +197,57 @@ static void permission_goes(void)
 	exit(0);
 }
 
+/* A third worker of rank 1, which runs @fn, has had no place yet. */
+static void registers(void (*fn)(struct tenant *t))
+{
+	third.rank = 1;
+	third.cpu = 0;
+	tenant_start(&third, &places, fn);
+}
+
+/* It asks the one that has the place: the server is told, and runs it. */
+static void new_one_asks(void)
+{
+	unsigned long told;
+
+	begin(PERMITS, 1, 2);
+	told = seat.told;
+	registers(reads);
+	WAIT_FOR(tenant_blocked(&third));
+	CHECK(seat.told > told);
+	goes_on(&hog);
+	exit(0);
+}
+
+/* It has no right to the place: it waits on the list. */
+static void new_one_waits(uint32_t permission, uint32_t tenant)
+{
+	unsigned long told;
+
+	begin(permission, 1, tenant);
+	told = seat.told;
+	registers(reads);
+	WAIT_FOR(listed(&third));
+	goes_on(&hog);
+	CHECK_EQ(seat.told, told);
+	CHECK_STATE(&hog.rec, RUNNING);
+	CHECK(listed(&third));
+	exit(0);
+}
+
+static void new_one_is_equal(void) { new_one_waits(PERMITS, 1); }
+static void new_one_is_told_of(void) { new_one_waits(ADOPT, 2); }
+
 /* One takes the place of one that has taken it. */
 static void in_turn(void)
 {
 	begin(PERMITS, 2, 3);
-	third.rank = 1;
-	third.cpu = 0;
-	tenant_start(&third, &places, reads);	/* it has had none: on the list */
-	WAIT_FOR(listed(&third));
-	tell(&urgent);				/* whose next block is told */
-	WAIT_FOR(blocked(&third) && blocked(&urgent) && urgent.count == 1);
+	registers(reads);
+	WAIT_FOR(tenant_blocked(&third));
 	goes_on(&hog);
 	stay = true;
 	tell(&urgent);
-	WAIT_FOR(urgent.count == 2);
+	WAIT_FOR(urgent.count == 1);
 	tell(&third);
 	WAIT_FOR(third.count == 1);
 	stay = false;
@@ -307,7 +339,7 @@ static void tenant_ends(void)
 	go = true;
 	stay = false;
 	join(hog.thread);
-	WAIT_FOR(seat.told > told && blocked(&urgent));
+	WAIT_FOR(seat.told > told && tenant_blocked(&urgent));
 	tell(&urgent);
 	WAIT_FOR(urgent.count == 2);
 	exit(0);
@@ -384,11 +416,8 @@ static void takes_and_ends(struct tenant *t)
 static void taker_ends(void)
 {
 	begin(PERMITS, 1, 2);
-	third.rank = 1;
-	tenant_start(&third, &places, takes_and_ends);
-	WAIT_FOR(listed(&third));
-	tell(&urgent);
-	WAIT_FOR(blocked(&third) && urgent.count == 1);
+	registers(takes_and_ends);
+	WAIT_FOR(tenant_blocked(&third));
 	goes_on(&hog);
 	tell(&third);
 	join(third.thread);
@@ -479,6 +508,9 @@ int main(void)
 	TEST(told_of_all);
 	TEST(changed);
 	TEST(permission_goes);
+	TEST(new_one_asks);
+	TEST(new_one_is_equal);
+	TEST(new_one_is_told_of);
 	TEST(in_turn);
 	TEST(mark_meets_take);
 	TEST(locked_tenant);

@@ -67,7 +67,7 @@ static void begin(enum whose whose)
 	hog->rank = 2;
 	urgent->rank = 1;
 	tenant_start(urgent, &places, reads);
-	WAIT_FOR(state_of(&urgent->rec) == BLOCKED && asleep(urgent->tid));
+	WAIT_FOR(tenant_blocked(urgent));
 	WAIT_FOR(state_of(&s->rec) == (OFFERS | RANK));
 	tenant_start(hog, &places, computes);
 	goes_on();
