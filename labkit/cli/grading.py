@@ -72,14 +72,12 @@ def grade_command(
         if output is not None:
             check_output(output, *files)
         grades: list[Grade] = []
-        try:
-            for i, one in enumerate(Grader().grades(files, notebook), 1):
-                grades.append(one)
-                console.note(f"{i} of {len(files)}: {_line(one)}")
-        finally:
-            # What is graded is not lost, whatever ends the rest.
-            if output is not None and grades:
+        for i, one in enumerate(Grader().grades(files, notebook), 1):
+            grades.append(one)
+            # What is graded is not lost, whatever ends the rest, a kill, too.
+            if output is not None:
                 write_atomically(output, _csv(grades).encode())
+            console.note(f"{i} of {len(files)}: {_line(one)}")
         if as_json:
             console.print_json([_plain(one) for one in grades])
         else:

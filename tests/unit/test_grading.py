@@ -441,9 +441,11 @@ def test_the_command_writes_a_table_and_keeps_what_is_graded(
 
     def then_the_power_fails(*_: object) -> Iterator[Grade]:
         yield grader.grade(good)
+        written.append(out.read_text(encoding="utf-8"))
         raise KeyboardInterrupt
 
+    written: list[str] = []
     monkeypatch.setattr(grader, "grades", then_the_power_fails)
     out.unlink()
     CliRunner().invoke(app, ["grade", str(good), str(bad), "-o", str(out)])
-    assert "PASSED" in out.read_text(encoding="utf-8")
+    assert "PASSED" in written[0] and out.read_text(encoding="utf-8") == written[0]
