@@ -2,9 +2,10 @@
 """MariaDB's point selects beside analytical scans, over umcg-run and with plain threads.
 
 `python -m labkit.programs.database [REPETITIONS [POLICY ...]]` on the patched kernel, or, with
-`--icount` before them, in a microVM of one CPU whose clock counts instructions. A server with plain
-threads and one for each policy are up all the time, their clients work in turn, and tables have
-medians, ratios with 95 % intervals, and what they should be.
+`--icount` before them, in a microVM of one CPU whose clock counts instructions. Options of umcg-run
+may follow a policy in its word: "las --pass-on". A server with plain threads and one for each
+policy are up all the time, their clients work in turn, and tables have medians, ratios with 95 %
+intervals, and what they should be.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ Values = dict[str, list[float]]
 
 def measure(repetitions: int, policies: Sequence[str]) -> list[Values]:
     """Of plain threads, then of each policy."""
-    wrappers = [[], *([umcg_run(), "--strict", f"--policy={policy}"] for policy in policies)]
+    wrappers = [
+        [],
+        *([umcg_run(), "--strict", *f"--policy={policy}".split()] for policy in policies),
+    ]
     found: list[Values] = [{} for _ in wrappers]
     with contextlib.ExitStack() as running:
         databases = [running.enter_context(Mariadb(wrapper)) for wrapper in wrappers]
