@@ -54,9 +54,15 @@ unpack() {
 	mv "$tmp" "$tree"
 }
 
-# In a work tree of its own, then one checkout of the result: files that stay the same keep their
-# times, and the next build compiles only what has changed.
+# A new tree has no build whose time stamps matter. Any other: in a work tree of its own, then one checkout
+# of the result: files that stay the same keep their times, and the next build compiles only what has changed.
 apply() {
+	if [ "$state" = none ]; then
+		git checkout -q --detach $tag
+		apply_here
+		git checkout -q -B umcg
+		return
+	fi
 	rm -rf .git/umcg-apply
 	git worktree prune
 	git worktree add -q --detach --no-checkout .git/umcg-apply $tag
