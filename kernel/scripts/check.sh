@@ -73,7 +73,7 @@ short=$kernel/libumcg/tests/short
 case ${SIZES:-} in
 short)
 	SIZES=$(tr '\n' ' ' <"$short")
-	[ -n "${T:-}" ] || long=never
+	[ "${T:-*}" != "*" ] || long=never
 	;;
 rest)
 	SIZES=
