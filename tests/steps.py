@@ -108,7 +108,7 @@ TEST = (
     IMAGE,
     _guest(
         "guest",
-        "labkit and every suite of bench on the patched kernel",
+        "labkit and suites of bench on the patched kernel",
         240,
         _pytest_in_guest("-m 'not matrix and not long' tests/guest tests/bench"),
     ),

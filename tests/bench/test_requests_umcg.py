@@ -74,6 +74,7 @@ def batch_goes_on(cpus):
     return bool(went_on)
 
 
+@pytest.mark.long
 def test_no_batch_worker_waits_beside_a_server_that_sleeps():
     """The second server comes late for the request: the first, which preempted batch, takes it."""
     cpus = environment.cpus()[:2]

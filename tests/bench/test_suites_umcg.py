@@ -13,7 +13,7 @@ TOO_LARGE = ("p99", "10000", "carried")
 TRIES = 5
 
 #: Suites that take long even then.
-LONG = ("scale", "server", "mixed", "deadline")
+LONG = ("scale", "server", "mixed", "deadline", "handoff", "wake", "spawn")
 
 
 def names() -> list[object]:

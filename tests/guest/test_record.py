@@ -3,6 +3,8 @@
 
 import sys
 
+import pytest
+
 from labkit import analysis
 from labkit.programs import record
 from labkit.run import load
@@ -44,6 +46,7 @@ def test_under_umcg_run(tmp_path):
     assert load(run.save(tmp_path / "run.parquet")).events.equals(run.events)
 
 
+@pytest.mark.long
 def test_plain():
     run = record(sys.executable, "-I", "-c", PROGRAM, how="plain")
     assert run.counters["status"] == 6

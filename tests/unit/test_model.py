@@ -25,7 +25,9 @@ def test_two_servers_are_sound_as_far_as_looked() -> None:
     assert not seen.findings
 
 
-@pytest.mark.parametrize(("servers", "workers"), [(1, 1), (2, 1)])
+@pytest.mark.parametrize(
+    ("servers", "workers"), [(1, 1), pytest.param(2, 1, marks=pytest.mark.long)]
+)
 def test_places_that_pass_on_are_sound(servers: int, workers: int) -> None:
     seen = explore(world(servers, workers, places_pass=True), limit=50_000)
     assert seen.complete
@@ -41,7 +43,9 @@ def test_the_invariants_hold_on_walks_with_places_that_pass_on(seed: int) -> Non
     assert {"umcg_pass", "umcg_adopt"} <= set(events["kind"])
 
 
-@pytest.mark.parametrize(("servers", "workers"), [(1, 1), (2, 1)])
+@pytest.mark.parametrize(
+    ("servers", "workers"), [(1, 1), pytest.param(2, 1, marks=pytest.mark.long)]
+)
 def test_ranks_are_sound(servers: int, workers: int) -> None:
     seen = explore(world(servers, workers, by_rank=True), limit=50_000)
     assert seen.complete

@@ -112,6 +112,7 @@ def test_on_finishes_the_operation_and_stops_where_there_is_a_choice() -> None:
     assert stepper.on() == 0, "here is a choice"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_the_shortest_way_to_a_fault_is_gone(fault: str) -> None:
     stepper = Stepper(1, 2, frozenset({fault}))

@@ -100,6 +100,7 @@ def test_how_much_is_carried(points: Any, found: Any) -> None:
     assert analysis.carried(points, 10.0) == (pytest.approx(found[0]), found[1])
 
 
+@pytest.mark.long
 def test_the_curve_says_what_is_carried_and_what_cannot_be_relied_on() -> None:
     spec: dict[str, Any] = SIMULATED | {"policy": "las", "loads": (40, 160)}
     run = labkit.server(progress=None, **spec)
@@ -135,6 +136,7 @@ def test_other_runs_have_no_curve() -> None:
         plots.plot_load_curve(run)
 
 
+@pytest.mark.long
 def test_all_requests_may_be_short() -> None:
     run = labkit.server(progress=None, **SIMULATED, long_percent=0.0, requests=50)
     assert not [name for name in run.samples["series"] if "long" in name]

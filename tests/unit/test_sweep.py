@@ -221,6 +221,7 @@ def test_another_file_is_left_alone(folder: Path) -> None:
     assert (folder / "s.parquet").read_text() == "mine"
 
 
+@pytest.mark.long
 def test_the_figure(folder: Path) -> None:
     table = sweep(folder / "s.parquet", WEB, **GRID, loads=(0.5, 0.8, 1))
     figure = plot_sweep(table)
@@ -240,6 +241,7 @@ def test_the_figure(folder: Path) -> None:
         plot_sweep(table, x="seed")
 
 
+@pytest.mark.long
 def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     w.save(WEB, folder / "web.toml")
