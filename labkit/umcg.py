@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.environment import GET_UMCG
+from labkit.joinable import Joinable
 from labkit.native import engine
 from labkit.native._engine import ffi, lib
 from labkit.umcg_members import Member, Members, Stopped
@@ -393,7 +394,7 @@ class Group:
                 raise
             error.add_note(str(late))  # what went wrong first is what the caller must see
 
-    def _relieve(self, running: engine.Running | None = None) -> tuple[Any, list[threading.Thread]]:
+    def _relieve(self, running: engine.Running | None = None) -> tuple[Any, list[Joinable]]:
         """A server in the background for workers whose own servers have gone, and its service."""
         service = _service(_NO_COUNT, 1)
 
@@ -403,11 +404,11 @@ class Group:
                     running.hand_back()
                 _serve(service)
 
-        thread = threading.Thread(target=body, name="umcg relief server", daemon=True)
+        thread = Joinable(body, "umcg relief server")
         thread.start()
         return service, [thread]
 
-    def _see_off(self, service: Any, servers: list[threading.Thread]) -> None:
+    def _see_off(self, service: Any, servers: list[Joinable]) -> None:
         """Stop the workers; the service goes on until they have gone, if need be without us."""
         gone = threading.Event()
         self._farewells.append(gone)
@@ -493,10 +494,7 @@ class Group:
             except UmcgError as error:
                 errors.append(error)
 
-        threads = [
-            threading.Thread(target=body, name=f"umcg server {i}", daemon=True)
-            for i in range(servers)
-        ]
+        threads = [Joinable(body, f"umcg server {i}") for i in range(servers)]
 
         def over(seconds: float) -> bool:
             if errors:
@@ -544,7 +542,7 @@ class Group:
                 function(*args)
 
         # Not waited for at the end of the process: without a server it would never begin.
-        thread = threading.Thread(target=body, name=f"umcg worker {function}", daemon=True)
+        thread = Joinable(body, f"umcg worker {function}")
         self._members.add(member)
         try:
             thread.start()
@@ -593,7 +591,7 @@ class Group:
             except engine.EngineError as error:
                 errors.append(error)
 
-        thread = threading.Thread(target=body, name="umcg native workers", daemon=True)
+        thread = Joinable(body, "umcg native workers")
         with self._members.natives(count):
             thread.start()
             try:
@@ -613,7 +611,7 @@ class Group:
     def _others_serve(self) -> bool:
         return bool(self._servers - {threading.get_ident()})
 
-    def _fetch(self, thread: threading.Thread, running: engine.Running, patience: float) -> None:
+    def _fetch(self, thread: Joinable, running: engine.Running, patience: float) -> None:
         """Wait for the engine's workers, which are to leave; run those that no server runs."""
         thread.join(patience)
         if not thread.is_alive():

@@ -17,8 +17,8 @@ step "build libumcg and umcg-run and install them in /usr/local"
 mark=/usr/local/lib/libumcg.installed
 if [ "$(cat $mark 2>/dev/null)" != "${library##*/}" ]; then
 	changed
-	make -s -C "$project/kernel/libumcg" install PREFIX=/usr/local O="$UMCG_CACHE/libumcg" HEADERS="$headers"
-	make -s -C "$project/kernel/sched" install PREFIX=/usr/local O="$UMCG_CACHE/sched" LIBUMCG="$UMCG_CACHE/libumcg" \
+	make -s -j"$(nproc)" -C "$project/kernel/libumcg" install PREFIX=/usr/local O="$UMCG_CACHE/libumcg" HEADERS="$headers"
+	make -s -j"$(nproc)" -C "$project/kernel/sched" install PREFIX=/usr/local O="$UMCG_CACHE/sched" LIBUMCG="$UMCG_CACHE/libumcg" \
 		HEADERS="$headers"
 	ldconfig
 	echo "${library##*/}" >$mark

@@ -10,7 +10,7 @@ out=$(libumcg_dir)
 need gcc gcc
 tmp=$cache/tmp.libumcg
 rm -rf "$tmp"
-make -s -C "$kernel/libumcg" install PREFIX="$out" DESTDIR="$tmp/root" O="$tmp/obj" HEADERS="$(headers_dir)"
-make -s -C "$kernel/sched" install PREFIX="$out" DESTDIR="$tmp/root" O="$tmp/sched" LIBUMCG="$tmp/obj" HEADERS="$(headers_dir)"
+make -s -j"$(nproc)" -C "$kernel/libumcg" install PREFIX="$out" DESTDIR="$tmp/root" O="$tmp/obj" HEADERS="$(headers_dir)"
+make -s -j"$(nproc)" -C "$kernel/sched" install PREFIX="$out" DESTDIR="$tmp/root" O="$tmp/sched" LIBUMCG="$tmp/obj" HEADERS="$(headers_dir)"
 mv "$tmp/root$out" "$out"
 rm -rf "$tmp"

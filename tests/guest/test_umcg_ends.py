@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Whatever ends a group early: the exception comes, the workers go, the process ends.
 
-Each case is a process of its own, as a hang must not take the other tests with it; all of them once
-more under the address sanitizer. What they need is imported twice, which takes half a minute in a
-guest without KVM: so `make test-all` has them.
+Each case is a process of its own, as a hang must not take the other tests with it. Under the
+address sanitizer, too: of a product of cases every row and every column. What they need is imported
+twice, which takes half a minute in a guest without KVM: so `make test-all` has them.
 """
 
 import itertools
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 import pytest
 from sanitized import Python, Sanitized
@@ -17,20 +18,37 @@ from zygote import Zygote
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module", params=[Python, Sanitized], ids=lambda kind: kind.name)
-def process(request: pytest.FixtureRequest) -> Iterator[Zygote]:
+@pytest.fixture(scope="module")
+def zygotes() -> Iterator[dict[type[Python], Zygote]]:
+    """Those that were needed so far."""
+    started: dict[type[Python], Zygote] = {}
+    yield started
+    for zygote in started.values():
+        zygote.close()
+
+
+@pytest.fixture(params=[Python, Sanitized], ids=lambda kind: kind.name)
+def process(request: pytest.FixtureRequest, zygotes: dict[type[Python], Zygote]) -> Zygote:
     """What runs programs."""
-    zygote = Zygote(request.param())
-    yield zygote
-    zygote.close()
+    kind = request.param
+    if kind not in zygotes:
+        zygotes[kind] = Zygote(kind())
+    return zygotes[kind]
 
 
-Case = tuple[str, ...]
-
-
-def product(*choices: Iterable[str], never: tuple[Case, ...] = ()) -> list[Case]:
-    """Every combination but those of `never`."""
-    return [case for case in itertools.product(*choices) if case not in never]
+def product(
+    *choices: Iterable[str],
+    sanitized: Collection[tuple[str, ...]],
+    never: Collection[tuple[str, ...]] = (),
+) -> list[Any]:
+    """Every combination but those of `never`, and those of `sanitized` in both ways."""
+    cases = [case for case in itertools.product(*choices) if case not in never]
+    assert set(sanitized) <= set(cases)
+    return [
+        pytest.param(kind, *case, id="-".join((kind.name, *case)))
+        for kind, some in ((Python, cases), (Sanitized, sanitized))
+        for case in some
+    ]
 
 
 POLICIES = {
@@ -45,6 +63,12 @@ RAISES = product(
     POLICIES,
     ("sleep", "spin"),
     ("server outside", "server inside"),
+    sanitized=[
+        ("before it runs one", "sleep", "server outside"),
+        ("after it ran one", "sleep", "server inside"),
+        ("with none in its hands", "spin", "server outside"),
+        ("with all in its hands", "spin", "server inside"),
+    ],
     # a worker that computes never gives its place back
     never=(
         ("after it ran one", "spin", "server outside"),
@@ -53,7 +77,7 @@ RAISES = product(
 )
 
 
-@pytest.mark.parametrize(("when", "work", "where"), RAISES)
+@pytest.mark.parametrize(("process", "when", "work", "where"), RAISES, indirect=["process"])
 def test_a_policy_that_raises(process: Zygote, when: str, work: str, where: str) -> None:
     server, workers = "group.server() as server", f"group.native_workers({work!r}, 3, idle_us=500)"
     blocks = ", ".join([server, workers] if where == "server outside" else [workers, server])
@@ -103,10 +127,20 @@ SERVES = {
 }
 
 
-INTERRUPTED = product(WORKS, SERVES)
+INTERRUPTED = product(
+    WORKS,
+    SERVES,
+    sanitized=[
+        ("waits", "Group.serve"),
+        ("computes", "two servers"),
+        ("sleeps", "Server.serve"),
+        ("sleeps often", "two servers"),
+        ("waits for a lock", "Group.serve"),
+    ],
+)
 
 
-@pytest.mark.parametrize(("work", "serve"), INTERRUPTED)
+@pytest.mark.parametrize(("process", "work", "serve"), INTERRUPTED, indirect=["process"])
 def test_control_c_while_python_workers_are_served(process: Zygote, work: str, serve: str) -> None:
     ended = process.run(
         f"""
@@ -250,10 +284,19 @@ FORKS = {
 }
 
 
-FORKED = product(FORKS, ("engine", "swap", "python"))
+FORKED = product(
+    FORKS,
+    ("engine", "swap", "python"),
+    sanitized=[
+        ("engine", "python"),
+        ("swap", "engine"),
+        ("python", "swap"),
+        ("experiment", "engine"),
+    ],
+)
 
 
-@pytest.mark.parametrize(("parent", "child"), FORKED)
+@pytest.mark.parametrize(("process", "parent", "child"), FORKED, indirect=["process"])
 def test_a_forked_child_of_a_parent_that_used_it(process: Zygote, parent: str, child: str) -> None:
     ended = process.run(
         f"""
