@@ -148,7 +148,9 @@ class Stepper:
         for step in found.findings[0].path:
             self.take(step)
         count = len(found.findings[0].path)
-        return f"{count} steps, and no shorter way: {found.worlds:,} worlds were looked at."
+        return (
+            f"{count} steps from here, and no shorter way: {found.worlds:,} worlds were looked at."
+        )
 
     def told(self) -> pl.DataFrame:
         """The way so far, one row a step: `step`, `who`, `does`, `meaning`."""

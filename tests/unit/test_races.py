@@ -117,7 +117,9 @@ def test_on_finishes_the_operation_and_stops_where_there_is_a_choice() -> None:
 def test_the_shortest_way_to_a_fault_is_gone(fault: str) -> None:
     stepper = Stepper(1, 2, frozenset({fault}))
     said = stepper.seek()
-    assert stepper.broken() and said.startswith(f"{stepper.length} steps, and no shorter way")
+    assert stepper.broken() and said.startswith(
+        f"{stepper.length} steps from here, and no shorter way"
+    )
     assert stepper.seek() == "Something is broken here already."
     whole = stepper.length
     stepper.go(whole - 3)
