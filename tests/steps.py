@@ -100,7 +100,7 @@ IMAGE = Step(
 
 FAST = (
     Step("lint", "ruff, mypy, shell syntax", 15, "make lint"),
-    Step("unit", "labkit on this machine's own kernel", 150, f"{PYTEST} -m 'not long' tests/unit"),
+    Step("unit", "labkit on this machine's own kernel", 220, f"{PYTEST} -m 'not long' tests/unit"),
 )
 
 # The longest lane first.
@@ -174,14 +174,14 @@ ALL = (
         "nbgrader; JupyterHub with two users at once, each on a guest of its own",
         240,
         f"{PYTEST} -m classroom tests/jupyter",
-        lane="machines",
+        lane="kernel",
     ),
     _guest(
         "programs",
         "Python's own programs under umcg-run (Java, Node and servers: `make test-programs`)",
         150,
         "make test-programs QUICK=1",
-        lane="machines",
+        lane="kernel",
     ),
     _guest(
         "browser",
@@ -209,7 +209,7 @@ ALL = (
         90,
         f"{NOTEBOOKS} --nbmake-kernel=python3 notebooks",
     ),
-    Step("unit-long", "the longest of labkit's tests", 60, f"{PYTEST} -m long tests/unit"),
+    Step("unit-long", "the longest of labkit's tests", 150, f"{PYTEST} -m long tests/unit"),
     _guest(
         "kernel-full",
         "what `kernel` leaves out: the longest programs, libumcg's tests as long as they are",
