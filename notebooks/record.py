@@ -48,9 +48,9 @@ def in_guests(names: list[str]) -> int:
     """Record in a microVM for each kind of notebook; the first exit code that is not 0."""
     two = [name for name in names if name in TWO_CPUS]
     one = [name for name in names if name not in TWO_CPUS]
-    python = Path(sys.prefix), Path(os.__file__).parent
     # A second of a counted clock may take minutes on a busy machine.
-    patience: dict[str, Any] = {"boot_timeout_s": 3600, "hang_timeout_s": 3600, "frozen": python}
+    patience: dict[str, Any] = {"boot_timeout_s": 3600, "hang_timeout_s": 3600}
+    patience["frozen"] = vm.this_python()
     counting = vm.VmOptions(cpus=1, accelerator="tcg", icount=True, **patience)
     for group, options in ((one, counting), (two, vm.VmOptions(cpus=2, **patience))):
         if group:

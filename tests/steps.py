@@ -24,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from labkit import progress
+from labkit.vm import this_python
 
 PROJECT = Path(__file__).resolve().parents[1]
 LOGS = PROJECT / "out" / "test"
@@ -78,8 +79,7 @@ def _guest(name: str, what: str, seconds: int, command: str, lane: str = "guest"
 
 def _pytest_in_guest(arguments: str) -> str:
     python = shlex.quote(sys.executable)
-    packages = (Path(sys.prefix), Path(os.__file__).parent)
-    frozen = " ".join(f"--frozen {shlex.quote(str(folder))}" for folder in packages)
+    frozen = " ".join(f"--frozen {shlex.quote(str(folder))}" for folder in this_python())
     return f"labkit vm exec {frozen} -- {python} -m {PYTEST} {arguments}"
 
 
@@ -194,8 +194,7 @@ ALL = (
         "notebooks-umcg",
         "every notebook, on the patched kernel",
         900,
-        # 11 runs a program under umcg-run.
-        _after("make -C kernel libumcg", f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks"),
+        f"{NOTEBOOKS} --nbmake-kernel=python-umcg notebooks",
     ),
     Step(
         "jupyter",

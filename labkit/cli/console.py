@@ -164,8 +164,8 @@ def errors() -> Iterator[None]:
         if not isinstance(error, OSError) or error.errno == errno.EPIPE:
             # The output is not read any more: no error, and Typer ends quietly.
             raise
-        if isinstance(error, FileNotFoundError):
-            fail(FILE, f"{error.filename}: no such file" if error.filename else str(error))
+        if isinstance(error, FileNotFoundError) and error.filename:
+            fail(FILE, f"{error.filename}: no such file")
         named = f"{error.filename}: " if error.filename else ""
         fail(FILE, f"{named}{error.strerror or error}")
 

@@ -158,10 +158,10 @@ class Lab:
         if panel.run is None:
             panel.start()
             panel.wait()
-        if panel.run is None and panel.failed is not None:
-            raise panel.failed
         if panel.run is None:
-            raise RuntimeError("the panel has no run: press Run and wait for the end of its bar")
+            raise panel.failed or RuntimeError(
+                "the panel has no run: press Run and wait for the end of its bar"
+            )
         return self._measured(panel.run, name, record=panel not in self._anywhere)
 
     def run(self, experiment: str, *, name: str = "", anywhere: bool = False, **fields: Any) -> Run:

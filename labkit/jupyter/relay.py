@@ -17,7 +17,7 @@ from pathlib import Path
 
 from labkit import vm
 from labkit.native import engine
-from labkit.vm import VmError, VmOptions, agent
+from labkit.vm import VmError, VmOptions, agent, this_python
 
 #: Names the descriptor to which `relay` writes `Status` lines.
 STATUS_FD = "LABKIT_STATUS_FD"
@@ -111,14 +111,13 @@ def main() -> None:
     try:
         connection = json.loads(asked.connection_file.read_text(encoding="utf-8"))
         ports = tuple(int(connection[name]) for name in PORTS)
-        # Packages: most of what a kernel does until it answers is to load them.
-        frozen = (Path(sys.prefix), Path(os.__file__).parent)
         options = VmOptions(
             cpus=asked.cpus,
             memory_mib=asked.memory,
             boot_timeout_s=asked.timeout,
             ports=ports,
-            frozen=frozen,
+            # Most of what a kernel does until it answers is to load packages.
+            frozen=this_python(),
         )
         code = _run(asked.connection_file, options, speak)
         if code:

@@ -17,6 +17,13 @@ FAULTS = {
     "tenant-goes-on": "ranks; a worker whose place has been taken goes on in user mode",
 }
 
+#: Faults of more than the plain protocol, the last that was added first: the flag that servers lend
+#: with where one is, and what is not seen without it.
+_KINDS = (
+    ("RANK", ranks.FAULTS, "no place is taken"),
+    ("ADOPT", passing.FAULTS, "no place passes on"),
+)
+
 #: What one does to see that a fault is not there, and what then happens. In “”: what a button says.
 _NOT_THERE = {
     "no-recheck": "push a worker on the list just before a server's “look at the idle list again”; "
@@ -247,14 +254,11 @@ _ACTIONS = {
 
 def why_not(fault: str, real: str) -> str:
     """Where one sees that a model with the fault `real` does not have `fault`, as a sentence."""
-    if real in ranks.FAULTS and fault not in ranks.FAULTS:
-        return "Servers lend with RANK here; what is wrong comes with that."
-    if real in passing.FAULTS and fault not in passing.FAULTS | ranks.FAULTS:
-        return "Servers lend with ADOPT here; what is wrong comes with that."
-    if fault in passing.FAULTS and real not in passing.FAULTS:
-        return "No server lends with ADOPT here, so no place passes on."
-    if fault in ranks.FAULTS and real not in ranks.FAULTS:
-        return "No server lends with RANK here, so no place is taken."
+    for flag, faults, none in _KINDS:
+        if real in faults and fault not in faults:
+            return f"Servers lend with {flag} here; what is wrong comes with that."
+        if fault in faults and real not in faults:
+            return f"No server lends with {flag} here, so {none}."
     text = _NOT_THERE[fault]
     return f"{text[:1].upper()}{text[1:]}."
 

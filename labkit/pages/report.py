@@ -157,8 +157,7 @@ def _warnings(record: Record) -> str:
     items = "".join(f"<li>{html.escape(w)}</li>" for w in said)
     if len(said) > 4:
         return (
-            f'<details class="warn"><summary>{counted(len(said), "reason")} to doubt these values'
-            "</summary>"
+            f'<details class="warn"><summary>{len(said)} reasons to doubt these values</summary>'
             f"<ul>{items}</ul></details>"
         )
     return f'<div class="warn"><p>Reasons to doubt these values</p><ul>{items}</ul></div>'

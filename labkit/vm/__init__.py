@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from labkit import checkout
 from labkit.vm import accel, image
 from labkit.vm.errors import VmError
-from labkit.vm.options import VmOptions
+from labkit.vm.options import VmOptions, this_python
 from labkit.vm.qemu import machine, need_programs, running
 from labkit.vm.session import Session
 
-__all__ = ["VmError", "VmOptions", "accel", "check", "execute", "image", "running"]
+__all__ = ["VmError", "VmOptions", "accel", "check", "execute", "image", "running", "this_python"]
 
 
 def check() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,11 @@ def _host_cpus() -> int:
 
 def _host_mib() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def this_python() -> tuple[Path, ...]:
+    """The folders that the running Python loads most of: packages and its library, to be frozen."""
+    return Path(sys.prefix), Path(os.__file__).parent
 
 
 @dataclass(frozen=True, kw_only=True)

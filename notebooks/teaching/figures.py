@@ -6,7 +6,6 @@
 What is measured stands in the notebooks' own cells. On a kernel without UMCG it starts a microVM.
 """
 
-import os
 import re
 import sys
 from pathlib import Path
@@ -68,9 +67,9 @@ def told(row: Row, run: Run) -> str:
 def main() -> int:
     """Measure and print, in a microVM where this kernel has no UMCG; the exit code."""
     if not engine.enabled():
-        python = Path(sys.prefix), Path(os.__file__).parent
+        options = vm.VmOptions(frozen=vm.this_python())
         try:
-            return vm.execute([sys.executable, __file__], vm.VmOptions(frozen=python))
+            return vm.execute([sys.executable, __file__], options)
         except vm.VmError as error:
             sys.exit(f"{error}")
     expected, found = rows(), []

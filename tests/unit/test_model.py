@@ -10,6 +10,10 @@ from labkit.model.invariants import check
 from labkit.model.machine import Step, apply, steps, violations, world
 from labkit.model.states import TRANSITIONS, is_legal, who
 
+one_worker = pytest.mark.parametrize(
+    ("servers", "workers"), [(1, 1), pytest.param(2, 1, marks=pytest.mark.long)]
+)
+
 
 @pytest.mark.parametrize(("servers", "workers"), [(1, 1), (1, 2)])
 def test_every_reachable_world_is_sound(servers: int, workers: int) -> None:
@@ -25,9 +29,7 @@ def test_two_servers_are_sound_as_far_as_looked() -> None:
     assert not seen.findings
 
 
-@pytest.mark.parametrize(
-    ("servers", "workers"), [(1, 1), pytest.param(2, 1, marks=pytest.mark.long)]
-)
+@one_worker
 def test_places_that_pass_on_are_sound(servers: int, workers: int) -> None:
     seen = explore(world(servers, workers, places_pass=True), limit=50_000)
     assert seen.complete
@@ -43,9 +45,7 @@ def test_the_invariants_hold_on_walks_with_places_that_pass_on(seed: int) -> Non
     assert {"umcg_pass", "umcg_adopt"} <= set(events["kind"])
 
 
-@pytest.mark.parametrize(
-    ("servers", "workers"), [(1, 1), pytest.param(2, 1, marks=pytest.mark.long)]
-)
+@one_worker
 def test_ranks_are_sound(servers: int, workers: int) -> None:
     seen = explore(world(servers, workers, by_rank=True), limit=50_000)
     assert seen.complete

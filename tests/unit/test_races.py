@@ -268,20 +268,19 @@ def _sees_that_it_is_taken(before: World, step: Step, after: World) -> bool | No
     return after[step.target] == before[step.target]
 
 
-def _sees_that_it_has_left(before: World, step: Step, after: World) -> bool | None:
-    if step.action != "take: evict":
-        return None
+def _computes(before: World, step: Step) -> bool:
     it = before[step.target]
-    if it.mode == "user" and not it.todo:
+    return it.mode == "user" and not it.todo
+
+
+def _sees_that_it_has_left(before: World, step: Step, after: World) -> bool | None:
+    if step.action != "take: evict" or _computes(before, step):
         return None
     return after[step.target] == before[step.target]
 
 
 def _stops(before: World, step: Step, after: World) -> bool | None:
-    if step.action != "take: evict":
-        return None
-    it = before[step.target]
-    if it.mode != "user" or it.todo:
+    if step.action != "take: evict" or not _computes(before, step):
         return None
     return after[step.target].mode != "user"
 
