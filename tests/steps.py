@@ -274,8 +274,9 @@ class Run:
         """Start its command."""
         bin_ = str(Path(sys.executable).parent)
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        # Another run of the tests on this machine need not wait for this one.
-        environment.setdefault("LABKIT_LOCK", str(LOGS / "experiment.lock"))
+        # Another run of the tests on this machine need not wait for this one. And none is shared by
+        # a guest and this machine: its lock holds on one kernel only, its text is read on both.
+        environment["LABKIT_LOCK"] = str(LOGS / f"{self.step.name}.lock")
         environment["PATH"] = f"{bin_}{os.pathsep}{os.environ['PATH']}"
         # Make's own settings are for its own: a `make -n` or `-j` above is not meant for the steps.
         for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):

@@ -105,6 +105,18 @@ def test_what_fills_all_cpus_has_nothing_beside_it(steps, monkeypatch, tmp_path,
     capfdbinary.readouterr()
 
 
+def test_no_step_has_the_lock_of_another(steps, monkeypatch, capfdbinary):
+    """A guest's experiments would write their names over those of this machine's."""
+    monkeypatch.setenv("LABKIT_LOCK", "mine")
+    plan = [
+        steps.Step(name, "a step", 1, "sh -c 'echo lock $LABKIT_LOCK'", lane=name)
+        for name in ("here", "guest")
+    ]
+    assert carry_out(steps, monkeypatch, *plan) == 0
+    said = capfdbinary.readouterr().out.decode()
+    assert len(set(re.findall(r"^lock (.*)$", said, re.M)) - {"mine"}) == 2
+
+
 def test_no_more_lanes_than_there_may_be(steps, monkeypatch, tmp_path, capfdbinary):
     count = (
         f"sh -c 'mkdir {tmp_path}/$0; sleep 0.5; ls {tmp_path} | grep -c lane; rmdir {tmp_path}/$0'"
