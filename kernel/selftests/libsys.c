@@ -94,30 +94,44 @@ uint64_t now_ns(clockid_t clock)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-char task_stat(pid_t tid)
+/* What /proc has in @file of a thread of this process; "" if it has ended. */
+static char *of_task(pid_t tid, const char *file, char *buf, size_t size)
 {
-	char path[64], buf[256], *p;
+	char path[64];
 	ssize_t n;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", tid, file);
+	buf[0] = 0;
 	fd = open(path, O_RDONLY);
 	if (fd < 0)
-		return 0;
-	n = read(fd, buf, sizeof(buf) - 1);
+		return buf;
+	n = read(fd, buf, size - 1);
 	close(fd);
-	if (n <= 0)
-		return 0;
-	buf[n] = 0;
-	p = strrchr(buf, ')');
+	buf[n > 0 ? n : 0] = 0;
+	return buf;
+}
+
+char task_stat(pid_t tid)
+{
+	char buf[256], *p = strrchr(of_task(tid, "stat", buf, sizeof(buf)), ')');
+
 	return p ? p[2] : 0;
 }
 
+/*
+ * The state alone does not tell it: who is about to sleep, and still looks
+ * whether there is a reason not to, has the letter of a sleeper already.
+ * "syscall" waits until such a thread has left the CPU or come back.
+ */
 bool asleep(pid_t tid)
 {
-	char c = task_stat(tid);
+	char buf[256], c = task_stat(tid);
 
-	return c && c != 'R';
+	if (!c || c == 'R')
+		return false;
+	of_task(tid, "syscall", buf, sizeof(buf));
+	return buf[0] && strncmp(buf, "running", 7) != 0;
 }
 
 uint64_t cpu_ns(pid_t tid)

@@ -67,7 +67,8 @@ static void wake_only(void)
 	usleep(2000);
 	CHECK_STATE(&b.rec, IDLE);
 	CHECK_EQ(b.rounds, 0);
-	/* Nor does a state change alone; both do. */
+	/* Nor does a state change alone; both do. What the last wake began is over. */
+	WAIT_FOR(asleep(b.tid));
 	state_set(&b.rec, IDLE, RUNNING);
 	usleep(2000);
 	CHECK_EQ(b.rounds, 0);
