@@ -92,19 +92,6 @@ def test_steps_of_a_lane_wait_for_each_other(steps, monkeypatch, tmp_path, capfd
     capfdbinary.readouterr()
 
 
-def test_what_fills_all_cpus_has_nothing_beside_it(steps, monkeypatch, tmp_path, capfdbinary):
-    lock = tmp_path / "lock"
-    held = f"sh -c 'mkdir {lock} && sleep 0.5 && rmdir {lock}'"
-    plan = [
-        steps.Step("a", "", 1, held, lane="guest"),
-        steps.Step("b", "", 1, held, lane="kernel", alone=True),
-        steps.Step("c", "", 1, held),
-    ]
-    for order in (plan, plan[::-1], [plan[1], plan[0]]):
-        assert carry_out(steps, monkeypatch, *order[:2]) == 0
-    capfdbinary.readouterr()
-
-
 def test_no_step_has_the_lock_of_another(steps, monkeypatch, capfdbinary):
     """A guest's experiments would write their names over those of this machine's."""
     monkeypatch.setenv("LABKIT_LOCK", "mine")
