@@ -50,7 +50,7 @@ bench: packages $(VENV)/installed	## the benchmark suite: one results file, one 
 	@$(BIN)/labkit bench
 
 # The steps of these three, and what each may take, stand in tests/steps.py.
-test: deps	## for everybody, 8 minutes (as many more with the kernel's build): kernel, libumcg, instruction counts, labkit, guest
+test: deps	## for everybody, 8 minutes (15 with the kernel's build): kernel, libumcg, instruction counts, labkit, guest
 	@$(STEPS) test
 
 test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests

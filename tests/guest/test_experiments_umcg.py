@@ -93,15 +93,9 @@ def test_the_demo_loses_no_event(spec):
     loses_nothing(api.run(dataclasses.replace(spec, repetitions=1)))
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", experiments.SPECS)
-def test_defaults_lose_no_event(name):
-    loses_nothing(api.run(dataclasses.replace(experiments.SPECS[name](), repetitions=1)))
-
-
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", experiments.SPECS)
-def test_defaults_as_often_as_they_are_give_no_doubt_about_themselves(name):
+def test_defaults_lose_no_event_and_give_no_doubt_about_themselves(name):
     """Machines differ in how stable they are; how often and how long is the experiment's choice."""
     run = api.run(experiments.SPECS[name]())
     loses_nothing(run)

@@ -116,6 +116,9 @@ raise SystemExit(3)
 """,
 }
 
+# The standard library is enough, and its own processes start as it did.
+PYTHON = [sys.executable, "-I", "-S"]
+
 WAYS = [["-n1"], ["-n2", "-plas"], ["-n4", "-psteal", "--main"]]
 
 
@@ -128,7 +131,7 @@ def program(tmp_path, request):
 
 @pytest.mark.parametrize("program", PROGRAMS, indirect=True)
 def test_the_same_as_plain(program):
-    python = [sys.executable, "-I", program]
+    python = [*PYTHON, program]
     plain = run(*python)
     assert plain[0] in (0, 3, 7, -signal.SIGTERM), plain
     for way in WAYS:
@@ -137,7 +140,7 @@ def test_the_same_as_plain(program):
 
 @pytest.mark.parametrize("program", ["threads"], indirect=True)
 def test_its_threads_are_scheduled(program):
-    code, out, said = run(umcg_run(), "--stats", sys.executable, "-I", program)
+    code, out, said = run(umcg_run(), "--stats", *PYTHON, program)
     assert (code, out) == (0, "[3300]\n")
     assert scheduled(said) == 12
 
@@ -150,6 +153,6 @@ def test_under_a_tool_that_traces(program, tool):
     """The tool is what umcg-run runs: it traces the program with its threads."""
     if not shutil.which(tool[0]):
         pytest.skip(f"{tool[0]} is not installed")
-    code, out, said = run(umcg_run(), "--stats", *tool, sys.executable, "-I", program)
+    code, out, said = run(umcg_run(), "--stats", *tool, *PYTHON, program)
     assert code == 0 and "[3300]\n" in out, said
     assert scheduled(said) >= 12

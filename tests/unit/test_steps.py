@@ -92,6 +92,18 @@ def test_steps_of_a_lane_wait_for_each_other(steps, monkeypatch, tmp_path, capfd
     capfdbinary.readouterr()
 
 
+def test_the_lane_with_most_before_it_begins_first(steps, monkeypatch, capfdbinary):
+    monkeypatch.setattr(steps, "LANES", 1)
+    plan = [
+        steps.Step("short", "", 5, "true"),
+        steps.Step("first", "", 3, "true", lane="guest"),
+        steps.Step("second", "", 4, "true", lane="guest"),
+    ]
+    assert carry_out(steps, monkeypatch, *plan) == 0
+    said = capfdbinary.readouterr().out.decode()
+    assert re.findall(r"^== (\w+): passed", said, re.M) == ["first", "short", "second"]
+
+
 def test_no_step_has_the_lock_of_another(steps, monkeypatch, capfdbinary):
     """A guest's experiments would write their names over those of this machine's."""
     monkeypatch.setenv("LABKIT_LOCK", "mine")

@@ -266,19 +266,24 @@ int umcg_fail(int error);
 int umcg_fail_caller(void);
 int umcg_refuse(enum umcg_kind kind);
 
-/* The task that @utid names, or NULL. */
-static inline struct umcg_thread *umcg_find(umcg_tid utid)
+/* Where the task is that @utid names, unless it has ended: who acts on it compares its utid. NULL: nowhere. */
+static inline struct umcg_thread *umcg_locate(umcg_tid utid)
 {
 	uint32_t index = (uint32_t)utid - 1;
-	struct umcg_thread *chunk, *t;
+	struct umcg_thread *chunk;
 
 	if (unlikely(utid <= 0 || index >= CHUNKS * CHUNK_SIZE))
 		return NULL;
 	chunk = load_acquire(&umcg_chunks[index >> CHUNK_SHIFT]);
-	if (unlikely(!chunk))
-		return NULL;
-	t = &chunk[index & (CHUNK_SIZE - 1)];
-	return likely(load_acquire(&t->utid) == utid) ? t : NULL;
+	return likely(chunk) ? &chunk[index & (CHUNK_SIZE - 1)] : NULL;
+}
+
+/* The task that @utid names, or NULL. */
+static inline struct umcg_thread *umcg_find(umcg_tid utid)
+{
+	struct umcg_thread *t = umcg_locate(utid);
+
+	return likely(t && load_acquire(&t->utid) == utid) ? t : NULL;
 }
 
 static inline struct umcg_thread *umcg_node_thread(uint64_t node)

@@ -157,8 +157,8 @@ static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_t
  * The calling server has its place back. Returns the worker that had it last, or UMCG_NONE if
  * that worker has left.
  */
-static inline umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w,
-				     umcg_tid started)
+static inline __attribute__((always_inline))
+umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid started)
 {
 	umcg_tid utid = unlikely(self->seat) ? umcg_last_tenant(self) : load(&self->worker);
 	uint64_t s;

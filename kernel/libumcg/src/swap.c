@@ -132,7 +132,7 @@ static COLD int swap(umcg_tid next, uint64_t abs_timeout)
 /* The common case, a task that waits, on the shortest way; all else is swap()'s. */
 EXPORT int umcg_swap(umcg_tid next, uint64_t abs_timeout)
 {
-	struct umcg_thread *self = umcg_self, *t = umcg_find(next);
+	struct umcg_thread *self = umcg_self, *t = umcg_locate(next);
 	uint64_t own, s;
 	int ret;
 
