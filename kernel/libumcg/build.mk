@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 # Read by this folder's Makefile and by ../sched's, after SRC, the folder, and VERSION and SONAME, the library's:
 # what make is called with, flags, tests of places that pass on, and how a library is installed.
+# Who compiles depends on this file, too: its flags may change.
+FLAGS_FROM := $(lastword $(MAKEFILE_LIST))
 O ?= build
 HEADERS ?=
 SAN ?=
@@ -21,7 +23,9 @@ endif
 # LIB: libumcg's folder, where that is another one.
 INCLUDES := -I$(SRC)include $(if $(LIB),-I$(LIB)include) $(if $(HEADERS),-I$(HEADERS)/include)
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -pthread $(INCLUDES) $(SAN_$(SAN)) $(CFLAGS)
-LIB_CFLAGS := $(ALL_CFLAGS) -fPIC -fvisibility=hidden -fno-plt
+# Threads that are cancelled are unwound through the libraries (libumcg's src/cancel.c), and no call ends in the loader,
+# for a thread's own variables neither: umcg-run puts these objects into programs.
+LIB_CFLAGS := $(ALL_CFLAGS) -fPIC -fvisibility=hidden -fno-plt -fexceptions -ftls-model=initial-exec
 
 # Tests that are there once more, where places pass on: see test_passes_on() in libumcg's tests/util.h. Each has
 # the limit of the program that it is.

@@ -3,24 +3,19 @@
 RUN := $(SRC)run/
 RUN_HEADERS := $(wildcard $(RUN)*.h $(RUN)preload/*.h) $(HEADERS_HERE)
 
-# Everything in it is its own and compiled for it: no call of a scheduler's thread may end in the loader, nor in
-# the program's allocator.
-PRELOAD_SOURCES := $(RUN)rules.c $(sort $(wildcard $(RUN)preload/*.c)) $(SOURCES) $(sort $(wildcard $(LIB)src/*.c))
-PRELOAD_OBJECTS := $(patsubst $(SRC)%.c,$(O)/run/%.o,$(patsubst $(LIB)%.c,$(O)/run/lib/%.o,$(PRELOAD_SOURCES)))
-PRELOAD_CFLAGS := $(LIB_CFLAGS) -fexceptions -ftls-model=initial-exec
+# Everything in it is its own: no call of a scheduler's thread may end in the loader, nor in the program's allocator.
+PRELOAD_SOURCES := $(RUN)rules.c $(sort $(wildcard $(RUN)preload/*.c))
+PRELOAD_OBJECTS := $(patsubst $(SRC)%.c,$(O)/run/%.o,$(PRELOAD_SOURCES)) $(OBJECTS)
 RUN_OBJECTS := $(patsubst $(RUN)%.c,$(O)/run/run/%.o,$(sort $(wildcard $(RUN)*.c)))
 
-$(O)/run/%.o: $(SRC)%.c $(RUN_HEADERS)
+$(O)/run/%.o: $(SRC)%.c $(RUN_HEADERS) $(FLAGS_FROM)
 	@mkdir -p $(@D)
-	$(CC) $(PRELOAD_CFLAGS) -c -o $@ $<
+	$(CC) $(LIB_CFLAGS) -c -o $@ $<
 
-$(O)/run/lib/%.o: $(LIB)%.c $(wildcard $(LIB)src/*.h) $(LIB)include/libumcg.h
-	@mkdir -p $(@D)
-	$(CC) $(PRELOAD_CFLAGS) -c -o $@ $<
-
-$(O)/libumcg-run.so: $(PRELOAD_OBJECTS) $(RUN)libumcg-run.map
-	$(CC) $(PRELOAD_CFLAGS) -shared -Wl,-soname,libumcg-run.so -Wl,--version-script,$(RUN)libumcg-run.map \
-		-Wl,-z,now,-z,nodelete -Wl,--wrap=calloc,--wrap=free $(if $(SAN),,-Wl,-z,defs) -o $@ $(PRELOAD_OBJECTS) -ldl
+$(O)/libumcg-run.so: $(PRELOAD_OBJECTS) $(LIBUMCG)/libumcg.a $(RUN)libumcg-run.map
+	$(CC) $(LIB_CFLAGS) -shared -Wl,-soname,libumcg-run.so -Wl,--version-script,$(RUN)libumcg-run.map \
+		-Wl,-z,now,-z,nodelete -Wl,--wrap=calloc,--wrap=free $(if $(SAN),,-Wl,-z,defs) -o $@ $(PRELOAD_OBJECTS) \
+		$(LIBUMCG)/libumcg.a -ldl
 
 $(O)/umcg-run: $(RUN_OBJECTS) $(O)/libumcg-sched.a $(LIBUMCG)/libumcg.a
 	$(CC) $(ALL_CFLAGS) -o $@ $^ -ldl
