@@ -55,7 +55,7 @@ class Rigor:
 
 
 #: For the guest whose clock counts instructions: nothing disturbs, so little has to be repeated.
-VIRTUAL = Rigor("virtual", repetitions=5, slices=1, slice_ms=2.0, scale=0.2)
+VIRTUAL = Rigor("virtual", repetitions=5, slices=1, slice_ms=2.0, scale=0.5)
 
 RIGORS = {
     "smoke": Rigor("smoke", repetitions=1, slices=1, slice_ms=1.0, scale=0.05),
