@@ -119,6 +119,8 @@ void pin(pid_t tid, int nth);		/* to the nth of those CPUs; tid 0: self */
 void pin_thread(pthread_t t, int nth);
 void unpin(pid_t tid);			/* to all of them */
 uint64_t now_ns(clockid_t clock);
+/* What /proc/self/task/@tid/@file begins with, in @buf; "" if the thread has ended. */
+char *task_file(pid_t tid, const char *file, char *buf, size_t size);
 char task_stat(pid_t tid);		/* the letter in /proc/PID/task/TID/stat; 0: gone */
 bool asleep(pid_t tid);			/* neither running nor runnable */
 uint64_t cpu_ns(pid_t tid);		/* CPU time of a thread of this process */

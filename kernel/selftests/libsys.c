@@ -94,8 +94,7 @@ uint64_t now_ns(clockid_t clock)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
-/* What /proc has in @file of a thread of this process; "" if it has ended. */
-static char *of_task(pid_t tid, const char *file, char *buf, size_t size)
+char *task_file(pid_t tid, const char *file, char *buf, size_t size)
 {
 	char path[64];
 	ssize_t n;
@@ -114,7 +113,7 @@ static char *of_task(pid_t tid, const char *file, char *buf, size_t size)
 
 char task_stat(pid_t tid)
 {
-	char buf[256], *p = strrchr(of_task(tid, "stat", buf, sizeof(buf)), ')');
+	char buf[256], *p = strrchr(task_file(tid, "stat", buf, sizeof(buf)), ')');
 
 	return p ? p[2] : 0;
 }
@@ -130,7 +129,7 @@ bool asleep(pid_t tid)
 
 	if (!c || c == 'R')
 		return false;
-	of_task(tid, "syscall", buf, sizeof(buf));
+	task_file(tid, "syscall", buf, sizeof(buf));
 	return buf[0] && strncmp(buf, "running", 7) != 0;
 }
 

@@ -43,17 +43,10 @@ static void send(int sig)
 /* Does /proc say that @sig is pending for the worker? */
 static bool pending(int sig)
 {
-	unsigned long long mask = 0;
-	char path[64], line[256];
-	FILE *f;
+	char buf[4096], *line = strstr(task_file(w.tid, "status", buf, sizeof(buf)), "SigPnd:");
+	unsigned long long mask;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/status", w.tid);
-	f = fopen(path, "r");
-	CHECK(f);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "SigPnd: %llx", &mask) == 1)
-			break;
-	fclose(f);
+	CHECK(line && sscanf(line, "SigPnd: %llx", &mask) == 1);
 	return mask >> (sig - 1) & 1;
 }
 

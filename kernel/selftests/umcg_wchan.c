@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* What /proc (and ps) says a blocked worker waits for is what it waits for. */
-#include <fcntl.h>
-
 #include "libraw.h"
 
 static struct pool pool;
@@ -11,17 +9,7 @@ static int fds[2];
 
 static void wchan(pid_t tid, char *buf, size_t size)
 {
-	char path[64];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/wchan", tid);
-	fd = open(path, O_RDONLY);
-	CHECK(fd >= 0);
-	n = read(fd, buf, size - 1);
-	close(fd);
-	CHECK(n > 0);
-	buf[n] = 0;
+	CHECK(task_file(tid, "wchan", buf, size)[0]);
 }
 
 static void reads(struct worker *self)
