@@ -186,23 +186,41 @@ void test_state(umcg_tid utid, uint64_t state)
 		test_nap(MS / 5);
 }
 
-char test_proc_state(int tid)
+static void read_proc(int tid, const char *name, char *line, int size)
 {
-	char path[64], line[256], *at;
+	char path[64];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", tid, name);
 	file = fopen(path, "r");
-	if (!file || !fgets(line, sizeof(line), file))
+	if (!file || !fgets(line, size, file))
 		_exit(1);
 	fclose(file);
+}
+
+char test_proc_state(int tid)
+{
+	char line[256], *at;
+
+	read_proc(tid, "stat", line, sizeof(line));
 	at = strrchr(line, ')');
 	return at ? at[2] : 0;
 }
 
+/* Who is about to sleep has a sleeper's letter, and may still look; "syscall" waits for the end of that. */
+static bool is_asleep(int tid)
+{
+	char line[256];
+
+	if (test_proc_state(tid) == 'R')
+		return false;
+	read_proc(tid, "syscall", line, sizeof(line));
+	return strncmp(line, "running", 7) != 0;
+}
+
 void test_asleep(umcg_tid utid, int tid)
 {
-	while (umcg_get_task_state(utid) != UMCG_TASK_IDLE || test_proc_state(tid) == 'R')
+	while (umcg_get_task_state(utid) != UMCG_TASK_IDLE || !is_asleep(tid))
 		test_nap(MS / 5);
 }
 
