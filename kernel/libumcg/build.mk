@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 # Read by this folder's Makefile and by ../sched's, after SRC, the folder, and VERSION and SONAME, the library's:
 # what make is called with, flags, tests of places that pass on, and how a library is installed.
+
 # Who compiles depends on this file, too: its flags may change.
 FLAGS_FROM := $(lastword $(MAKEFILE_LIST))
 O ?= build

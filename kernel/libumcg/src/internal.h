@@ -176,8 +176,7 @@ struct umcg_group {
 	uint64_t trace_lost;
 };
 
-extern __thread struct umcg_thread *umcg_self
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct umcg_thread *umcg_self __attribute__((visibility("hidden")));
 extern struct umcg_group umcg_basic_group;
 
 /* pool.c */

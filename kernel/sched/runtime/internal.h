@@ -228,10 +228,8 @@ struct runtime {
 	size_t report_length;
 };
 
-extern __thread struct actor *umcg_sched_actor
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
-extern __thread struct thread *umcg_sched_self
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct actor *umcg_sched_actor __attribute__((visibility("hidden")));
+extern __thread struct thread *umcg_sched_self __attribute__((visibility("hidden")));
 
 static inline struct runtime *runtime_of(struct umcg_sched *s)
 {

@@ -27,7 +27,6 @@
 #include <sys/uio.h>
 
 #define PUBLIC	__attribute__((visibility("default")))
-#define OWN_TLS	__thread __attribute__((tls_model("initial-exec")))
 
 /* Where requests come from, see requests.c. */
 struct receive {
@@ -77,7 +76,7 @@ bool settings_read(void);	/* false: umcg-run has said nothing */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* records.c */
-extern OWN_TLS struct run_record *self;	/* NULL: a thread that is none of the program's own making */
+extern __thread struct run_record *self;	/* NULL: a thread that is none of the program's own making */
 void records_open(void);
 void records_begin_process(void);
 void records_forked(void);

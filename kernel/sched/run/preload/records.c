@@ -12,7 +12,7 @@
 
 #include "preload.h"
 
-OWN_TLS struct run_record *self;
+__thread struct run_record *self;
 
 static struct run_shared *shared;
 static uint32_t process;		/* our index, if @counted */

@@ -21,7 +21,7 @@ static struct run_record only;
 static pthread_key_t key;
 static bool key_made;
 /* The thread was scheduled in the parent, and is to be again when there are servers. */
-static OWN_TLS bool rejoins;
+static __thread bool rejoins;
 
 /* In the last round, after libumcg's own destructor: it is a plain thread again. */
 static void ends(void *record)
