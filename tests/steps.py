@@ -344,7 +344,7 @@ class Steps:
         self.line = progress.Line("", sys.stdout)
         self.said = 0.0
 
-    def _waiting(self) -> dict[str, float]:
+    def _by_lane(self) -> dict[str, float]:
         """Seconds that the steps of each lane may take that have not begun."""
         lanes: dict[str, float] = {}
         for step in self.waiting:
@@ -353,7 +353,7 @@ class Steps:
 
     def _left(self) -> float:
         """Seconds that the rest may take: the longest lane, or what all lanes share."""
-        lanes = self._waiting()
+        lanes = self._by_lane()
         for run in self.running:
             rest = max(0, run.step.seconds - run.clock.seconds)
             lanes[run.step.lane] = lanes.get(run.step.lane, 0) + rest
@@ -381,7 +381,7 @@ class Steps:
 
     def _begin(self) -> None:
         """Start what can be started, of the lanes with most before them first."""
-        lanes = self._waiting()
+        lanes = self._by_lane()
         for step in sorted(self.waiting, key=lambda step: -lanes[step.lane]):
             if self._failed(step.needs):
                 self.waiting.remove(step)
