@@ -31,7 +31,7 @@ from labkit.plots.window import (
     timeline_window,
 )
 from labkit.records import Record
-from labkit.trace import perfetto, perfetto_page
+from labkit.trace import perfetto_page
 from labkit.trace.loss import last_known
 from labkit.trace.prefer_kernel import prefer_kernel_events
 
@@ -388,6 +388,8 @@ class Timeline(anywidget.AnyWidget):
         elif do == "pin":
             self._pin(int(message["lane"]))
         elif do == "perfetto":
+            from labkit.trace import perfetto
+
             assert self._record is not None
             name = self._record.experiment
             self.send({"perfetto": name}, buffers=[perfetto.to_bytes(self._record)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from labkit.plots import no_grammar
+from labkit.plots import late, no_grammar
 
 if TYPE_CHECKING:
     from labkit.plots.charts import (
@@ -49,6 +49,7 @@ __all__ = [
     "timeline_window",
 ]
 
+late.load_when_used()
 no_grammar.leave_out()
 
 #: Figures that are made of one run: `plot_NAME`.

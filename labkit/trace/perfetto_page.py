@@ -17,7 +17,6 @@ from uuid import uuid4
 
 from labkit.progress import in_notebook
 from labkit.records import Record
-from labkit.trace import perfetto
 from labkit.trace.errors import WriteFailed
 
 #: What a notebook may have in one cell without becoming hard to save, bytes of the trace.
@@ -30,6 +29,9 @@ SCRIPT = Path(__file__).with_name("perfetto.js")
 
 def fragment(record: Record) -> str:
     """HTML with the trace inside and a button that hands it over."""
+    # Its protocol takes as long to load as all that shows a timeline.
+    from labkit.trace import perfetto
+
     name = f"labkit-{uuid4().hex[:12]}"
     trace = base64.b64encode(perfetto.to_bytes(record)).decode()
     script = SCRIPT.read_text(encoding="utf-8")

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""`python forked.py ARGUMENT...`: pytest with nbmake, on kernels that need not import anything.
+
+This process imports what the notebooks import, and forks for every kernel: under emulation that is
+forty seconds of each notebook.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NAME = "python-forked"
+
+#: What a kernel and the first cells load.
+MODULES = ("ipykernel.ipkernel", "ipykernel.kernelapp", "labkit.api", "labkit.course")
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _install(folder: Path, address: str) -> None:
+    """Describe the kernel to Jupyter, in a folder that JUPYTER_PATH is to name."""
+    ask = Path(__file__).with_name("ask.py")
+    spec = {
+        "argv": [sys.executable, "-I", "-S", str(ask), address, "{connection_file}"],
+        "display_name": "Python (forked)",
+        "language": "python",
+    }
+    home = folder / "kernels" / NAME
+    home.mkdir(parents=True)
+    (home / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+
+
+def _asked(connection: socket.socket) -> tuple[dict[str, object], list[int]]:
+    """What `ask.py` wants, and the descriptors for the kernel's output."""
+    text, fds, _, _ = socket.recv_fds(connection, 65536, 2)
+    while not text.endswith(b"\n"):
+        text += connection.recv(65536)
+    return json.loads(text), fds
+
+
+def _become_kernel(connection: socket.socket, parent: int) -> None:
+    """Be the kernel that is asked for, until it ends; never returns."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    asked, outputs = _asked(connection)
+    for number, fd in enumerate(outputs, 1):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.chdir(str(asked["folder"]))
+    os.environ.clear()
+    os.environ.update(asked["environment"])  # type: ignore[call-overload]
+    sys.path[0] = ""
+    connection.sendall(str(os.getpid()).encode())
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance(argv=["-f", str(asked["file"])])
+    sys.exit()
+
+
+def main(arguments: list[str]) -> int:
+    """Run pytest; its exit code."""
+    # A kernel reads it when it is imported: 1 is "watch no parent", which is not Jupyter here.
+    os.environ["JPY_PARENT_PID"] = "1"
+    # And a fork has no other threads.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for module in MODULES:
+        importlib.import_module(module)
+    with tempfile.TemporaryDirectory() as text, socket.socket(socket.AF_UNIX) as server:
+        # An abstract one: the file system that host and guest share has no sockets.
+        address = f"labkit-kernels-{os.getpid()}"
+        server.bind(f"\0{address}")
+        server.listen()
+        server.settimeout(0.5)
+        _install(Path(text), address)
+        pytest = subprocess.Popen(
+            [sys.executable, "-m", "pytest", f"--nbmake-kernel={NAME}", *arguments],
+            env={**os.environ, "JUPYTER_PATH": text},
+        )
+        here, kernels = os.getpid(), set[int]()
+        while pytest.poll() is None:
+            kernels -= {pid for pid in kernels if os.waitpid(pid, os.WNOHANG)[0]}
+            try:
+                connection, _ = server.accept()
+            except TimeoutError:
+                continue
+            with connection:
+                pid = os.fork()
+                if pid == 0:
+                    server.close()
+                    _become_kernel(connection, here)
+                kernels.add(pid)
+    return pytest.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
