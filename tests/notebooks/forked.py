@@ -63,8 +63,13 @@ def _become_kernel(connection: socket.socket, parent: int) -> None:
     connection.sendall(str(os.getpid()).encode())
     from ipykernel.kernelapp import launch_new_instance
 
-    launch_new_instance(argv=["-f", str(asked["file"])])
-    sys.exit()
+    try:
+        launch_new_instance(argv=["-f", str(asked["file"])])
+    finally:
+        # To unwind further would tidy up what is of the process that has forked.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def main(arguments: list[str]) -> int:
