@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "libraw.h"
+#include "libplace.h"
 #include "libbusy.h"
+
+#define SEATS	2
 
 struct basic {
 	struct umcg_task rec;
@@ -14,6 +16,10 @@ static struct server s;
 static struct worker w[BUSY_WORKERS];
 static struct basic basic[2];
 static pthread_t thread[3];
+static struct places places;
+static struct seat seats[SEATS];
+static struct tenant tenants[BUSY_TENANTS];
+static pthread_t seat_thread[SEATS];
 
 static void works(struct worker *self)
 {
@@ -87,9 +93,61 @@ static void *switches(void *arg)
 	return NULL;
 }
 
+static void passes_on(struct tenant *self)
+{
+	int i = BUSY_TOLD + (self - tenants);
+
+	busy->tid[i] = self->tid;
+	while (!busy->stop) {
+		switch (busy->steps[i]++ % 4) {
+		case 0:
+			tenant_yield(self, seats);
+			break;
+		case 1:
+			nap(10000);
+			break;
+		case 2:
+			__atomic_store_n(&self->rec.rank, 1 + busy->steps[i] / 4 % 3,
+					 __ATOMIC_SEQ_CST);
+			break;
+		default:
+			for (volatile int k = 0; k < 2000; k++)
+				;
+		}
+	}
+}
+
+static void places_start(void)
+{
+	places.servers = SEATS;
+	places.permission = ADOPT | RANK;
+	for (int i = 0; i < SEATS; i++) {
+		seat_thread[i] = seat_start(&seats[i], &places, i, -1);
+		WAIT_FOR(__atomic_load_n(&places.slots[i], __ATOMIC_SEQ_CST));
+	}
+	for (int i = 0; i < BUSY_TENANTS; i++) {
+		tenants[i].cpu = -1;
+		tenants[i].rank = 1 + i % 3;
+		tenant_start(&tenants[i], &places, passes_on);
+	}
+}
+
+/* It wakes the servers as a task of UMCG, which the caller may not be. */
+static void *places_end(void *arg)
+{
+	struct umcg_task me;
+
+	(void)arg;
+	basic_register(&me);
+	places_stop(&places, seats, &me);
+	CHECK_EQ(sys_ctl(UNREGISTER, NULL), 0);
+	return NULL;
+}
+
 void busy_start(struct busy *b)
 {
 	busy = b;
+	places_start();
 	thread[0] = spawn(serves, NULL);
 	for (int i = 0; i < 2; i++) {
 		basic[i].i = BUSY_WORKERS + 1 + i;
@@ -118,4 +176,10 @@ void busy_stop(struct busy *b)
 	for (int i = 0; i < BUSY_WORKERS; i++)
 		worker_join(&w[i]);
 	CHECK_EQ(s.ends, BUSY_WORKERS);
+	for (int i = 0; i < BUSY_TENANTS; i++)
+		join(tenants[i].thread);
+	join(spawn(places_end, NULL));
+	for (int i = 0; i < SEATS; i++)
+		join(seat_thread[i]);
+	CHECK(seats[0].rec.passes + seats[1].rec.passes);
 }

@@ -115,7 +115,8 @@ static void *seat_body(void *arg)
 {
 	struct seat *s = arg;
 
-	pin(0, s->cpu);
+	if (s->cpu >= 0)
+		pin(0, s->cpu);
 	seat_register(s, s->places, s->nr);
 	seat_serve(s);
 	return NULL;

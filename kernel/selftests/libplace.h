@@ -26,7 +26,7 @@ struct seat {				/* a server */
 	struct umcg_task rec __attribute__((aligned(64)));
 	struct places *places;
 	pid_t tid;
-	int nr, cpu;
+	int nr, cpu;			/* -1: any */
 	struct tenant *first, *last;	/* taken off the list, oldest first */
 	unsigned long told;		/* how often it got its place back */
 };
@@ -52,7 +52,7 @@ void seat_sleep(struct seat *s);
 void seat_run(struct seat *s, struct tenant *t);
 /* All this until places.stop; unregisters. */
 void seat_serve(struct seat *s);
-/* A thread on @cpu that registers @s and does that. */
+/* A thread on @cpu (-1: any) that registers @s and does that. */
 pthread_t seat_start(struct seat *s, struct places *p, int nr, int cpu);
 
 void tenant_start(struct tenant *t, struct places *p, void (*fn)(struct tenant *t));
