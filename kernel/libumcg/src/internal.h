@@ -515,7 +515,7 @@ static inline void umcg_give_place(struct umcg_thread *server, struct umcg_threa
  */
 static inline void umcg_relay(struct umcg_thread *self, struct umcg_group *g)
 {
-	if (unlikely(!load(&g->slot) && load(&g->sleepers)))
+	if (unlikely(load(&g->sleepers) && !load(&g->slot)))
 		umcg_relay_now(self, g);
 }
 

@@ -185,6 +185,21 @@ umcg_tid umcg_place_is_back(struct umcg_thread *self)
 	return place_is_back(self, NULL, UMCG_NONE);
 }
 
+/* @w, which @utid named, is not to be run: @error, or it has ended. Returns UMCG_NONE. */
+static COLD umcg_tid not_run(struct umcg_thread *self, struct umcg_thread *w, umcg_tid utid,
+			     int error)
+{
+	if (error == HAS_ENDED) {
+		if (self->seat)
+			umcg_set_held(self->group, w, false);
+		umcg_note_left(self, utid, load(&w->tag));
+		umcg_free_ended(self, self->group, w);
+		error = 0;
+	}
+	errno = error;
+	return UMCG_NONE;
+}
+
 EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 {
 	struct umcg_thread *self = umcg_self, *w;
@@ -196,7 +211,7 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 		umcg_refuse(KIND_SERVER);
 		return UMCG_NONE;
 	}
-	w = umcg_find(worker);
+	w = umcg_locate(worker);
 	if (likely(w)) {
 		now = umcg_get_time_ns();
 		umcg_step_begins(self);
@@ -205,17 +220,8 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 			lend(self, w, worker, flags, now);
 		umcg_step_ends(self);
 	}
-	if (unlikely(error)) {
-		if (error == HAS_ENDED) {
-			if (self->seat)
-				umcg_set_held(self->group, w, false);
-			umcg_note_left(self, worker, load(&w->tag));
-			umcg_free_ended(self, self->group, w);
-			error = 0;
-		}
-		errno = error;
-		return UMCG_NONE;
-	}
+	if (unlikely(error))
+		return not_run(self, w, worker, error);
 	wait_for_place(self);
 	worker = place_is_back(self, w, worker);
 	if (unlikely(!worker))

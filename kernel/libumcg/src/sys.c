@@ -6,22 +6,6 @@
 
 #include "sys.h"
 
-#ifndef __x86_64__
-#error "the UMCG system calls are defined for x86-64 only"
-#endif
-
-/* Not syscall(3): that would go by way of errno, which is not ours to change. */
-static inline long call2(long nr, long a, long b)
-{
-	long ret;
-
-	__asm__ volatile("syscall"
-			 : "=a"(ret)
-			 : "a"(nr), "D"(a), "S"(b)
-			 : "rcx", "r11", "memory");
-	return ret;
-}
-
 static inline long call3(long nr, long a, long b, long c)
 {
 	long ret;
@@ -35,12 +19,7 @@ static inline long call3(long nr, long a, long b, long c)
 
 long umcg_sys_ctl(uint32_t flags, struct umcg_task *self)
 {
-	return call2(__NR_umcg_ctl, flags, (long)self);
-}
-
-long umcg_sys_wait(uint32_t flags, uint64_t abs_timeout)
-{
-	return call2(__NR_umcg_wait, flags, (long)abs_timeout);
+	return umcg_call2(__NR_umcg_ctl, flags, (long)self);
 }
 
 /*
@@ -58,17 +37,17 @@ long umcg_sys_wait(uint32_t flags, uint64_t abs_timeout)
 
 long umcg_sys_wait_cancellable(uint32_t flags, uint64_t abs_timeout)
 {
-	return CANCELLABLE(call2(__NR_umcg_wait, flags, (long)abs_timeout));
+	return CANCELLABLE(umcg_call2(__NR_umcg_wait, flags, (long)abs_timeout));
 }
 
 long umcg_sys_ctl_cancellable(uint32_t flags, struct umcg_task *self)
 {
-	return CANCELLABLE(call2(__NR_umcg_ctl, flags, (long)self));
+	return CANCELLABLE(umcg_call2(__NR_umcg_ctl, flags, (long)self));
 }
 
 long umcg_sys_kick(uint32_t flags, pid_t tid)
 {
-	return call2(__NR_umcg_kick, flags, tid);
+	return umcg_call2(__NR_umcg_kick, flags, tid);
 }
 
 long umcg_sys_tgkill(pid_t pid, pid_t tid, int sig)
@@ -81,5 +60,5 @@ void umcg_sys_nap(uint64_t ns)
 {
 	struct timespec time = { .tv_nsec = (long)ns };
 
-	call2(SYS_nanosleep, (long)&time, 0);
+	umcg_call2(SYS_nanosleep, (long)&time, 0);
 }

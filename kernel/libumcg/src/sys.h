@@ -19,8 +19,29 @@
  */
 #define UMCG_REGISTER_WORKER	(UMCG_CTL_REGISTER | UMCG_CTL_WORKER | UMCG_CTL_KEEP_PREEMPTED)
 
+#ifndef __x86_64__
+#error "the UMCG system calls are defined for x86-64 only"
+#endif
+
+/* Not syscall(3): that would go by way of errno, which is not ours to change. */
+static inline long umcg_call2(long nr, long a, long b)
+{
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
 long umcg_sys_ctl(uint32_t flags, struct umcg_task *self);
-long umcg_sys_wait(uint32_t flags, uint64_t abs_timeout);
+
+static inline long umcg_sys_wait(uint32_t flags, uint64_t abs_timeout)
+{
+	return umcg_call2(__NR_umcg_wait, flags, (long)abs_timeout);
+}
+
 /* Cancellation points; the stack is unwound from in there, see cancel.c. */
 long umcg_sys_ctl_cancellable(uint32_t flags, struct umcg_task *self);
 long umcg_sys_wait_cancellable(uint32_t flags, uint64_t abs_timeout);

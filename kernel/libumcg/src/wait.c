@@ -72,49 +72,66 @@ COLD int umcg_wait_failed(struct umcg_thread *self, int error)
 	return umcg_fail(-error);
 }
 
-/* Either RUNNING -> IDLE, or a queued wake-up is consumed. Never both. */
-EXPORT int umcg_wait(uint64_t abs_timeout)
+/*
+ * Either RUNNING -> IDLE, or a queued wake-up is consumed. Never both. A function for
+ * servers and basic tasks and one for workers: together they would need all registers.
+ */
+static __attribute__((noinline)) int wait_server(struct umcg_thread *self, uint64_t abs_timeout)
 {
-	struct umcg_thread *self = umcg_self, *server, *next;
-	uint64_t now, s;
-	bool worker;
-	pid_t tid;
+	uint64_t now = umcg_get_time_ns(), s = load(&self->rec.state_ts);
 	int ret;
 
-	if (unlikely(!self))
-		return umcg_refuse(KIND_NONE);
-	worker = self->kind == KIND_WORKER;
-	now = umcg_get_time_ns();
-	s = load(&self->rec.state_ts);
 	do {
 		if (unlikely(umcg_must_not_wait(self, s)))
 			return umcg_refuse(KIND_NONE);
 		if (s & QUEUED)
 			return umcg_consume(self, s);
-		if (worker)
-			store(&self->timed, abs_timeout != 0);
-		else
-			store(&self->mode, MODE_WAIT);
-	} while (!umcg_change(self, &s, worker ? IDLE | LOCKED | IN_WAIT : IDLE, now));
+		store(&self->mode, MODE_WAIT);
+	} while (!umcg_change(self, &s, IDLE, now));
 
-	if (worker) {
-		/* LOCKED, so no task touches us and the server is still ours. */
-		server = umcg_server_of(self);
-		tid = load(&server->tid);
-		umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE | IN_WAIT, tid, abs_timeout);
-		next = unlikely(load(&server->seat)) ? umcg_hand_over(self, server, now) : NULL;
-		if (unlikely(next)) {
-			tid = load(&next->tid);
-		} else {
-			store(&server->yielded, 1);
-			umcg_release_server(server, now);
-		}
-		ret = umcg_sleep_worker(self, tid, abs_timeout);
-	} else {
-		umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE, 0, abs_timeout);
-		ret = umcg_sleep_server(self, 0, abs_timeout);
-	}
+	umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE, 0, abs_timeout);
+	ret = umcg_sleep_server(self, 0, abs_timeout);
 	return likely(!ret) ? 0 : umcg_wait_failed(self, ret);
+}
+
+static __attribute__((noinline)) int wait_worker(struct umcg_thread *self, uint64_t abs_timeout)
+{
+	uint64_t now = umcg_get_time_ns(), s = load(&self->rec.state_ts);
+	struct umcg_thread *server, *next;
+	pid_t tid;
+	int ret;
+
+	do {
+		if (unlikely(umcg_must_not_wait(self, s)))
+			return umcg_refuse(KIND_NONE);
+		if (s & QUEUED)
+			return umcg_consume(self, s);
+		store(&self->timed, abs_timeout != 0);
+	} while (!umcg_change(self, &s, IDLE | LOCKED | IN_WAIT, now));
+
+	/* LOCKED, so no task touches us and the server is still ours. */
+	server = umcg_server_of(self);
+	tid = load(&server->tid);
+	umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE | IN_WAIT, tid, abs_timeout);
+	next = unlikely(load(&server->seat)) ? umcg_hand_over(self, server, now) : NULL;
+	if (unlikely(next)) {
+		tid = load(&next->tid);
+	} else {
+		store(&server->yielded, 1);
+		umcg_release_server(server, now);
+	}
+	ret = umcg_sleep_worker(self, tid, abs_timeout);
+	return likely(!ret) ? 0 : umcg_wait_failed(self, ret);
+}
+
+EXPORT int umcg_wait(uint64_t abs_timeout)
+{
+	struct umcg_thread *self = umcg_self;
+
+	if (unlikely(!self))
+		return umcg_refuse(KIND_NONE);
+	return self->kind == KIND_WORKER ? wait_worker(self, abs_timeout) :
+					   wait_server(self, abs_timeout);
 }
 
 /*

@@ -206,7 +206,7 @@ static inline int wake(umcg_tid utid, bool this_cpu, bool may_wait)
 
 	if (unlikely(!self))
 		return umcg_fail_caller();
-	t = umcg_find(utid);
+	t = umcg_locate(utid);
 	if (unlikely(!t))
 		return umcg_fail(ESRCH);
 	if (unlikely(umcg_must_not_wait(self, load(&self->rec.state_ts))))
