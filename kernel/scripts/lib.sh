@@ -77,7 +77,7 @@ patches_id() { cat "$kernel"/patches/*.patch 2>/dev/null | digest; }
 # The text of a configuration: its fragments, in the order in which they override each other.
 fragments() {
 	case $config in
-	lab) set -- lab ;;
+	lab | series) set -- "$config" ;;
 	debug | kasan | kcsan) set -- lab "$config" ;;
 	*) die "CONFIG=$config: choose lab, debug, kasan or kcsan" ;;
 	esac

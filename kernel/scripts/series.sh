@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Every patch of the series by itself: applied to those before it, compiled, booted. One object folder, so that
 # each costs what it changes; where it changes sched.h, that is everything. The trees are of this script alone.
+CONFIG=series
 . "$(dirname "$0")/lib.sh"
 need git git busybox busybox-static python3 python3
 
