@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
 /*
  * The kernel's side of the ABI. This is all that the library wants from it, so
- * another implementation of the same ABI can take the place of sys.c.
+ * another implementation of the same ABI can take the place of sys.c and of the two
+ * functions here.
  *
  * Every function returns what the system call returns, errors as -errno; none
  * touches errno. All are async-signal-safe, and but for two no cancellation points.

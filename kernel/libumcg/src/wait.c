@@ -73,22 +73,41 @@ COLD int umcg_wait_failed(struct umcg_thread *self, int error)
 }
 
 /*
- * Either RUNNING -> IDLE, or a queued wake-up is consumed. Never both. A function for
- * servers and basic tasks and one for workers: together they would need all registers.
+ * Either RUNNING -> @idle, and true; or a queued wake-up is consumed, or the caller must
+ * not wait, and *@ret is what the call returns. Never both.
+ */
+static inline __attribute__((always_inline))
+bool leave(struct umcg_thread *self, uint64_t idle, uint64_t abs_timeout, uint64_t now, int *ret)
+{
+	uint64_t s = load(&self->rec.state_ts);
+
+	do {
+		if (unlikely(umcg_must_not_wait(self, s))) {
+			*ret = umcg_refuse(KIND_NONE);
+			return false;
+		}
+		if (s & QUEUED) {
+			*ret = umcg_consume(self, s);
+			return false;
+		}
+		if (idle & IN_WAIT)
+			store(&self->timed, abs_timeout != 0);
+		else
+			store(&self->mode, MODE_WAIT);
+	} while (!umcg_change(self, &s, idle, now));
+	return true;
+}
+
+/*
+ * A function for servers and basic tasks and one for workers: together they would need
+ * all registers.
  */
 static __attribute__((noinline)) int wait_server(struct umcg_thread *self, uint64_t abs_timeout)
 {
-	uint64_t now = umcg_get_time_ns(), s = load(&self->rec.state_ts);
 	int ret;
 
-	do {
-		if (unlikely(umcg_must_not_wait(self, s)))
-			return umcg_refuse(KIND_NONE);
-		if (s & QUEUED)
-			return umcg_consume(self, s);
-		store(&self->mode, MODE_WAIT);
-	} while (!umcg_change(self, &s, IDLE, now));
-
+	if (unlikely(!leave(self, IDLE, abs_timeout, umcg_get_time_ns(), &ret)))
+		return ret;
 	umcg_trace(self, UMCG_TRACE_WAIT, RUNNING, IDLE, 0, abs_timeout);
 	ret = umcg_sleep_server(self, 0, abs_timeout);
 	return likely(!ret) ? 0 : umcg_wait_failed(self, ret);
@@ -96,19 +115,13 @@ static __attribute__((noinline)) int wait_server(struct umcg_thread *self, uint6
 
 static __attribute__((noinline)) int wait_worker(struct umcg_thread *self, uint64_t abs_timeout)
 {
-	uint64_t now = umcg_get_time_ns(), s = load(&self->rec.state_ts);
 	struct umcg_thread *server, *next;
+	uint64_t now = umcg_get_time_ns();
 	pid_t tid;
 	int ret;
 
-	do {
-		if (unlikely(umcg_must_not_wait(self, s)))
-			return umcg_refuse(KIND_NONE);
-		if (s & QUEUED)
-			return umcg_consume(self, s);
-		store(&self->timed, abs_timeout != 0);
-	} while (!umcg_change(self, &s, IDLE | LOCKED | IN_WAIT, now));
-
+	if (unlikely(!leave(self, IDLE | LOCKED | IN_WAIT, abs_timeout, now, &ret)))
+		return ret;
 	/* LOCKED, so no task touches us and the server is still ours. */
 	server = umcg_server_of(self);
 	tid = load(&server->tid);
