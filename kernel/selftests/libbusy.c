@@ -21,6 +21,12 @@ static struct seat seats[SEATS];
 static struct tenant tenants[BUSY_TENANTS];
 static pthread_t seat_thread[SEATS];
 
+static void compute(void)
+{
+	for (volatile int k = 0; k < 2000; k++)
+		;
+}
+
 static void works(struct worker *self)
 {
 	int i = self - w;
@@ -38,8 +44,7 @@ static void works(struct worker *self)
 			worker_swap_next(self);
 			break;
 		default:
-			for (volatile int k = 0; k < 2000; k++)
-				;
+			compute();
 		}
 	}
 }
@@ -111,8 +116,7 @@ static void passes_on(struct tenant *self)
 					 __ATOMIC_SEQ_CST);
 			break;
 		default:
-			for (volatile int k = 0; k < 2000; k++)
-				;
+			compute();
 		}
 	}
 }
