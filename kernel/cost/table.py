@@ -132,24 +132,22 @@ def kick(image: Path, initrd: Path, cache: Path) -> str:
     name = accelerator(image, cache)
     qemu, clock = accelerator_arguments(name)
     lines = run(image, initrd, [*qemu, "-smp", "2"], f"quiet {clock} umcg_run=kick")
-    ways = ("kick", "signal")
     found = {
         words[0]: [int(ns) / 1000 for ns in words[1:]]
         for words in lines
-        if words[:1] and words[0] in ways
+        if words[:1] in (["kick"], ["signal"])
     }
-    said = [
-        f"{what} median {median:.1f} µs, 99th percentile {p99:.0f} µs, maximum {most:.0f} µs"
-        for what, (median, p99, most) in (
-            ("from the mark to the server", found["kick"]),
-            ("a signal until its handler runs there", found["signal"]),
-        )
-    ]
+
+    def said(way: str) -> str:
+        median, p99, most = found[way]
+        return f"median {median:.1f} µs, 99th percentile {p99:.0f} µs, maximum {most:.0f} µs"
+
     times = found["kick"][0] / found["signal"][0]
     return (
         "Preemption by kick, target spinning alone on its CPU, 1000 kicks, two CPUs "
         f"({name}, not instructions but real time on the host that made this table): "
-        f"{said[0]}; {said[1]}. Of the medians, a kick's is {times:.2f} times a signal's."
+        f"from the mark to the server {said('kick')}; a signal until its handler runs there "
+        f"{said('signal')}. Of the medians, a kick's is {times:.2f} times a signal's."
     )
 
 
