@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.abc import Loader
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any
 
@@ -25,24 +24,17 @@ class _Late(ModuleType):
         return getattr(import_module(self.__name__), name)
 
 
-class _WithLate(Loader):
+class _WithLate(SourceFileLoader):
     """Loads a module that finds the one that stands for nbformat, unless that is loaded."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         late = _Late(_LATE)
-        if sys.modules.setdefault(_LATE, late) is not late:
-            self._loader.exec_module(module)
-            return
+        found = sys.modules.setdefault(_LATE, late)
         try:
-            self._loader.exec_module(module)
+            super().exec_module(module)
         finally:
-            del sys.modules[_LATE]
+            if found is late:
+                del sys.modules[_LATE]
 
 
 class _Finder:
@@ -51,8 +43,8 @@ class _Finder:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(name, path) if name == _ASKS else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = _WithLate(spec.loader)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _WithLate(spec.loader.name, spec.loader.path)
         return spec
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Plotly without a grammar that none of its figures needs.
 
-Plotly loads nbformat, that loads jsonschema, and that loads `rfc3987_syntax` where it is installed,
-to check international addresses. It compiles a grammar then: a second, or minutes in a guest whose
-instructions are interpreted. jsonschema does without; whoever else imports it gets it.
+Plotly's `show()` loads nbformat (`late.py`), that loads jsonschema, and that loads
+`rfc3987_syntax` where it is installed, to check international addresses. It compiles a grammar
+then: a second, or minutes in a guest whose instructions are interpreted. jsonschema does without;
+whoever else imports it gets it.
 """
 
 from __future__ import annotations
