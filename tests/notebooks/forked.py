@@ -16,12 +16,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 NAME = "python-forked"
 
 #: What a kernel and the first cells load.
 MODULES = ("ipykernel.ipkernel", "ipykernel.kernelapp", "labkit.api", "labkit.course")
+
+#: The most that `ask.py` may say, in bytes: it is one packet.
+MOST_ASKED = 1 << 18
 
 _PR_SET_PDEATHSIG = 1
 
@@ -39,32 +43,27 @@ def _install(folder: Path, address: str) -> None:
     (home / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
 
 
-def _asked(connection: socket.socket) -> tuple[dict[str, object], list[int]]:
-    """What `ask.py` wants, and the descriptors for the kernel's output."""
-    text, fds, _, _ = socket.recv_fds(connection, 65536, 2)
-    while not text.endswith(b"\n"):
-        text += connection.recv(65536)
-    return json.loads(text), fds
-
-
 def _become_kernel(connection: socket.socket, parent: int) -> None:
     """Be the kernel that is asked for, until it ends; never returns."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    asked, outputs = _asked(connection)
-    for number, fd in enumerate(outputs, 1):
-        os.dup2(fd, number)
-        os.close(fd)
-    os.chdir(str(asked["folder"]))
-    os.environ.clear()
-    os.environ.update(asked["environment"])  # type: ignore[call-overload]
-    sys.path[0] = ""
-    connection.sendall(str(os.getpid()).encode())
     from ipykernel.kernelapp import launch_new_instance
 
     try:
-        launch_new_instance(argv=["-f", str(asked["file"])])
+        text, outputs, _, _ = socket.recv_fds(connection, MOST_ASKED, 2)
+        asked = json.loads(text)
+        for number, fd in enumerate(outputs, 1):
+            os.dup2(fd, number)
+            os.close(fd)
+        os.chdir(asked["folder"])
+        os.environ.clear()
+        os.environ.update(asked["environment"])
+        sys.path[0] = ""
+        connection.sendall(str(os.getpid()).encode())
+        launch_new_instance(argv=["-f", asked["file"]])
+    except Exception:
+        traceback.print_exc()
     finally:
         # To unwind further would tidy up what is of the process that has forked.
         sys.stdout.flush()
@@ -80,7 +79,10 @@ def main(arguments: list[str]) -> int:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     for module in MODULES:
         importlib.import_module(module)
-    with tempfile.TemporaryDirectory() as text, socket.socket(socket.AF_UNIX) as server:
+    with (
+        tempfile.TemporaryDirectory() as text,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server,
+    ):
         # An abstract one: the file system that host and guest share has no sockets.
         address = f"labkit-kernels-{os.getpid()}"
         server.bind(f"\0{address}")
