@@ -29,8 +29,22 @@ function render({ model, el }) {
   const help = make("div", { class: "lr-help" }, keys);
   el.append(make("div", { class: "lr" }, hide, setting, ways, said, broken, view, drawing, help));
 
-  const send = (message) => model.send(message);
-  const buttons = {};
+  // One request at a time: what a key means (back from where, which first choice) is only known when
+  // the answer to the one before is here. Until then it waits in `asked`.
+  const asked = [], viewer = Math.random().toString(36).slice(2);
+  let requests = 0, awaited = "";
+  function send(message) {
+    awaited = `${viewer}-${++requests}`;
+    model.send({ ...message, id: awaited });
+  }
+  function ask(act) {
+    asked.push(act);
+    goOn();
+  }
+  function goOn() {
+    while (!awaited && asked.length) asked.shift()();
+  }
+  const buttons = {}, acts = {};
   let before = []; // the words of the tasks, to mark what a step has changed
 
   function field(name, text, attributes) {
@@ -57,10 +71,15 @@ function render({ model, el }) {
     if (now.at < now.length) send({ do: "go", at: now.at + 1 });
     else if (now.choices.length === 1) send({ do: "choose", number: 0 });
   }
+  const press = (what) => ask(() => { if (!buttons[what].disabled) acts[what](); });
+  function choose(number) {
+    if (number < model.get("shown").choices.length) send({ do: "choose", number });
+  }
   const where = make("span", { class: "lr-where lr-quiet" });
   for (const [what, text, act] of WAYS) {
     buttons[what] = make("button", { type: "button", "data-do": what }, text);
-    on(buttons[what], "click", act);
+    acts[what] = act;
+    on(buttons[what], "click", () => press(what));
   }
 
   function onOptions() {
@@ -79,7 +98,7 @@ function render({ model, el }) {
       fault.append(make("option", { value: name }, name && name !== "?" ? `${name}: ${text}` : text));
     fault.value = options.fault;
     const again = make("button", { type: "button", "data-do": "new" }, "Begin anew");
-    const anew = () => send({ do: "new", servers: Number(servers.value), workers: Number(workers.value), fault: fault.value });
+    const anew = () => ask(() => send({ do: "new", servers: Number(servers.value), workers: Number(workers.value), fault: fault.value }));
     on(again, "click", anew);
     on(fault, "change", anew);
     setting.append(serversLabel, workersLabel, make("label", {}, "fault ", fault), again);
@@ -112,7 +131,8 @@ function render({ model, el }) {
     choices.replaceChildren(...now.choices.map((c, i) => {
       const key = i < 9 && model.get("options").model ? make("kbd", {}, `${i + 1}`) : "";
       const button = make("button", { type: "button", title: c.text, "aria-description": c.text }, key, make("b", {}, c.actor), `: ${c.label}`);
-      on(button, "click", () => send({ do: "choose", number: i }));
+      // A choice that another request has replaced meanwhile is not what was meant.
+      on(button, "click", () => ask(() => { if (button.isConnected) choose(i); }));
       return button;
     }));
     if (!now.choices.length) choices.append(make("div", { class: "lr-quiet" }, "Nothing: this is the end."));
@@ -132,6 +152,8 @@ function render({ model, el }) {
     // The drawing is Python's own, made of escaped text; it is parsed, never run.
     const parsed = now.svg && new DOMParser().parseFromString(now.svg, "image/svg+xml").documentElement;
     drawing.replaceChildren(...(parsed ? [document.importNode(parsed, true)] : []));
+    if (now.answers === awaited) awaited = "";
+    goOn();
   }
 
   const KEYS = {
@@ -141,12 +163,13 @@ function render({ model, el }) {
   // JupyterLab listens before the view could: to its cells a plain letter is a command (D, D deletes).
   on(window, "keydown", (event) => {
     if (!view.contains(event.target) || event.ctrlKey || event.altKey || event.metaKey) return;
-    const choice = /^[1-9]$/.test(event.key) ? choices.querySelectorAll("button")[event.key - 1] : null;
-    const button = choice ?? buttons[KEYS[event.key]];
-    if (button || (event.key.length === 1 && event.key !== " ")) event.stopImmediatePropagation();
-    if (!button?.isConnected || button.disabled) return;
+    const choice = /^[1-9]$/.test(event.key), way = KEYS[event.key];
+    if (choice || way || (event.key.length === 1 && event.key !== " ")) event.stopImmediatePropagation();
+    if (!choice && !buttons[way]?.isConnected) return;
     event.preventDefault();
-    button.click();
+    if (event.repeat && (awaited || asked.length)) return; // a key held down goes as fast as the answers
+    if (choice) ask(() => choose(event.key - 1));
+    else press(way);
   }, { capture: true });
 
   const watched = [["change:options", onOptions], ["change:shown", onShown]];

@@ -86,7 +86,7 @@ class Races(anywidget.AnyWidget):
         self._lock = threading.RLock()
         self._static = SavedPicture()
         self.static_id = self._static.name
-        self._note = ""
+        self._note = self._answers = ""
         self._mystery = mystery
         self.fault = fault
         if mystery is not None:
@@ -176,6 +176,7 @@ class Races(anywidget.AnyWidget):
                 "said": stage.said(),
                 "broken": stage.broken(),
                 "note": self._note,
+                "answers": self._answers,
                 "table": self._table(),
                 "svg": self.svg(),
             }
@@ -222,6 +223,8 @@ class Races(anywidget.AnyWidget):
         """What the page asks. What goes wrong is told there: a kernel's log is not seen."""
         with self._lock:
             self._note = ""
+            # The page asks the next thing when it sees this: each request has an answer of its own.
+            self._answers = str(message.get("id", ""))
             try:
                 self._do(message)
             except Exception as error:

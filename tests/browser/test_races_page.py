@@ -22,6 +22,20 @@ PICTURES = ROOT / "out" / "browser"
 PATIENCE_MS = 600_000
 
 
+#: Python answers a fifth of a second late.
+SLOW = """() => {
+  const now = toPython;
+  toPython = async (message) => {
+    await new Promise((done) => setTimeout(done, 200));
+    return now(message);
+  };
+}"""
+
+
+#: So many requests, and the last has its answer.
+ANSWERED = "(n) => model.sent.length === n && model.state.shown.answers === model.sent.at(-1).id"
+
+
 def put(page: Page, races: Races) -> None:
     """A page with the widget on it, joined to the Python part."""
 
@@ -95,6 +109,30 @@ def test_a_reader_finds_the_lost_wake_up(page: Page) -> None:
     choices.first.click()
     expect(broken).to_contain_text("Lost wake-up")
     assert page.evaluate("document.activeElement === document.querySelector('.lr-view')")
+
+
+def test_keys_wait_for_the_answers_that_they_build_upon(page: Page) -> None:
+    put(page, Races(workers=1))
+    page.evaluate(SLOW)
+    view, where = page.locator(".lr-view"), page.locator(".lr-where")
+    view.focus()
+    for key in ("1", "1", "ArrowLeft", "ArrowLeft", "ArrowRight"):
+        page.keyboard.press(key)
+    page.wait_for_function(ANSWERED, arg=5)
+    expect(where).to_have_text("step 1 of 2")
+    page.evaluate("document.querySelector('[data-do=end]').click()")
+    page.wait_for_function(ANSWERED, arg=6)
+    page.evaluate(
+        "const back = document.querySelector('[data-do=back]'); back.click(); back.click()"
+    )
+    page.wait_for_function(ANSWERED, arg=8)
+    expect(where).to_have_text("step 0 of 2")
+    # Two at once on a choice: the second meant what is no longer there.
+    page.evaluate(
+        "const one = document.querySelector('.lr-choices button'); one.click(); one.click()"
+    )
+    page.wait_for_function(ANSWERED, arg=9)
+    expect(where).to_have_text("step 1 of 2")
 
 
 def test_a_run_of_the_kernel_is_gone_through(page: Page) -> None:
