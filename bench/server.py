@@ -47,7 +47,8 @@ def _measure(bench: Bench, spec: ServerSpec, alone: Arena, beside: Arena) -> Non
     cases: dict[str, Jobs] = {}
     points: Points = {}
     seen = -2
-    for repetition, name in bench.rounds(series):
+    warm = [f"{head}/{names[0]}" for head in alone.series()]
+    for repetition, name in bench.rounds(series, warm=warm):
         if repetition != seen:
             # What is full load drifts with the machine: measured anew before each repetition.
             cases, seen = spec.draw(alone, max(repetition, 0) + 1), repetition

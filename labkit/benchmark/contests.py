@@ -34,7 +34,10 @@ def outcomes(bench: Bench, specs: Mapping[str, Asked]) -> Iterator[tuple[str, in
             for name, why in arena.left_out.items():
                 bench.note(f"{name} was left out: {why}")
         series = [f"{head}/{case}" for case, arena in arenas.items() for head in arena.series()]
-        for repetition, name in bench.rounds(series):
+        heads = {
+            head: f"{head}/{case}" for case, arena in arenas.items() for head in arena.series()
+        }
+        for repetition, name in bench.rounds(series, warm=list(heads.values())):
             head, _, case = name.partition("/")
             arena = arenas[case]
             # Numbers of jobs are the repetition's own: the first round only warms up.

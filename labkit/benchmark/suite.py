@@ -223,20 +223,27 @@ class Bench:
         return self.cpus[1] if len(self.cpus) > 1 else None
 
     def rounds(
-        self, series: Sequence[str], slices: int = 1, repetitions: int | None = None
+        self,
+        series: Sequence[str],
+        slices: int = 1,
+        repetitions: int | None = None,
+        warm: Sequence[str] | None = None,
     ) -> Iterator[tuple[int, str]]:
         """What is to be measured next: every series in every round, in alternating direction.
 
         A repetition has `slices` rounds; each series' value is the median of its slices. The very
-        first round is numbered -1: it warms up, and what it measures is dropped.
+        first round is numbered -1: it warms up, and what it measures is dropped. Where series run
+        the same code, `warm` says which are enough for that; None: all.
 
         Raises:
             Disturbed: the CPUs that may be used have changed.
         """
         count = self.rigor.repetitions if repetitions is None else repetitions
-        total, done = (count * slices + 1) * len(series), 0
+        first = series if warm is None else warm
+        total, done = count * slices * len(series) + len(first), 0
         for number in range(-1, count * slices):
-            for name in series if number % 2 else reversed(series):
+            names = series if number >= 0 else first
+            for name in names if number % 2 else reversed(names):
                 self._allowed.check()
                 self._progress(done, total, name)
                 yield self._first + number // slices if number >= 0 else -1, name

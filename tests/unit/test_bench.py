@@ -78,6 +78,13 @@ def test_rounds_alternate_warm_up_and_take_the_median_of_slices():
     assert ("b", 0, 3.5, "ns", 10) in bench.samples
 
 
+@pytest.mark.parametrize(("warm", "first"), [(["b"], ["b"]), ([], [])])
+def test_what_warms_up_may_be_less_than_what_is_measured(warm, first):
+    seen = list(Bench(RIGOR, cpus=(0,)).rounds(["a", "b"], warm=warm))
+    assert [name for repetition, name in seen if repetition < 0] == first
+    assert [name for repetition, name in seen if repetition == 0] == ["b", "a"]
+
+
 def test_an_incomplete_repetition_leaves_no_sample():
     bench = Bench(RIGOR, cpus=(0,))
     for repetition, name in bench.rounds(["a"], slices=2):
