@@ -12,7 +12,7 @@ from labkit.experiments.outcome import Result
 from labkit.experiments.server import SCALE, SHORT, ServerSpec
 from labkit.workload.drawn import Jobs
 
-LOADS = (30, 60, 80, 95)
+LOADS = (30, 80, 95)
 #: This load also beside a thread that computes all the time, at the lowest priority.
 LOAD_BESIDE, BATCH = 80, 1
 BESIDE = f"{LOAD_BESIDE}% beside batch"

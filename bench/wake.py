@@ -11,7 +11,7 @@ from labkit.experiments.mixed import MixedSpec
 from labkit.experiments.wake import WakeSpec
 from labkit.names import counted
 
-HOGS = (0, 2, 8)
+HOGS = (0, 8)
 CROWD = 32
 #: What a crowd waits in, over UMCG or not, and how that is called here.
 HOWS = {
