@@ -5,6 +5,9 @@ const WALK = "Arrow right and left: one step forward and back. Home and End: fir
 const CHOOSE = " 1 to 9: choose which task goes next. C: to the next choice. R: let the dice choose. " +
   "S: the shortest way to a fault. In the drawing a step is 1 µs long.";
 
+// Milliseconds after which it is said that Python has not answered.
+const PATIENCE_MS = 1000;
+
 function render({ model, el }) {
   const stop = new AbortController();
   const on = (node, kind, f, more = {}) => node.addEventListener(kind, f, { signal: stop.signal, ...more });
@@ -32,9 +35,10 @@ function render({ model, el }) {
   // One request at a time: what a key means (back from where, which first choice) is only known when
   // the answer to the one before is here. Until then it waits in `asked`.
   const asked = [], viewer = Math.random().toString(36).slice(2);
-  let requests = 0, awaited = "";
-  function send(message) {
+  let requests = 0, awaited = "", late;
+  function send(message, meanwhile = "No answer yet: Python is busy, or has ended.") {
     awaited = `${viewer}-${++requests}`;
+    late = setTimeout(() => { said.textContent = meanwhile; }, PATIENCE_MS);
     model.send({ ...message, id: awaited });
   }
   function ask(act) {
@@ -63,7 +67,7 @@ function render({ model, el }) {
     ["end", "Last", () => send({ do: "go", at: model.get("shown").length })],
     ["on", "To the next choice", () => send({ do: "on" })],
     ["wander", "Let the dice choose", () => send({ do: "wander", count: number(count, 1), seed: number(seed, 0) })],
-    ["seek", "Shortest way to a fault", () => { said.textContent = "Looking…"; send({ do: "seek" }); }],
+    ["seek", "Shortest way to a fault", () => { said.textContent = "Looking…"; send({ do: "seek" }, "Looking…"); }],
   ];
   // Forward is the way that one came from; where it is new and there is but one step, that one.
   function forward() {
@@ -152,7 +156,10 @@ function render({ model, el }) {
     // The drawing is Python's own, made of escaped text; it is parsed, never run.
     const parsed = now.svg && new DOMParser().parseFromString(now.svg, "image/svg+xml").documentElement;
     drawing.replaceChildren(...(parsed ? [document.importNode(parsed, true)] : []));
-    if (now.answers === awaited) awaited = "";
+    if (now.answers === awaited) {
+      clearTimeout(late);
+      awaited = "";
+    }
     goOn();
   }
 
@@ -179,6 +186,7 @@ function render({ model, el }) {
   return () => {
     for (const [what, f] of watched) model.off(what, f);
     stop.abort();
+    clearTimeout(late);
   };
 }
 

@@ -135,6 +135,17 @@ def test_keys_wait_for_the_answers_that_they_build_upon(page: Page) -> None:
     expect(where).to_have_text("step 1 of 2")
 
 
+def test_it_says_that_there_is_no_answer_yet(page: Page) -> None:
+    put(page, Races(workers=1))
+    page.evaluate("() => { model.held = new Promise((done) => { window.release = done; }); }")
+    page.locator(".lr-view").focus()
+    page.keyboard.press("1")
+    expect(page.locator(".lr-said")).to_contain_text("Python is busy")
+    page.evaluate("release()")
+    expect(page.locator(".lr-where")).to_have_text("step 1")
+    expect(page.locator(".lr-said")).not_to_contain_text("Python is busy")
+
+
 def test_a_run_of_the_kernel_is_gone_through(page: Page) -> None:
     run = load(ROOT / "notebooks" / "recorded" / "07-races-steps-of-the-kernel.parquet")
     put(page, Races(run, series="umcg/sleep"))
