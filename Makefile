@@ -53,7 +53,7 @@ bench: packages $(VENV)/installed	## the benchmark suite: one results file, one 
 test: deps	## for everybody, 8 minutes (15 with the kernel's build): kernel, libumcg, instruction counts, labkit, guest
 	@$(STEPS) test
 
-test-fast: deps	## for the inner loop, 4 minutes: lint, unit tests
+test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests but for those that take seconds
 	@$(STEPS) fast
 
 test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks, Jupyter, programs, all of the microVM, the longest tests

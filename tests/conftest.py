@@ -8,7 +8,9 @@ import tempfile
 
 # Experiments take turns on a machine; two runs of the tests need not.
 _folder = tempfile.TemporaryDirectory(prefix="labkit-tests-")
-os.environ.setdefault("LABKIT_LOCK", os.path.join(_folder.name, "experiment.lock"))
+_lock = os.environ.get("LABKIT_LOCK") or os.path.join(_folder.name, "experiment.lock")
+# Nor need the processes that share the tests of one run (`pytest -n`).
+os.environ["LABKIT_LOCK"] = _lock + os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 def pytest_configure() -> None:

@@ -253,6 +253,7 @@ def interrupted_after_some_values(words):
     return out, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [False, True])
 def test_an_interrupted_run_keeps_what_was_measured(tmp_path, before):
     file = tmp_path / "run.parquet"

@@ -144,6 +144,7 @@ def test_a_killed_writer_leaves_the_earlier_run(tmp_path: Path) -> None:
     assert files.load(path).events.height
 
 
+@pytest.mark.slow
 def test_a_million_events(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     events, tasks = synthetic.million()
     shuffled = events.sample(fraction=1, shuffle=True, seed=1)

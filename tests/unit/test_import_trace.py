@@ -389,6 +389,7 @@ def spoilt(data, rng):
     return bytes(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 4))]
 )
@@ -423,6 +424,7 @@ def labkit_command(*argv, cwd):
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     done = labkit_command("trace", "import", TRACES / "perf-script.txt", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -436,6 +438,7 @@ def test_the_command(tmp_path):
     assert labkit_command("report", "made.parquet", "-o", "r.html", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_command_keeps_its_input_and_says_what_is_wrong(tmp_path):
     file = write(tmp_path, "trace.txt", "no trace\n")
     for argv, says in (

@@ -4,6 +4,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys
 import labkit.plots
@@ -34,5 +36,6 @@ def test_a_figure_does_not_load_it_and_show_does() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_plotly_has_the_module_itself_where_it_is_loaded() -> None:
     subprocess.run([sys.executable, "-c", FIRST], check=True)

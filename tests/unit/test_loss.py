@@ -262,6 +262,7 @@ def test_a_ring_that_overflows_tells_when() -> None:
     assert set(lost["arg"]) == {max(task.lost_last for task in small.tasks)}
 
 
+@pytest.mark.slow
 def test_an_experiment_whose_rings_overflow_invents_nothing() -> None:
     asked = {"works": ("sleep", "pipe"), "workers": 2, "duration_s": 0.3, "repetitions": 1}
     run = labkit.block(**asked, events=60)

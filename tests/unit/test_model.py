@@ -15,6 +15,7 @@ one_worker = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("servers", "workers"), [(1, 1), (1, 2)])
 def test_every_reachable_world_is_sound(servers: int, workers: int) -> None:
     seen = explore(world(servers, workers), limit=50_000)
@@ -69,6 +70,7 @@ def test_the_invariants_hold_on_walks_with_ranks() -> None:
     assert taken > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "broken"),
     [
@@ -81,6 +83,7 @@ def test_a_fault_of_ranks_is_found(fault: str, broken: str) -> None:
     assert [f.violation for f in seen.findings] == [broken]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "broken"),
     [

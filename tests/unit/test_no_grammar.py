@@ -4,6 +4,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys
 import labkit.plots
@@ -16,5 +18,6 @@ assert rfc3987_syntax.is_valid_syntax("iri", "https://example.org/")
 """
 
 
+@pytest.mark.slow
 def test_a_figure_compiles_no_grammar_and_others_still_get_it() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True)

@@ -63,6 +63,7 @@ def test_build_says_where_it_does_not_compile(folder: Path) -> None:
     assert made.exit_code == 2 and "without a policy in it" in made.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy",
     [

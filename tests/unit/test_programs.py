@@ -204,6 +204,7 @@ def test_nothing_is_left_after_success():
     assert gone(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_nothing_is_left_after_an_error(error):
     with pytest.raises(error), Small() as server:
@@ -211,6 +212,7 @@ def test_nothing_is_left_after_an_error(error):
     assert gone(server)
 
 
+@pytest.mark.slow
 def test_who_does_not_end_is_killed(monkeypatch):
     monkeypatch.setattr("labkit.programs.server.STOP_S", 0.1)
     server = Small()

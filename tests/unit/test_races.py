@@ -32,6 +32,7 @@ def ask(races: Races, **message: object) -> dict[str, object]:
     return dict(races.shown)
 
 
+@pytest.mark.slow
 def test_every_step_of_the_model_has_words() -> None:
     seen = set()
     for seed in range(40):
@@ -296,6 +297,7 @@ HINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_what_a_hint_says_is_so_where_the_fault_is_another(fault: str) -> None:
     others = [other for other in FAULTS if explain.why_not(fault, other)[:9] not in CLASSES]

@@ -160,6 +160,7 @@ def test_each_sentence_of_what_it_is_for_says_which_series_it_is_of() -> None:
     assert "one server with umcg_wake(): the median" in text
 
 
+@pytest.mark.slow
 def test_a_page_begins_with_what_it_is_for_as_its_runs_measured_it():
     run = labkit.mixed(progress=None, where="simulator", requests=100, report_percent=30.0)
     text = report.page([run])

@@ -146,6 +146,7 @@ def test_windows_and_signals_between_a_big_input_from_a_file(
     assert output.end().split()[1].decode() == hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_signal_that_comes_together_with_output(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +238,7 @@ def test_a_command_that_closes_its_input_is_not_waited_for(
         output.end()
 
 
+@pytest.mark.slow
 def test_who_reads_the_output_slowly_has_no_hanging_guest(machine: Machine) -> None:
     machine.options.hang_timeout_s = 3.0
     begin = time.monotonic()

@@ -272,6 +272,7 @@ print(run.counters["fifo/job:done"])
     assert made.stdout == "20\n", made.stderr
 
 
+@pytest.mark.slow
 def test_a_million_threads_over_a_thousand_servers_have_room() -> None:
     """Within 2 GiB; how long it takes is for the README."""
     program = """

@@ -229,6 +229,7 @@ def _children(pid: int) -> list[int]:
     return [int(word) for word in found.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupt_ends_the_simulation_at_once(number: int) -> None:
     """And so does the end of the parent, whatever it is."""

@@ -182,6 +182,7 @@ def test_a_step_that_minds_no_signal_is_ended_all_the_same(steps, monkeypatch, t
     assert plan.ended == [run] and run.code == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_step_that_hangs_says_where_and_the_others_are_made(
     steps, monkeypatch, tmp_path, capfdbinary
 ):

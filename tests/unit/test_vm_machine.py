@@ -7,6 +7,8 @@ import json
 import os
 import shlex
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +20,11 @@ from labkit.vm.options import VmOptions
 
 
 @pytest.fixture
-def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    return folder
+def base(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    # Not pytest's folder: a socket's path is short, and that names the test and the process.
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
 
 
 def test_the_folder_is_ours_alone_whatever_the_umask(base: Path) -> None:
@@ -84,9 +86,9 @@ def test_another_user_s_folder_is_refused(base: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_place_in_which_others_may_rename_is_refused(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared = tmp_path / "shared"
+    shared = base / "shared"
     shared.mkdir()
     shared.chmod(0o777)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
