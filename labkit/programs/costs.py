@@ -9,6 +9,7 @@ it boots a microVM of one CPU itself whose clock counts instructions.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -142,15 +143,16 @@ def table(repetitions: int, policy: str, options: Sequence[str] = ("--pass-on",)
 
 def main() -> int:
     """See above."""
-    icount, words = counted.asked(sys.argv[1:])
-    repetitions = int(words[0]) if words else REPETITIONS
-    policy = words[1] if len(words) > 1 else "rr"
-    options = words[2:] or ["--pass-on"]
+    parser = counted.parser(__doc__, REPETITIONS)
+    parser.add_argument("policy", metavar="POLICY", nargs="?", default="rr")
+    parser.add_argument("options", metavar="OPTION", nargs=argparse.REMAINDER, help="umcg-run's")
+    asked = parser.parse_args()
+    repetitions, policy, options = asked.repetitions, asked.policy, asked.options or ["--pass-on"]
     try:
-        if icount:
+        if asked.icount:
             # Said before a machine is booted for it.
             umcg_run(), find("sysbench")
-            return counted.boot(__file__, words)
+            return counted.boot(__file__, [str(repetitions), policy, *options])
         counted.be_patient()
         for text in table(repetitions, policy, options):
             print(text, flush=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -11,10 +12,34 @@ from labkit import vm
 from labkit.programs import server
 
 
-def asked(words: Sequence[str]) -> tuple[bool, list[str]]:
-    """Is `--icount` the first word? And the words after it."""
-    icount = list(words[:1]) == ["--icount"]
-    return icount, list(words[1:] if icount else words)
+def parser(doc: str, repetitions: int) -> argparse.ArgumentParser:
+    """What such a measurement may be asked: `--icount`, and how often to repeat it.
+
+    Args:
+        doc: the module's text; its first line is the help.
+        repetitions: if nothing else is asked.
+    """
+    asked = argparse.ArgumentParser(description=doc.partition("\n")[0])
+    asked.add_argument(
+        "--icount",
+        action="store_true",
+        help="boot a microVM of one CPU whose clock counts instructions, and measure there",
+    )
+    asked.add_argument(
+        "repetitions",
+        metavar="REPETITIONS",
+        nargs="?",
+        type=_positive,
+        default=repetitions,
+        help="values of each (default: %(default)s)",
+    )
+    return asked
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of repetitions: give 1 or more")
+    return int(text)
 
 
 def boot(script: str, words: Sequence[str]) -> int:

@@ -76,14 +76,15 @@ def table(plain_values: Values, umcg_values: Values) -> list[str]:
 
 def main() -> int:
     """See above."""
-    icount, words = counted.asked(sys.argv[1:])
-    repetitions = int(words[0]) if words else REPETITIONS
-    policies = words[1:] or POLICIES
+    parser = counted.parser(__doc__, REPETITIONS)
+    parser.add_argument("policies", metavar="POLICY", nargs="*", default=POLICIES)
+    asked = parser.parse_args()
+    repetitions, policies = asked.repetitions, asked.policies
     try:
         # Said before a machine is booted for it.
         umcg_run(), find("mariadbd"), find("sysbench")
-        if icount:
-            return counted.boot(__file__, words)
+        if asked.icount:
+            return counted.boot(__file__, [str(repetitions), *policies])
         counted.be_patient()
         plain, *umcg = measure(repetitions, policies)
     except ProgramsError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labkit import analysis
-from labkit.programs import database, events, install, mariadb
+from labkit.programs import costs, counted, database, events, install, mariadb
 from labkit.programs.install import ProgramsError
 from labkit.programs.recording import Wish
 from labkit.programs.server import Server
@@ -295,3 +295,31 @@ def test_wrong_use_of_the_command_is_said(words, code, said):
     labkit = Path(sys.executable).with_name("labkit")
     done = subprocess.run([labkit, "record", *words], capture_output=True, text=True)
     assert done.returncode == code and said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("measurement", "words", "passed"),
+    [
+        (costs, ["2", "las", "--pass-on", "--nice=1"], ["2", "las", "--pass-on", "--nice=1"]),
+        (costs, [], [str(costs.REPETITIONS), "rr", "--pass-on"]),
+        (database, ["2", "las --pass-on", "rr"], ["2", "las --pass-on", "rr"]),
+    ],
+)
+def test_a_counted_measurement_is_asked_the_same_in_its_guest(
+    measurement, words, passed, monkeypatch
+):
+    monkeypatch.setattr(measurement, "umcg_run", lambda: "umcg-run")
+    monkeypatch.setattr(measurement, "find", lambda name: name)
+    monkeypatch.setattr(counted, "boot", lambda script, words: words)
+    monkeypatch.setattr(sys, "argv", ["it", "--icount", *words])
+    assert measurement.main() == passed
+
+
+@pytest.mark.parametrize("measurement", [costs, database])
+@pytest.mark.parametrize("word", ["0", "-1", "x"])
+def test_a_measurement_of_no_repetitions_is_refused(measurement, word, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["it", word])
+    with pytest.raises(SystemExit) as ended:
+        measurement.main()
+    assert ended.value.code == 2
+    assert "usage: " in capsys.readouterr().err
