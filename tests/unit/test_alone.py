@@ -57,6 +57,7 @@ def test_the_second_in_a_process_is_told_who_is_first():
     labkit.block(**QUICK)  # and now it is nobody's
 
 
+@pytest.mark.slow
 def test_the_second_process_is_told_and_a_killed_one_is_none(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

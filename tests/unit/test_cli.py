@@ -64,6 +64,7 @@ def test_without_a_terminal_it_is_quiet(tmp_path):
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_shows_progress_and_stdout_stays_json():
     ours, theirs = pty.openpty()
     words = [*LABKIT, *SMALL, "--value-ms", "100", "--json"]

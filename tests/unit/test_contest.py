@@ -49,6 +49,7 @@ def test_one_policy_may_be_given_as_it_is() -> None:
     assert MixedSpec.params()["policy"].parse("las rr:slice_us=9") == ("las", "rr:slice_us=9")
 
 
+@pytest.mark.slow
 def test_the_simulator_runs_it_anywhere_and_the_same_again() -> None:
     spec: dict[str, Any] = SIMULATED | {
         "policy": ("priority", "las", "reserve"),

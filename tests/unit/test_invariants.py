@@ -30,6 +30,7 @@ walks = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(walks)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_walk_keeps_every_invariant(tables: Tables) -> None:

@@ -37,6 +37,7 @@ def test_places_that_pass_on_are_sound(servers: int, workers: int) -> None:
     assert not seen.findings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_the_invariants_hold_on_walks_with_places_that_pass_on(seed: int) -> None:
     w, events, tasks = walk(world(2, 4, places_pass=True), 20_000, random.Random(seed))
@@ -60,6 +61,7 @@ def test_ranks_of_two_workers_are_sound_as_far_as_looked() -> None:
     assert not seen.findings
 
 
+@pytest.mark.slow
 def test_the_invariants_hold_on_walks_with_ranks() -> None:
     taken = 0
     for seed in range(6):

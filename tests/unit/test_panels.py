@@ -472,6 +472,7 @@ def test_rates_come_from_measured_time_alone() -> None:
 # Comparing.
 
 
+@pytest.mark.slow
 def test_compare_says_what_was_changed() -> None:
     panel = labkit.panel("block", works=("sleep",), workers=2, duration_s=0.05, repetitions=3)
     assert panel._compare_button.disabled

@@ -197,6 +197,7 @@ def gone(server):
     return False
 
 
+@pytest.mark.slow
 def test_nothing_is_left_after_success():
     with Small() as server:
         assert "serving" in server.said()
@@ -231,6 +232,7 @@ def test_what_ends_at_once_says_why():
     assert gone(server)
 
 
+@pytest.mark.slow
 def test_a_client_that_fails_is_quoted():
     with Small() as server, pytest.raises(ProgramsError, match=r"(?s)ended with 4.*alas.*serving"):
         server.client(["sh", "-c", "echo alas; exit 4"])

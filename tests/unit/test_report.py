@@ -51,6 +51,7 @@ def page() -> str:
     return report.page([synthetic.record(), synthetic.record(spec={"experiment": "<swap>"})])
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network_and_has_plotly_once(page: str) -> None:
     reader = _Reader()
     reader.feed(page)

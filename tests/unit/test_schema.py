@@ -65,6 +65,7 @@ def test_missing_column_and_unsorted_table_are_named() -> None:
         schema.validate(table.with_columns(pl.lit(None, dtype=pl.Int16).alias("cpu")))
 
 
+@pytest.mark.slow
 @given(rows, rows)
 def test_merge_keeps_every_event_in_order(
     a: list[dict[str, object]], b: list[dict[str, object]]

@@ -86,6 +86,7 @@ def test_a_seed_gives_the_same_bytes_on_every_machine() -> None:
     assert digest(simulate("priority:slice_us=3", MIXED, servers=3, seed=43)) != digest(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy, costs", list(itertools.product(POLICIES, COSTS)))
 def test_traces_keep_every_invariant(policy: str, costs: Costs) -> None:
     for servers in (1, 3):

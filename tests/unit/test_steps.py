@@ -84,6 +84,7 @@ def test_two_lanes_run_beside_each_other(steps, monkeypatch, tmp_path, capfdbina
     assert re.search(r"== one: passed, \d s; it said:\n\nmet\n", said)
 
 
+@pytest.mark.slow
 def test_steps_of_a_lane_wait_for_each_other(steps, monkeypatch, tmp_path, capfdbinary):
     lock = tmp_path / "lock"
     alone = f"sh -c 'mkdir {lock} && sleep 0.5 && rmdir {lock}'"

@@ -179,6 +179,7 @@ def test_on_a_dask_cluster_of_two_workers(folder: Path) -> None:
     assert len(ran) == 2 and there.equals(here)
 
 
+@pytest.mark.slow
 def test_no_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "ANSWER_S", 0.5)
     with pytest.raises(SimulationError, match="no Dask scheduler answers at tcp://127"):

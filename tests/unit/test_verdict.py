@@ -35,6 +35,7 @@ def cases() -> list[object]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accelerator", "unit", "ratio", "n"), cases())
 def test_everybody_says_the_same(accelerator: str, unit: str, ratio: float, n: int) -> None:
     medians = {"umcg/sleep": 100.0 * ratio, "pthread/sleep": 100.0}

@@ -120,6 +120,7 @@ def test_an_empty_window_is_drawn_and_an_impossible_one_refused() -> None:
         timeline_window(EVENTS, TASKS, 0, 10, pixels=0)
 
 
+@pytest.mark.slow
 def test_a_million_events(record_property: Callable[[str, object], None]) -> None:
     events, tasks = synthetic.million()
     first, last = int(events["t"][0]), int(events["t"][-1])
