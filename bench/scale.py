@@ -9,11 +9,9 @@ WORKERS = (1, 10, 100, 1000, 10_000)
 SERVERS = (1, 2, 4)
 SECONDS = 0.1
 #: Making so many threads takes a hundred times as long as measuring them: over one server only.
-CROWD = 10_000
-
-
-def _asked(workers: int, servers: int) -> bool:
-    return workers < CROWD or servers == 1
+CROWD = WORKERS[-1]
+#: How many workers over so many servers, and threads on so many CPUs.
+CREWS = {servers: WORKERS if servers == 1 else WORKERS[:-1] for servers in SERVERS}
 
 
 def measure(bench: Bench) -> None:
@@ -26,7 +24,7 @@ def measure(bench: Bench) -> None:
         if what.umcg
         else f"pthread/{what.workers} on {what.servers}": name
         for name, what in scale.series().items()
-        if _asked(what.workers, what.servers) and (what.umcg or what.servers <= 2)
+        if what.workers in CREWS[what.servers] and (what.umcg or what.servers <= 2)
     }
 
     def once(repetition: int, name: str) -> None:
@@ -45,6 +43,7 @@ def measure(bench: Bench) -> None:
     count = bench.rigor.repetitions
     if bench.rigor.name == "quick":
         count = -(-count * 2 // 3)
+    # Nothing warms up: each of these makes its ten thousand threads anew.
     for repetition, name in bench.rounds(crowds, repetitions=count, warm=()):
         once(repetition, name)
 
@@ -67,8 +66,7 @@ SUITE = Suite(
             f"futex wait and wake-up among as many threads on {counted(places, 'CPU')}",
         )
         for places in (1, 2)
-        for workers in WORKERS
-        if _asked(workers, places)
+        for workers in CREWS[places]
     ]
     + [
         Contrast(
@@ -79,8 +77,7 @@ SUITE = Suite(
             "the same over one server",
         )
         for servers in (2, 4)
-        for workers in WORKERS[1:]
-        if _asked(workers, servers)
+        for workers in CREWS[servers][1:]
     ]
     + [
         Contrast(
@@ -100,15 +97,11 @@ SUITE = Suite(
             "ns/hop",
             "threads in the ring",
             {
-                f"UMCG, {counted(s, 'server')}": {
-                    float(w): f"umcg/{w} over {s}" for w in WORKERS if _asked(w, s)
-                }
+                f"UMCG, {counted(s, 'server')}": {float(w): f"umcg/{w} over {s}" for w in CREWS[s]}
                 for s in SERVERS
             }
             | {
-                f"threads, {counted(c, 'CPU')}": {
-                    float(w): f"pthread/{w} on {c}" for w in WORKERS if _asked(w, c)
-                }
+                f"threads, {counted(c, 'CPU')}": {float(w): f"pthread/{w} on {c}" for w in CREWS[c]}
                 for c in (1, 2)
             },
         )
