@@ -48,7 +48,7 @@ function render({ model, el }) {
   function goOn() {
     while (!awaited && asked.length) asked.shift()();
   }
-  const buttons = {}, acts = {};
+  const buttons = {}, press = {};
   let before = []; // the words of the tasks, to mark what a step has changed
 
   function field(name, text, attributes) {
@@ -75,15 +75,14 @@ function render({ model, el }) {
     if (now.at < now.length) send({ do: "go", at: now.at + 1 });
     else if (now.choices.length === 1) send({ do: "choose", number: 0 });
   }
-  const press = (what) => ask(() => { if (!buttons[what].disabled) acts[what](); });
   function choose(number) {
     if (number < model.get("shown").choices.length) send({ do: "choose", number });
   }
   const where = make("span", { class: "lr-where lr-quiet" });
   for (const [what, text, act] of WAYS) {
     buttons[what] = make("button", { type: "button", "data-do": what }, text);
-    acts[what] = act;
-    on(buttons[what], "click", () => press(what));
+    press[what] = () => ask(() => { if (!buttons[what].disabled) act(); });
+    on(buttons[what], "click", press[what]);
   }
 
   function onOptions() {
@@ -174,9 +173,9 @@ function render({ model, el }) {
     if (choice || way || (event.key.length === 1 && event.key !== " ")) event.stopImmediatePropagation();
     if (!choice && !buttons[way]?.isConnected) return;
     event.preventDefault();
-    if (event.repeat && (awaited || asked.length)) return; // a key held down goes as fast as the answers
+    if (event.repeat && awaited) return; // a key held down goes as fast as the answers
     if (choice) ask(() => choose(event.key - 1));
-    else press(way);
+    else press[way]();
   }, { capture: true });
 
   const watched = [["change:options", onOptions], ["change:shown", onShown]];

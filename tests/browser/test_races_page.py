@@ -21,16 +21,8 @@ PICTURES = ROOT / "out" / "browser"
 #: Milliseconds that anything may take on a busy machine.
 PATIENCE_MS = 600_000
 
-
-#: Python answers a fifth of a second late.
-SLOW = """() => {
-  const now = toPython;
-  toPython = async (message) => {
-    await new Promise((done) => setTimeout(done, 200));
-    return now(message);
-  };
-}"""
-
+#: No answer comes until `release()`.
+HOLD = "() => { model.held = new Promise((done) => { window.release = done; }); }"
 
 #: So many requests, and the last has its answer.
 ANSWERED = "(n) => model.sent.length === n && model.state.shown.answers === model.sent.at(-1).id"
@@ -113,11 +105,12 @@ def test_a_reader_finds_the_lost_wake_up(page: Page) -> None:
 
 def test_keys_wait_for_the_answers_that_they_build_upon(page: Page) -> None:
     put(page, Races(workers=1))
-    page.evaluate(SLOW)
+    page.evaluate(HOLD)
     view, where = page.locator(".lr-view"), page.locator(".lr-where")
     view.focus()
     for key in ("1", "1", "ArrowLeft", "ArrowLeft", "ArrowRight"):
         page.keyboard.press(key)
+    page.evaluate("release()")
     page.wait_for_function(ANSWERED, arg=5)
     expect(where).to_have_text("step 1 of 2")
     page.evaluate("document.querySelector('[data-do=end]').click()")
@@ -137,7 +130,7 @@ def test_keys_wait_for_the_answers_that_they_build_upon(page: Page) -> None:
 
 def test_it_says_that_there_is_no_answer_yet(page: Page) -> None:
     put(page, Races(workers=1))
-    page.evaluate("() => { model.held = new Promise((done) => { window.release = done; }); }")
+    page.evaluate(HOLD)
     page.locator(".lr-view").focus()
     page.keyboard.press("1")
     expect(page.locator(".lr-said")).to_contain_text("Python is busy")
