@@ -2,8 +2,12 @@
 """A thread is there until it has ended, whatever happens to who waits for it."""
 
 import signal
+import sys
 import threading
+import time
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,21 +18,33 @@ class Interrupted(Exception):
     """As KeyboardInterrupt, but no end of the tests."""
 
 
-@pytest.fixture
-def interrupted() -> Iterator[None]:
-    """A signal comes soon, whose handler raises."""
+def _joins(thread: int) -> bool:
+    """Is that thread in `Joinable.join`?"""
+    frame = sys._current_frames()[thread]
+    return any(one.f_code is Joinable.join.__code__ for one, _ in traceback.walk_stack(frame))
+
+
+@contextmanager
+def interrupted_join() -> Iterator[None]:
+    """As soon as this thread waits in `Joinable.join`, a signal comes whose handler raises."""
 
     def handler(number: int, frame: object) -> None:
         raise Interrupted
 
+    def interrupt(thread: int) -> None:
+        while not _joins(thread):
+            time.sleep(0.01)
+        signal.pthread_kill(thread, signal.SIGALRM)
+
     old = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, old)
+    threading.Thread(target=interrupt, args=[threading.get_ident()], daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, old)
 
 
-def test_an_interrupted_join_ends_nothing(interrupted: None) -> None:
+def test_an_interrupted_join_ends_nothing() -> None:
     end, did = threading.Event(), []
 
     def body() -> None:
@@ -37,7 +53,7 @@ def test_an_interrupted_join_ends_nothing(interrupted: None) -> None:
 
     thread = Joinable(body, "waits")
     thread.start()
-    with pytest.raises(Interrupted):
+    with interrupted_join(), pytest.raises(Interrupted):
         thread.join()
     assert thread.is_alive()
     thread.join(0.01)
