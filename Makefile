@@ -49,15 +49,18 @@ bench: packages $(VENV)/installed	## the benchmark suite: one results file, one 
 	@$(MAKE) -C kernel image BASE=1
 	@$(BIN)/labkit bench
 
-# The steps of these three, and what each may take, stand in tests/steps.py.
+# The steps of these four, and what each may take, stand in tests/steps.py.
 test: deps	## for everybody, 8 minutes (15 with the kernel's build): kernel, libumcg, instruction counts, labkit, guest
 	@$(STEPS) test
 
 test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests but for those that take seconds
 	@$(STEPS) fast
 
-test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks, Jupyter, programs, all of the microVM, the longest tests
+test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks, Jupyter, programs, all of the microVM, long tests
 	@$(STEPS) all
+
+test-matrix: deps	## the conformance programs and libumcg's tests as long as they are, labkit in every combination
+	@$(STEPS) matrix
 
 test-packages:
 	@$(MAKE) packages PACKAGES='$(BROWSER_PACKAGES) $(VAGRANT_PACKAGES)'
@@ -181,4 +184,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile | expand -t 17
 	@echo '  make -C kernel help: patch, build, boot, check the kernel alone'
 
-.PHONY: demo image lab bench test test-fast test-all test-packages test-bench test-programs test-jupyter test-notebooks test-browser test-vm test-vagrant test-provision test-debug lint format deps packages constraints clean help
+.PHONY: demo image lab bench test test-fast test-all test-matrix test-packages test-bench test-programs test-jupyter test-notebooks test-browser test-vm test-vagrant test-provision test-debug lint format deps packages constraints clean help

@@ -48,7 +48,7 @@ def _measure(bench: Bench, spec: ServerSpec, alone: Arena, beside: Arena) -> Non
     points: Points = {}
     seen = -2
     warm = [f"{head}/{names[0]}" for head in alone.series()]
-    for repetition, name in bench.rounds(series, warm=warm):
+    for repetition, name in bench.rounds(series, repetitions=bench.fewer, warm=warm):
         if repetition != seen:
             # What is full load drifts with the machine: measured anew before each repetition.
             cases, seen = spec.draw(alone, max(repetition, 0) + 1), repetition

@@ -34,8 +34,8 @@ def outcomes(bench: Bench, specs: Mapping[str, Asked]) -> Iterator[tuple[str, in
             for name, why in arena.left_out.items():
                 bench.note(f"{name} was left out: {why}")
         series = [f"{head}/{case}" for case, arena in arenas.items() for head in arena.series()]
-        warm = {name.partition("/")[0]: name for name in series}
-        for repetition, name in bench.rounds(series, warm=list(warm.values())):
+        warm = list({name.partition("/")[0]: name for name in series}.values())
+        for repetition, name in bench.rounds(series, repetitions=bench.fewer, warm=warm):
             head, _, case = name.partition("/")
             arena = arenas[case]
             # Numbers of jobs are the repetition's own: the first round only warms up.

@@ -222,6 +222,12 @@ class Bench:
         """A CPU beside the first for who drives a measurement; None where there is only one."""
         return self.cpus[1] if len(self.cpus) > 1 else None
 
+    @property
+    def fewer(self) -> int:
+        """Repetitions of what takes seconds: in a quick run two thirds of them."""
+        count = self.rigor.repetitions
+        return -(-count * 2 // 3) if self.rigor.name == "quick" else count
+
     def rounds(
         self,
         series: Sequence[str],

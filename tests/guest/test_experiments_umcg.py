@@ -17,6 +17,9 @@ from labkit.native import engine
 from labkit.records import TASK_SCHEMA
 from labkit.trace.intervals import state_intervals
 
+#: What measures for two minutes by default.
+SLOW = ("scale", "server")
+
 SMALL = {
     "swap": (
         {"value_ms": 2, "repetitions": 2, "traced_rounds": 20},
@@ -86,15 +89,20 @@ def loses_nothing(run):
         assert labkit.analysis.df_occupancy(run)["complete"].all()
 
 
-@pytest.mark.matrix
+@pytest.mark.long
 @pytest.mark.parametrize("spec", measure.DEMO, ids=lambda spec: spec.experiment)
 def test_the_demo_loses_no_event(spec):
     # How much room there is does not depend on how often it is used.
     loses_nothing(api.run(dataclasses.replace(spec, repetitions=1)))
 
 
-@pytest.mark.matrix
-@pytest.mark.parametrize("name", experiments.SPECS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.matrix if name in SLOW else pytest.mark.long])
+        for name in experiments.SPECS
+    ],
+)
 def test_defaults_lose_no_event_and_give_no_doubt_about_themselves(name):
     """Machines differ in how stable they are; how often and how long is the experiment's choice."""
     run = api.run(experiments.SPECS[name]())

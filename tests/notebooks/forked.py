@@ -89,8 +89,9 @@ def main(arguments: list[str]) -> int:
         server.listen()
         server.settimeout(0.5)
         _install(Path(text), address)
+        cells = Path(__file__).with_name("cells.py")
         pytest = subprocess.Popen(
-            [sys.executable, "-m", "pytest", f"--nbmake-kernel={NAME}", *arguments],
+            [sys.executable, str(cells), f"--nbmake-kernel={NAME}", *arguments],
             env={**os.environ, "JUPYTER_PATH": text},
         )
         here, kernels = os.getpid(), set[int]()

@@ -15,7 +15,16 @@ import synthetic
 from labkit.analysis.compare import NotComparable
 from labkit.benchmark import compare, guest, judge, results, suite
 from labkit.benchmark.results import Results, SuiteResult
-from labkit.benchmark.suite import Bench, Contrast, Curve, Distribution, Rigor, Suite, SuiteError
+from labkit.benchmark.suite import (
+    RIGORS,
+    Bench,
+    Contrast,
+    Curve,
+    Distribution,
+    Rigor,
+    Suite,
+    SuiteError,
+)
 from labkit.experiments.asked import better
 from labkit.pages import bench_report as report
 from labkit.trace.errors import ForeignFile, NewerFormat, TruncatedFile
@@ -83,6 +92,15 @@ def test_what_warms_up_may_be_less_than_what_is_measured(warm, first):
     seen = list(Bench(RIGOR, cpus=(0,)).rounds(["a", "b"], warm=warm))
     assert [name for repetition, name in seen if repetition < 0] == first
     assert [name for repetition, name in seen if repetition == 0] == ["b", "a"]
+
+
+def test_a_quick_run_repeats_less_what_takes_seconds():
+    """And a verdict takes five values."""
+    counts = {name: Bench(rigor, cpus=(0,)).fewer for name, rigor in RIGORS.items()}
+    assert counts == {"smoke": 1, "quick": 6, "full": 25, "virtual": 5}
+    boots = RIGORS["quick"].boots
+    part = replace(RIGORS["quick"], repetitions=RIGORS["quick"].repetitions // boots)
+    assert boots * Bench(part, cpus=(0,)).fewer == counts["quick"]
 
 
 def test_an_incomplete_repetition_leaves_no_sample():
