@@ -147,6 +147,13 @@ void lab_fail(struct lab_run *run, const char *what, int error);
 void lab_say(struct lab_run *run, enum lab_said what, const char *text);
 
 /*
+ * Stacks that nobody has touched for all threads of the run, with guards as glibc's
+ * have: of those that it keeps of threads before, the pages are there already; and for
+ * each that it makes and gives up, other CPUs are interrupted. -1 with errno.
+ */
+int lab_stacks(struct lab_run *run);
+
+/*
  * Make a thread that runs @body behind the gate, on CPUs @cpus (none: wherever).
  * NULL with errno when that cannot be.
  */

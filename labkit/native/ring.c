@@ -173,7 +173,7 @@ int lab_ring(struct lab_run *run, struct lab_ring *spec)
 	if (spec->umcg)
 		ring.crew = crew_new(run, &spec->policy, spec->workers, spec->servers, spec->cpus,
 				     spec->nr_cpus, 0);
-	if (!spec->umcg || ring.crew)
+	if ((!spec->umcg || ring.crew) && !lab_stacks(run))
 		measure(&ring);
 	if (ring.crew)
 		crew_end(ring.crew, &helpers_ns, &preempts);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -68,6 +69,8 @@ void lab_free(struct lab_run *run)
 	pthread_mutex_destroy(&run->lock);
 	pthread_cond_destroy(&run->arrived);
 	pthread_cond_destroy(&run->moved);
+	if (run->stacks)
+		munmap(run->stacks, (size_t)run->max_threads * LAB_STACK);
 	free(run->ring);
 	free(run->waits);
 	free(run);
@@ -150,6 +153,24 @@ void lab_get_task(struct lab_run *run, uint32_t index, struct lab_task *out)
 const struct lab_event *lab_get_events(struct lab_run *run, uint32_t index)
 {
 	return run->threads[index].events;
+}
+
+int lab_stacks(struct lab_run *run)
+{
+	size_t guard = (size_t)sysconf(_SC_PAGESIZE), size = (size_t)run->max_threads * LAB_STACK;
+	char *stacks = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	if (stacks == MAP_FAILED)
+		goto failed;
+	run->stacks = stacks;
+	for (uint32_t i = 0; i < run->max_threads; i++)
+		if (mprotect(stacks + (size_t)i * LAB_STACK, guard, PROT_NONE))
+			goto failed;
+	return 0;
+failed:
+	lab_fail(run, "memory for stacks", errno);
+	return -1;
 }
 
 struct lab_thread *lab_thread_new(struct lab_run *run, enum lab_role role,

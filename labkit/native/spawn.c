@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <linux/futex.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "threads.h"
@@ -226,35 +225,12 @@ static void release(struct lab_run *run, struct park *park)
 	umcg_unregister_task();
 }
 
-/*
- * Stacks that nobody has touched, with guards as glibc's have: of those that it
- * keeps of threads before, the pages are there already. NULL with errno.
- */
-static char *fresh_stacks(uint32_t threads)
-{
-	size_t guard = (size_t)sysconf(_SC_PAGESIZE);
-	char *stacks = mmap(NULL, (size_t)threads * LAB_STACK, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-
-	if (stacks == MAP_FAILED)
-		return NULL;
-	for (uint32_t i = 0; i < threads; i++) {
-		if (mprotect(stacks + (size_t)i * LAB_STACK, guard, PROT_NONE)) {
-			munmap(stacks, (size_t)threads * LAB_STACK);
-			return NULL;
-		}
-	}
-	return stacks;
-}
-
 int lab_park(struct lab_run *run, uint32_t threads, int32_t umcg)
 {
 	struct park park = { .umcg = umcg };
 	bool open = true;
 
-	run->stacks = fresh_stacks(threads);
-	if (!run->stacks) {
-		lab_fail(run, "memory for stacks", errno);
+	if (lab_stacks(run)) {
 		errno = run->error;
 		return -1;
 	}
@@ -274,8 +250,6 @@ int lab_park(struct lab_run *run, uint32_t threads, int32_t umcg)
 	if (umcg)
 		host_close(&park.host);
 	run->context = NULL;
-	munmap(run->stacks, (size_t)threads * LAB_STACK);
-	run->stacks = NULL;
 	errno = run->error;
 	return run->error ? -1 : 0;
 }
