@@ -337,6 +337,9 @@ def compare_command(
     a: Annotated[Path, typer.Argument(metavar="A", help="A results file (.json).")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another, compared with it.")],
     as_json: Json = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Both files in one table, for a text.")
+    ] = False,
 ) -> None:
     """Say which ratios and verdicts changed from A to B.
 
@@ -353,7 +356,10 @@ def compare_command(
             console.note(f"note: {note}")
         for name, why in made.refused.items():
             console.note(f"not compared: {name}: {why}")
-        _print_changes(made.changes)
+        if as_markdown:
+            print("\n".join([*compare.markdown(made.changes), ""]))
+        else:
+            _print_changes(made.changes)
         if made.moved:
             _print_moved(made.moved)
         for line in compare.summary(made.changes):

@@ -62,6 +62,14 @@ def test_compare_two_files(tmp_path, monkeypatch):
     changes = json.loads(call("compare", a, b, "--json").stdout)["changes"]
     assert [c["same_verdict"] for c in changes] == [False, True]
     assert [c["contradicts"] for c in changes] == [True, False]
+    head, rule, first, second, blank, said = call(
+        "compare", a, b, "--markdown"
+    ).stdout.splitlines()[:6]
+    assert (head, rule, blank) == ("| | first | second | verdict |", "|---|--:|--:|---|", "")
+    assert first.startswith("| A swap : a futex hand-off | 0.50 ("), first
+    assert first.endswith("| better; worse, claim holds; refuted |"), first
+    assert second.endswith("| no difference, claim holds |"), second
+    assert said.startswith("Of 2 contrasts")
     other = some_results(clock="hpet").save(tmp_path / "c.json")
     done = call("compare", a, other)
     assert done.exit_code == 2
