@@ -39,8 +39,9 @@ LANES, SAY_AGAIN = 3, 60
 GRACE = 30
 
 #: A step that has said nothing for so many seconds hangs: it is asked where, and ended.
-#: A notebook's cell has less, so that it is named.
-SILENT, CELL = 900, 600
+#: A notebook's cell has less, so that it is named; so has a guest whose heart does not beat: two
+#: minutes may go by on a machine that runs three of them without KVM.
+SILENT, CELL, HEART = 900, 600, 600
 
 PYTEST = "pytest -q"
 NOTEBOOKS = (
@@ -79,7 +80,7 @@ def _guest(name: str, what: str, seconds: int, command: str, lane: str = "guest"
 def _python_in_guest(arguments: str) -> str:
     python = shlex.quote(sys.executable)
     frozen = " ".join(f"--frozen {shlex.quote(str(folder))}" for folder in this_python())
-    return f"labkit vm exec {frozen} -- {python} {arguments}"
+    return f"labkit vm exec --hang-timeout {HEART} {frozen} -- {python} {arguments}"
 
 
 def _pytest_in_guest(arguments: str) -> str:

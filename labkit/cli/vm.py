@@ -67,13 +67,19 @@ def _execute_here(argv: list[str]) -> NoReturn:
         raise typer.Exit(127 if isinstance(error, FileNotFoundError) else 126) from None
 
 
+def _asks_nothing(machine: VmOptions) -> bool:
+    """Would any Linux with UMCG do? Patience and what is read once matter to guests alone."""
+    asked = replace(machine, frozen=(), boot_timeout_s=VmOptions.boot_timeout_s)
+    return replace(asked, hang_timeout_s=VmOptions.hang_timeout_s) == VmOptions()
+
+
 def _execute(argv: list[str], **options: Any) -> None:
     with console.errors():
         try:
             machine = VmOptions(**options)
         except ValueError as error:
             console.fail(console.USAGE, str(error))
-        if engine.enabled() and replace(machine, frozen=()) == VmOptions():
+        if engine.enabled() and _asks_nothing(machine):
             _execute_here(argv)
         try:
             with console.waiting() as say:

@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from labkit import checkout, vm
+from labkit.cli.commands import app
 from labkit.vm import VmOptions, image
 from labkit.vm.errors import VmError
 
@@ -71,3 +73,20 @@ def test_a_guest_is_told_which_commit_this_is(monkeypatch):
     env = {**os.environ, checkout.VARIABLE: "told"}
     said = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
     assert said.stdout == "told\n", said.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "here"),
+    [
+        ([], True),
+        (["--hang-timeout", "600", "--boot-timeout", "600", "--frozen", "/"], True),
+        (["--cpus", "1"], False),
+    ],
+)
+def test_where_linux_has_umcg_already_patience_takes_no_guest(words, here, monkeypatch):
+    ran = []
+    monkeypatch.setattr("labkit.cli.vm.engine.enabled", lambda: True)
+    monkeypatch.setattr("labkit.cli.vm.os.execvp", lambda file, argv: ran.append("here"))
+    monkeypatch.setattr("labkit.cli.vm.vm.execute", lambda *_, **__: ran.append("guest") or 0)
+    CliRunner().invoke(app, ["vm", "exec", *words, "--", "true"])
+    assert ran[0] == ("here" if here else "guest")
