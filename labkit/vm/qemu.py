@@ -28,7 +28,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from labkit.vm import agent, clock, image, monitor
+from labkit.vm import agent, clock, image, monitor, places
 from labkit.vm.errors import VmError
 from labkit.vm.options import Accelerator, VmOptions
 
@@ -125,7 +125,7 @@ class Machine:
         self.accelerator = accelerator
         self._lines: collections.deque[str] = collections.deque(maxlen=5000)
         need_programs()
-        kernel = image.find(str(options.image) if options.image else None)
+        kernel = self._kernel = image.find(str(options.image) if options.image else None)
         self.folder = _new_folder()
         listener = socket.socket(socket.AF_UNIX)
         try:
@@ -210,6 +210,10 @@ class Machine:
             said = monitor.command(self.folder / "monitor", f"hostfwd_add labkit {rule}")
             if said:
                 raise VmError(f"port {port} of 127.0.0.1 cannot lead into the guest: {said}")
+
+    def places(self) -> list[str]:
+        """Where the guest's CPUs are, a line each; for one that says nothing any more."""
+        return places.cpus(self.folder / "monitor", self._kernel)
 
     def running(self) -> bool:
         """Is QEMU still there?"""
@@ -319,6 +323,10 @@ def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder:
         "--qemu-opt=virtio-serial-pci,id=labkitbus",
         "--qemu-opt=-device",
         f"--qemu-opt=virtserialport,bus=labkitbus.0,chardev=labkit,name={agent.PORT}",
+        "--qemu-opt=-chardev",
+        f"--qemu-opt=socket,id=monitor,path={folder / 'monitor'},server=on,wait=off",
+        "--qemu-opt=-mon",
+        "--qemu-opt=chardev=monitor,mode=control",
     ]
     for number, frozen in enumerate(options.frozen):
         command += [
@@ -334,10 +342,6 @@ def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder:
             "--qemu-opt=user,id=labkit,restrict=on,ipv6=off",
             "--qemu-opt=-device",
             "--qemu-opt=virtio-net-pci,netdev=labkit,romfile=",
-            "--qemu-opt=-chardev",
-            f"--qemu-opt=socket,id=monitor,path={folder / 'monitor'},server=on,wait=off",
-            "--qemu-opt=-mon",
-            "--qemu-opt=chardev=monitor,mode=control",
         ]
     words = [f"rootflags={_ROOT_FLAGS}", "loglevel=5", *options.kernel_args]
     if accelerator == "tcg":

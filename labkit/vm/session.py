@@ -256,7 +256,7 @@ class Session:
         if self.started and silent > options.hang_timeout_s:
             raise VmError(
                 f"the guest hangs: no sign of life for {silent:.0f} s",
-                self._guest.last_lines(),
+                [*self._guest.last_lines(), *self._guest.places()],
             )
         self._check_end()
 

@@ -7,6 +7,7 @@ Needs QEMU, virtme-ng and a kernel image; each test boots a guest of its own (se
 import hashlib
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -218,7 +219,17 @@ def test_a_hang_is_noticed_and_ended():
     _, err = process.communicate(timeout=BOOT_S)
     assert process.returncode == 125
     assert b"the guest hangs" in err
+    assert b"QEMU's monitor does not answer" in err
     assert gone(below)
+
+
+def test_a_guest_that_is_silent_says_where_its_cpus_are():
+    # What sends its signs of life is the shell's parent.
+    done = guest("sh", "-c", "kill -STOP $PPID; sleep 1000", options=("--hang-timeout", "20"))
+    assert done.returncode == 125
+    assert b"the guest hangs" in done.stderr
+    places = re.findall(rb"guest: CPU (\d) is in the kernel, at \w+\+0x\w+, .*", done.stderr)
+    assert places == [b"0", b"1"], done.stderr
 
 
 @pytest.mark.quick
