@@ -56,10 +56,10 @@ test: deps	## for everybody, 8 minutes (15 with the kernel's build): kernel, lib
 test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests but for those that take seconds
 	@$(STEPS) fast
 
-test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks, Jupyter, programs, all of the microVM, long tests
+test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks, Jupyter, all of the microVM, long tests
 	@$(STEPS) all
 
-test-matrix: deps	## the conformance programs and libumcg's tests as long as they are, labkit in every combination
+test-matrix: deps	## the conformance programs and libumcg's tests as long as they are, Python's programs under umcg-run, labkit in every combination
 	@$(STEPS) matrix
 
 test-packages:

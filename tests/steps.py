@@ -160,7 +160,7 @@ ALL = (
     _guest(
         "guest-long",
         "labkit and suites of bench on the patched kernel: what takes longer",
-        300,
+        200,
         _pytest_in_guest("-m long --ignore tests/guest/test_umcg_ends.py tests/guest tests/bench"),
     ),
     _guest(
@@ -196,13 +196,6 @@ ALL = (
         lane="kernel",
     ),
     _guest(
-        "programs",
-        "Python's own programs under umcg-run (Java, Node and servers: `make test-programs`)",
-        240,
-        "make test-programs QUICK=1",
-        lane="kernel",
-    ),
-    _guest(
         "browser",
         "JupyterLab in Chromium: notebook 02 on the patched kernel",
         240,
@@ -235,9 +228,16 @@ MATRIX = (
     IMAGE,
     _guest(
         "guest-matrix",
-        "labkit on the patched kernel: every combination, the slowest defaults",
-        400,
-        _pytest_in_guest("-m matrix tests/guest"),
+        "labkit on the patched kernel: every combination, the slowest defaults and suites",
+        600,
+        _pytest_in_guest("-m matrix tests/guest tests/bench"),
+    ),
+    _guest(
+        "programs",
+        "Python's own programs under umcg-run (Java, Node and servers: `make test-programs`)",
+        240,
+        "make test-programs QUICK=1",
+        lane="kernel",
     ),
     _guest(
         "kernel-full",

@@ -17,8 +17,8 @@ from labkit.native import engine
 from labkit.records import TASK_SCHEMA
 from labkit.trace.intervals import state_intervals
 
-#: What measures for two minutes by default.
-SLOW = ("scale", "server")
+#: What measures for up to two minutes by default.
+SLOW = ("scale", "server", "mixed", "deadline")
 
 SMALL = {
     "swap": (

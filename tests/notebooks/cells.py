@@ -16,26 +16,23 @@ from nbformat import NotebookNode
 #: Seconds from which on a cell is worth a line.
 SLOW = 20
 
-_begun = 0.0
+_before: tuple[float, str] | None = None
 
 
 def _begin(cell: NotebookNode, cell_index: int) -> None:
-    global _begun
-    _begun = time.monotonic()
-
-
-def _end(cell: NotebookNode, cell_index: int) -> None:
-    seconds = time.monotonic() - _begun
-    if seconds >= SLOW:
-        first = cell.source.partition("\n")[0]
+    """A cell begins, so the one before has ended; a kernel's start before the first is none."""
+    global _before
+    now = time.monotonic()
+    if cell_index and _before and now - _before[0] >= SLOW:
         # Not the stream that pytest keeps to itself.
-        print(f"\n{seconds:6.0f} s  cell {cell_index}: {first}", file=sys.__stdout__, flush=True)
+        print(f"\n{now - _before[0]:6.0f} s  {_before[1]}", file=sys.__stdout__, flush=True)
+    first = cell.source.partition("\n")[0]
+    _before = now, f"cell {cell_index}: {first}"
 
 
 def pytest_configure() -> None:
-    """Every client that nbmake makes calls these."""
+    """Every client that nbmake makes calls it."""
     NotebookClient.on_cell_start.default_value = _begin
-    NotebookClient.on_cell_complete.default_value = _end
 
 
 if __name__ == "__main__":
