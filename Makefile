@@ -59,7 +59,7 @@ test-fast: deps	## for the inner loop, 3 minutes: lint, unit tests but for those
 test-all: deps test-packages	## what `make test` leaves out: Vagrant, browser, notebooks, Jupyter, all of the microVM, long tests
 	@$(STEPS) all
 
-test-matrix: deps	## the conformance programs and libumcg's tests as long as they are, Python's programs under umcg-run, labkit in every combination
+test-matrix: deps test-packages	## the conformance programs and libumcg's tests as long as they are, the whole life of Vagrant's machine, Python's programs under umcg-run, labkit in every combination
 	@$(STEPS) matrix
 
 test-packages:

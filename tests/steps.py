@@ -152,9 +152,9 @@ ALL = (
     IMAGE,
     Step(
         "vagrant",
-        "a real `vagrant up` from the Vagrantfile, and the whole life of that machine",
-        1000,
-        "python tests/vagrant/run.py",
+        "a real `vagrant up` from the Vagrantfile, a notebook in that machine, its end",
+        700,
+        "env LABTEST_BRIEF=1 python tests/vagrant/run.py",
         lane="machines",
     ),
     _guest(
@@ -226,6 +226,13 @@ ALL = (
 
 MATRIX = (
     IMAGE,
+    Step(
+        "vagrant-life",
+        "the whole life of Vagrant's machine: halt, up with other CPUs, provision again",
+        1000,
+        "python tests/vagrant/run.py",
+        lane="machines",
+    ),
     _guest(
         "guest-matrix",
         "labkit on the patched kernel: every combination, the slowest defaults and suites",
