@@ -62,7 +62,7 @@ class Machine:
     def trouble(self) -> list[str]:
         return []
 
-    killed = last_lines = trouble
+    killed = last_lines = places = trouble
 
 
 class Output:
