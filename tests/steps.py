@@ -41,7 +41,7 @@ GRACE = 30
 #: A step that has said nothing for so many seconds hangs: it is asked where, and ended.
 #: A notebook's cell has less, so that it is named; so has a guest whose heart does not beat: two
 #: minutes may go by on a machine that runs three of them without KVM.
-SILENT, CELL, HEART = 900, 600, 600
+SILENT, CELL, HEART = 900, 800, 600
 
 PYTEST = "pytest -q"
 NOTEBOOKS = (
