@@ -125,23 +125,6 @@ def summary(changes: Sequence[Change]) -> list[str]:
     return said
 
 
-def markdown(changes: Sequence[Change]) -> list[str]:
-    """A table of both files for people: a heading, and a line for each contrast."""
-    lines = ["| | first | second | verdict |", "|---|--:|--:|---|"]
-    for change in changes:
-        ratios = [f"{f.ratio:.2f} ({f.interval})" for f in (change.a, change.b)]
-        said = _once(change.a.verdict, change.b.verdict)
-        if change.a.claim:
-            said += f", claim {_once(change.a.claim, change.b.claim)}"
-        row = (f"{change.contrast.what} : {change.contrast.against}", *ratios, said)
-        lines.append(f"| {' | '.join(row)} |")
-    return lines
-
-
-def _once(first: str, second: str) -> str:
-    return "; ".join(dict.fromkeys((first, second)))
-
-
 def _common(a: Results, b: Results, suites: Sequence[Suite]) -> Iterator[_Pair]:
     """Every suite that one file or both have, the peers last."""
     for suite in suites:

@@ -357,7 +357,10 @@ def compare_command(
         for name, why in made.refused.items():
             console.note(f"not compared: {name}: {why}")
         if as_markdown:
-            print("\n".join([*compare.markdown(made.changes), ""]))
+            # Slow to import, and only this needs it.
+            from labkit.pages import bench_markdown
+
+            print("\n".join([*bench_markdown.of_both(made.changes), ""]))
         else:
             _print_changes(made.changes)
         if made.moved:

@@ -69,8 +69,13 @@ def _execute_here(argv: list[str]) -> NoReturn:
 
 def _asks_nothing(machine: VmOptions) -> bool:
     """Would any Linux with UMCG do? Patience and what is read once matter to guests alone."""
-    asked = replace(machine, frozen=(), boot_timeout_s=VmOptions.boot_timeout_s)
-    return replace(asked, hang_timeout_s=VmOptions.hang_timeout_s) == VmOptions()
+    any_guest = replace(
+        machine,
+        frozen=(),
+        boot_timeout_s=_DEFAULTS.boot_timeout_s,
+        hang_timeout_s=_DEFAULTS.hang_timeout_s,
+    )
+    return any_guest == _DEFAULTS
 
 
 def _execute(argv: list[str], **options: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from labkit.benchmark.compare import Change
 from labkit.benchmark.judge import judge_all, judge_peers
 from labkit.benchmark.results import Results
 from labkit.benchmark.suite import Suite
@@ -78,12 +79,28 @@ def as_markdown(results: Results, suites: Sequence[Suite]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(table: pl.DataFrame) -> list[str]:
+def of_both(changes: Sequence[Change]) -> list[str]:
+    """The lines of a table: each contrast, what two results files have of it, and the verdicts."""
+    schema = dict.fromkeys(("contrast", "first", "second", "verdict"), pl.String)
+    table = pl.DataFrame([_row(change) for change in changes], schema=schema, orient="row")
+    return _markdown_table(table.rename({"contrast": ""}), right=("first", "second"))
+
+
+def _row(change: Change) -> list[str]:
+    contrast, found = change.contrast, (change.a, change.b)
+    verdict = "; ".join(dict.fromkeys(f.verdict for f in found))
+    if change.a.claim:
+        verdict += ", claim " + "; ".join(dict.fromkeys(f.claim for f in found))
+    ratios = (f"{f.ratio:.2f} ({f.interval})" for f in found)
+    return [f"{contrast.what} : {contrast.against}", *ratios, verdict]
+
+
+def _markdown_table(table: pl.DataFrame, right: Sequence[str] = ()) -> list[str]:
     head = [column.replace("_", " ") for column in table.columns]
-    right = [t.is_numeric() for t in table.dtypes]
+    aligned = [t.is_numeric() or name in right for name, t in table.schema.items()]
     rows = [
-        "| " + " | ".join(head) + " |",
-        "|" + "|".join("--:" if r else "---" for r in right) + "|",
+        "|" + "".join(f" {name} |" if name else " |" for name in head),
+        "|" + "|".join("--:" if r else "---" for r in aligned) + "|",
     ]
     for row in table.iter_rows():
         cells = (webpage.cell(value).replace("|", "\\|") for value in row)

@@ -12,16 +12,17 @@ TOO_LARGE = ("p99", "10000", "carried")
 #: A smoke test takes milliseconds: on a busy machine they may be over before anything has happened.
 TRIES = 5
 
-#: Suites that take long even then; and those of which that is a minute, and whose experiments have
+#: Suites that take long even then; of `matrix` those that take a minute, and whose experiments have
 #: tests of their own.
-LONG, SLOW = ("handoff", "wake", "spawn"), ("scale", "server", "mixed", "deadline")
+MARKS = dict.fromkeys(("handoff", "wake", "spawn"), pytest.mark.long) | dict.fromkeys(
+    ("scale", "server", "mixed", "deadline"), pytest.mark.matrix
+)
 
 
 def names() -> list[object]:
     """Of every suite but those of programs, which may not be here: see tests/programs."""
-    marks = dict.fromkeys(LONG, pytest.mark.long) | dict.fromkeys(SLOW, pytest.mark.matrix)
     return [
-        pytest.param(one.name, marks=marks.get(one.name, ()))
+        pytest.param(one.name, marks=MARKS.get(one.name, ()))
         for one in suite.load()
         if not one.by_name
     ]

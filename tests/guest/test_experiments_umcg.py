@@ -99,7 +99,7 @@ def test_the_demo_loses_no_event(spec):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.matrix if name in SLOW else pytest.mark.long])
+        pytest.param(name, marks=pytest.mark.matrix if name in SLOW else pytest.mark.long)
         for name in experiments.SPECS
     ],
 )
