@@ -3,8 +3,10 @@
 
 import json
 import os
+import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,18 +33,21 @@ class Lab:
         own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
         places = {f"JUPYTER_{name}": str(folder / name.lower()) for name in own}
         self.log = (folder / "server.log").open("w")
+        self.keyboard, terminal = pty.openpty()  # Jupyter asks nobody who has no terminal
         self.process = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL"),  # it ends with us, however we end
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.port=0"),
+                *(sys.executable, "-X", "faulthandler", "-m", "jupyterlab"),
+                *("--no-browser", "--ServerApp.port=0"),
                 *(f"--IdentityProvider.token={TOKEN}", "--allow-root", "--debug"),
                 str(folder / "notebooks"),
             ],
             env={**os.environ, **places, "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")},
-            stdin=subprocess.PIPE,
+            stdin=terminal,
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
+        os.close(terminal)
         self.url = None
 
     def wait(self):
@@ -51,10 +56,12 @@ class Lab:
         while self.process.poll() is None:
             for file in runtime.glob("jpserver-*.json"):
                 try:
-                    self.url = json.loads(file.read_text(encoding="utf-8"))["url"]
-                    return
-                except ValueError:  # half written
+                    said = json.loads(file.read_text(encoding="utf-8"))
+                    socket.create_connection(("127.0.0.1", said["port"])).close()
+                except (ValueError, ConnectionRefusedError):  # half written, does not listen yet
                     continue
+                self.url = said["url"]
+                return
             try:
                 self.process.wait(0.1)
             except subprocess.TimeoutExpired:
@@ -69,16 +76,22 @@ class Lab:
 
     def interrupt(self):
         """Ctrl-C, and yes to its question."""
-        self.process.stdin.write(b"y\n")
-        self.process.stdin.close()
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(120)
+        os.write(self.keyboard, b"y\n")
+        try:
+            self.process.wait(PATIENCE_MS / 1000)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # it says where its threads are
+            self.process.wait()
+            log = (self.folder / "server.log").read_text(encoding="utf-8").splitlines()
+            raise AssertionError("\n".join(["Jupyter did not end:", *log[-100:]])) from None
 
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
         self.log.close()
+        os.close(self.keyboard)
 
 
 @pytest.fixture
@@ -114,10 +127,10 @@ def page(lab):
 
         page.route("**/*", only_here)
 
-        def socket(opened):
+        def connected(opened):
             if not opened.url.startswith(lab.url.replace("http", "ws", 1)):
                 page.strayed.append(opened.url)
 
-        page.on("websocket", socket)
+        page.on("websocket", connected)
         yield page
         browser.close()
