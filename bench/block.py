@@ -10,6 +10,7 @@ WORKS = {
     "sleep": "sleep",
     "fault": "touch a page of a file that left memory",
 }
+HEADS = {"umcg": "", "umcg-pass-on": ", its place passing on"}
 WORKERS = 8
 BUSY_US = 20.0
 IDLE_US = 400.0
@@ -37,7 +38,7 @@ def measure(bench: Bench) -> None:
             bench.sample(name, repetition, rates[name] * 1e9, "op/s", ops)
             if ops:
                 bench.sample(name, repetition, used / ops, "cpu ns/op", ops)
-        detecting = [name for name, (umcg, _) in series.items() if umcg]
+        detecting = [name for name, what in series.items() if what.umcg and not what.pass_on]
         for repetition, name in bench.rounds(detecting) if detecting else ():
             outcome = block.once(name, file=file, events=EVENTS, stop=bench.stop)
             bench.latency(f"{name} detection", repetition, detections(outcome))
@@ -56,19 +57,21 @@ SUITE = Suite(
     measure=measure,
     contrasts=[
         Contrast(
-            f"umcg/{work}",
+            f"{head}/{work}",
             f"pthread/{work}",
             unit,
-            f"Workers of one server that {what}{words}",
+            f"Workers of one server that {what}{passing}{words}",
             "plain threads on one CPU",
         )
         for unit, words in (
             ("cpu ns/op", ", CPU time of an operation"),
             ("op/s", ", operations a second"),
         )
+        for head, passing in HEADS.items()
         for work, what in WORKS.items()
     ],
     spec={"workers": WORKERS, "busy_us": BUSY_US, "idle_us": IDLE_US, "seconds": SECONDS},
     help="Every block gives the server back its place and every wake-up goes through its list: "
-    "two more switches for each, which pays only if the server makes something of it.",
+    "two more switches for each, which pays only if the server makes something of it. Where its "
+    "place may pass on it is told only while another worker is ready.",
 )

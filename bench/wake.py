@@ -13,11 +13,12 @@ from labkit.names import counted
 
 HOGS = (0, 8)
 CROWD = 32
-#: What a crowd waits in, over UMCG or not, and how that is called here.
+#: What a crowd waits in, over UMCG or not, whether places pass on, and how that is called here.
 HOWS = {
-    (True, "umcg"): "umcg wait",
-    (True, "futex"): "umcg futex",
-    (False, "futex"): "futex",
+    (True, "umcg", False): "umcg wait",
+    (True, "futex", False): "umcg futex",
+    (True, "futex", True): "umcg futex pass-on",
+    (False, "futex", False): "futex",
 }
 WAKE_UPS = 600
 #: One of four sleepers is woken about every two milliseconds, and has next to nothing to do.
@@ -42,8 +43,9 @@ def measure(bench: Bench) -> None:
     places = tuple(range(1, 1 + min(2, len(bench.cpus))))
     wake = WakeSpec(workers=CROWD, servers=places, storms=bench.count(20, 2), pause_us=300.0)
     storms = {
-        f"{HOWS[what.umcg, what.how]}/storm on {what.servers}": name
+        f"{HOWS[key]}/storm on {what.servers}": name
         for name, what in wake.series().items()
+        if (key := (what.umcg, what.how, what.pass_on)) in HOWS
     }
     for repetition, name in bench.rounds(list(storms)):
         outcome = wake.once(storms[name], events=wake.room().events, stop=bench.stop)
@@ -86,7 +88,11 @@ SUITE = Suite(
             f"waking {CROWD} threads on as many CPUs",
         )
         for n in (1, 2)
-        for how, word in (("umcg wait", "umcg_wait"), ("umcg futex", "a futex"))
+        for how, word in (
+            ("umcg wait", "umcg_wait"),
+            ("umcg futex", "a futex"),
+            ("umcg futex pass-on", "a futex, places passing on,"),
+        )
         for q, words in (("p50", "median"), ("last", "until the last runs"))
     ],
     spec={"hogs": list(HOGS), "crowd": CROWD, "beside": BESIDE, "wake_ups": WAKE_UPS},

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,21 @@ from labkit.native import engine
 WORKS = ("sleep", "pipe", "socketpair", "lock", "fault", "mixed")
 
 
+class _Series(NamedTuple):
+    umcg: bool
+    pass_on: bool
+    work: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class BlockSpec(Spec):
     """M workers over N servers in calls that block, beside M threads on N CPUs.
 
-    Series `umcg/WORK` and `pthread/WORK`; samples of each:
+    Series `umcg/WORK`, `umcg-pass-on/WORK` (see `told`) and `pthread/WORK`; samples of each:
 
     - `op/s`: finished operations a second; `n` operations
     - `cpu`: CPUs kept busy by workers and scheduler together; `n` operations
-    - `ns`: of `SERIES/detection` (UMCG only): median time from the call that blocks to the server
+    - `ns`: of `SERIES/detection` (`umcg` only): median time from the call that blocks to the server
       running again, in a traced measurement of each repetition; `n` blocks
 
     Counters `SERIES:probe_cost`: untraced over traced throughput; `umcg/fault:major_faults`,
@@ -66,6 +72,7 @@ class BlockSpec(Spec):
     events: int = param(
         4000, f"{EVENTS}; 0: nothing is traced", limits=(0, 1_000_000), measuring=True, free=True
     )
+    told: tuple[str, ...] = param(tuple(policies.TOLD), policies.TOLD_HELP, choices=policies.TOLD)
     policy: Any = param("fifo", POLICY, policy=True)
 
     def room(self) -> engine.Room:
@@ -77,17 +84,25 @@ class BlockSpec(Spec):
     def measurements(self) -> int:
         """Each series' repetitions, and those that are traced."""
         series = self.series()
-        traced = sum(self._traces(umcg) for umcg, _ in series.values())
+        traced = sum(map(self._traces, series.values()))
         return len(series) * self.repetitions + traced
 
-    def series(self) -> dict[str, tuple[bool, str]]:
-        """Over UMCG or not, and the work, of each series by its name."""
-        backends = ("umcg", "pthread") if engine.enabled() else ("pthread",)
-        return {f"{b}/{work}": (b == "umcg", work) for work in self.works for b in backends}
+    def series(self) -> dict[str, _Series]:
+        """What each series is, by its name."""
+        ways = policies.ways(self.told, self.policy)
+        heads = {f"umcg{way}": (True, pass_on) for way, pass_on in ways.items()}
+        heads["pthread"] = (False, False)
+        return {
+            f"{head}/{work}": _Series(*what, work)
+            for work in self.works
+            for head, what in heads.items()
+        }
 
-    def _traces(self, umcg: bool) -> int:
+    def _traces(self, series: _Series) -> int:
         """Traced measurements of a series: one for a timeline, but detection is a value of each."""
-        return (self.repetitions if umcg else 1) if self.events else 0
+        if series.pass_on or not self.events:
+            return 0
+        return self.repetitions if series.umcg else 1
 
     def once(
         self,
@@ -98,17 +113,18 @@ class BlockSpec(Spec):
         **hooks: Unpack[engine.Hooks],
     ) -> engine.Outcome:
         """One measurement of a series; `file`: see `pages`, `events`: room for a trace."""
-        umcg, work = self.series()[name]
+        series = self.series()[name]
         return engine.load(
-            work,
-            umcg=umcg,
+            series.work,
+            umcg=series.umcg,
             workers=self.workers,
-            servers=self.servers if umcg else 0,
+            servers=self.servers if series.umcg else 0,
             cpus=first_cpus(self.servers),
             duration_s=self.duration_s,
             busy_us=self.busy_us,
             idle_us=self.idle_us,
             policy=policies.check("policy", self.policy),
+            pass_on=series.pass_on,
             file=file,
             events=events,
             **hooks,
@@ -128,7 +144,7 @@ class BlockSpec(Spec):
         series = self.series()
         rates: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in series}
         for repetition in range(self.repetitions):
-            for name, (umcg, work) in series.items():
+            for name, what in series.items():
                 collect.begin(name)
                 outcome = self.once(name, file=file, **collect.hooks)
                 ops, ns = operations(outcome), outcome.values["elapsed_ns"]
@@ -136,12 +152,12 @@ class BlockSpec(Spec):
                 collect.sample(name, repetition, ops * 1e9 / ns, "op/s", ops)
                 collect.sample(name, repetition, used / ns, "cpu", ops)
                 rates[name][0].append(ops * 1e9 / ns)
-                if work == "fault":
+                if what.work == "fault":
                     faults = sum(task.faults for task in outcome.tasks)
                     counter = f"{name}:major_faults"
                     collect.counters[counter] = collect.counters.get(counter, 0) + faults
                 collect.end()
-                if repetition >= self._traces(umcg):
+                if repetition >= self._traces(what):
                     continue
                 collect.begin(f"{name} (traced)")
                 outcome = self.once(
@@ -152,7 +168,7 @@ class BlockSpec(Spec):
                 )
                 collect.trace(name, outcome, keep=repetition == 0)
                 rates[name][1].append(operations(outcome) * 1e9 / outcome.values["elapsed_ns"])
-                if umcg:
+                if what.umcg:
                     late = detections(outcome)
                     if len(late):
                         median = float(np.median(late))

@@ -8,10 +8,31 @@ from typing import Any
 
 from labkit.experiments.errors import SpecError
 from labkit.experiments.own import CLASSES, Own
+from labkit.native import engine
 from labkit.sim import building, policies, python_file
 from labkit.sim.core import check_options
 from labkit.sim.errors import ChoiceError
 from labkit.sim.python_policy import name_of
+
+#: Of what servers are told, and what stands behind a series' head where it is not of all.
+TOLD = {"always": "", "choice": "-pass-on"}
+
+TOLD_HELP = (
+    "of which blocks servers are told: always, or only where they have a choice, which is while "
+    "another worker is ready; else their place passes on to the next that wakes. Of a series that "
+    "passes on, whose name says so, workers' states are not traced; policies that do not permit it "
+    "have none"
+)
+
+
+def ways(told: tuple[str, ...], policy: Any) -> dict[str, bool]:
+    """What stands behind the heads of UMCG's series, and whether places pass on in them."""
+    if not engine.enabled():
+        return {}
+    asked = {TOLD[what]: what == "choice" for what in told}
+    if any(asked.values()) and not engine.may_pass_on(check("policy", policy)):
+        return {"": False} if "" in asked else {}
+    return asked
 
 
 def names() -> tuple[str, ...]:

@@ -20,6 +20,7 @@ HOWS = ("futex", "umcg")
 
 class _Series(NamedTuple):
     umcg: bool
+    pass_on: bool
     how: str
     servers: int
 
@@ -28,14 +29,16 @@ class _Series(NamedTuple):
 class WakeSpec(Spec):
     """A crowd is woken at once; when does each of it run, over one to several servers?
 
-    Series `umcg-futex/N servers`, `umcg-umcg/N servers`, baseline `futex/N cpus`. Samples in `ns`
-    from the wake-up call until a woken thread runs in user mode: of `SERIES` the median over
-    threads and storms, of `SERIES/last` the median over storms of the last one's; `n` wake-ups.
-    Counters `SERIES:probe_cost`: time of the same storms traced over untraced.
+    Series `umcg-futex/N servers`, `umcg-umcg/N servers`, the same as `umcg-futex-pass-on` and
+    `umcg-umcg-pass-on` (see `told`), baseline `futex/N cpus`. Samples in `ns` from the wake-up call
+    until a woken thread runs in user mode: of `SERIES` the median over threads and storms, of
+    `SERIES/last` the median over storms of the last one's; `n` wake-ups. Counters
+    `SERIES:probe_cost`: time of the same storms traced over untraced.
 
     A woken thread is switched to and runs. A worker that the kernel woke is switched to, goes to
     the idle list and wakes its server, which runs it and is back when it blocks again: four
-    switches where the thread has one. From `umcg` it goes to the list without running: two.
+    switches where the thread has one. From `umcg` it goes to the list without running: two. Where
+    places pass on, the server has no part in it while no other worker is ready.
     """
 
     experiment = "wake"
@@ -66,6 +69,7 @@ class WakeSpec(Spec):
         limits=(50, 1_000_000),
     )
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
+    told: tuple[str, ...] = param(tuple(policies.TOLD), policies.TOLD_HELP, choices=policies.TOLD)
     policy: Any = param("fifo", POLICY, policy=True)
 
     def room(self) -> engine.Room:
@@ -83,15 +87,16 @@ class WakeSpec(Spec):
     def series(self) -> dict[str, _Series]:
         """What each series is, by its name."""
         series = {}
+        ways = policies.ways(self.told, self.policy)
         for servers in self.servers:
             places = len(first_cpus(servers))
             on, over = counted(places, "cpu"), counted(servers, "server")
             if places < servers:
                 over += f" on {on}"
             for how in self.hows:
-                if engine.enabled():
-                    series[f"umcg-{how}/{over}"] = _Series(True, how, servers)
-            series.setdefault(f"futex/{on}", _Series(False, "futex", places))
+                for way, pass_on in ways.items():
+                    series[f"umcg-{how}{way}/{over}"] = _Series(True, pass_on, how, servers)
+            series.setdefault(f"futex/{on}", _Series(False, False, "futex", places))
         return series
 
     def once(
@@ -112,6 +117,7 @@ class WakeSpec(Spec):
             max_ops=self.storms,
             idle_us=self.pause_us,
             policy=policies.check("policy", self.policy),
+            pass_on=series.pass_on,
             events=events,
             **hooks,
         )
@@ -138,7 +144,8 @@ class WakeSpec(Spec):
                     last = float(np.median(late.max(axis=1)))
                     collect.sample(name, repetition, float(np.median(late)), "ns", late.size)
                     collect.sample(f"{name}/last", repetition, last, "ns", late.size)
-                collect.trace(name, outcome, keep=repetition == 0)
+                if not series[name].pass_on:
+                    collect.trace(name, outcome, keep=repetition == 0)
                 if repetition == 0:
                     collect.counters[f"{name}:probe_cost"] = float(outcome.values["elapsed_ns"])
                 collect.end()

@@ -30,6 +30,7 @@ struct crew {
 	const int32_t *cpus;
 	uint32_t nr_cpus;
 	int32_t helper_cpu;
+	bool traced;
 	int64_t begin;
 	uint32_t nr_parts;
 	struct part parts[];		/* in the order in which they were made */
@@ -101,10 +102,10 @@ struct crew *crew_new(struct lab_run *run, const struct lab_policy *policy, uint
 		.own = (const struct umcg_policy *)policy->own, .binding = (void *)policy->binding,
 		.servers = servers, .threads = workers, .cpus = cpus, .nr_cpus = nr_cpus,
 		/* A proxy cannot crash, and sees to it itself that it comes back. */
-		.flags = UMCG_SCHED_NO_STDERR |
+		.flags = UMCG_SCHED_NO_STDERR | (policy->pass_on ? UMCG_SCHED_PASS_ON : 0) |
 			 (policy->own ? UMCG_SCHED_NO_HANDLER | UMCG_SCHED_COMES_BACK : 0),
 		.watchdog_ns = policy->watchdog_ns, .seed = policy->seed,
-		.trace = trace, .fault = note_fault, .arg = run, .spawn = make_part,
+		.trace = policy->pass_on ? 0 : trace, .fault = note_fault, .arg = run, .spawn = make_part,
 	};
 	struct crew *crew = calloc(1, sizeof(*crew) + (servers + HELPERS) * sizeof(struct part));
 	char why[UMCG_SENTENCE];
@@ -118,6 +119,7 @@ struct crew *crew_new(struct lab_run *run, const struct lab_policy *policy, uint
 	crew->cpus = cpus;
 	crew->nr_cpus = nr_cpus;
 	crew->begin = lab_now();
+	crew->traced = config.trace;
 	crew->sched = umcg_sched_create(&config, why);
 	if (crew->sched)
 		return crew;
@@ -126,6 +128,18 @@ struct crew *crew_new(struct lab_run *run, const struct lab_policy *policy, uint
 	lab_fail(run, "scheduler", errno);
 	free(crew);
 	return NULL;
+}
+
+int lab_may_pass_on(const char *policy)
+{
+	struct umcg_sched_config config = {
+		.size = sizeof(config), .policy = policy, .servers = 1, .threads = 1,
+		.flags = UMCG_SCHED_NO_STDERR | UMCG_SCHED_NO_HANDLER | UMCG_SCHED_PASS_ON,
+	};
+	char why[UMCG_SENTENCE];
+	struct umcg_sched *sched = umcg_sched_create(&config, why);
+
+	return sched && !umcg_sched_destroy(sched);
 }
 
 int crew_start(struct crew *crew, int32_t helper_cpu)
@@ -181,7 +195,7 @@ void crew_end(struct crew *crew, uint64_t *helpers_ns, uint64_t *preempts)
 		else if (crew->first + i - helpers < lab_nr_tasks(crew->run))
 			server->cpu_ns = crew->parts[i].cpu_ns;
 	}
-	if (!crew->run->error)
+	if (!crew->run->error && crew->traced)
 		lab_rows_write(crew->run, crew->sched, crew->first, crew->begin);
 	if (umcg_sched_destroy(crew->sched))
 		lab_fail(crew->run, "umcg_sched_destroy", errno);

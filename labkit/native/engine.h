@@ -116,7 +116,15 @@ struct lab_policy {
 	intptr_t binding;	/* of that one */
 	uint64_t watchdog_ns;	/* 0: the library's own */
 	uint64_t seed;
+	/*
+	 * UMCG_SCHED_PASS_ON. Servers are not told of all blocks then: what the scheduler
+	 * decides is not written, nor the states of workers, of which it would miss some.
+	 */
+	int32_t pass_on;
 };
+
+/* Does the policy of this name permit it? */
+int lab_may_pass_on(const char *policy);
 
 /* A call of a policy whose functions another thread carries out; see umcg-policy.h. */
 enum lab_call {

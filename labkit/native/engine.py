@@ -361,6 +361,7 @@ def load(
     urgent_us: float = 0.0,
     idle_us: float = 0.0,
     policy: str | Own = "fifo",
+    pass_on: bool = False,
     watchdog_s: float = 0.0,
     seed: int = 0,
     file: int = -1,
@@ -389,6 +390,8 @@ def load(
             path of a shared object, then `:OPTIONS` or nothing; or one in Python, whose calls this
             thread carries out. Urgent workers have priority 1 and class 1, the others 0 and, beside
             urgent ones, tenant 1; each operation is a request.
+        pass_on: over servers: these are not told of a block while no worker is ready, and their
+            place passes on (UMCG_SCHED_PASS_ON). The states of workers are not traced then.
         watchdog_s: seconds after which a policy that is wrong is found out; 0: 5.
         seed: of the policy's random numbers.
         file: faults: an open file of at least `workers` pages; better dozens for each worker, which
@@ -441,6 +444,7 @@ def load(
     def body(run: Any) -> int:
         return reached.measure(run, lambda run: int(lib.lab_load(run, spec)))
 
+    spec.policy.pass_on = pass_on
     with choose(spec.policy, policy, watchdog_s, seed) as host:
         outcome = measure(room, body, stop, watch, host)
     outcome.values = {
@@ -482,6 +486,15 @@ class Host:
         """Answer no more; the scheduler goes on without it."""
         why, said = self.own.close(error)
         lib.lab_proxy_close(self.proxy, why.encode(), said.encode())
+
+
+def may_pass_on(policy: str | Own) -> bool:
+    """Does this policy permit that places pass on (UMCG_MAY_PASS_ON)? One in Python does not.
+
+    Args:
+        policy: as in `load`.
+    """
+    return isinstance(policy, str) and bool(lib.lab_may_pass_on(policy.encode()))
 
 
 @contextmanager

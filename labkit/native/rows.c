@@ -160,8 +160,6 @@ void lab_rows_write(struct lab_run *run, struct umcg_sched *sched, uint32_t firs
 	uint32_t servers = lab_nr_tasks(run) - first_server;
 	struct umcg_sched_stats stats;
 
-	if (!w.servers->max_events)
-		return;
 	w.tales = calloc(first_server, sizeof(*w.tales));
 	if (!w.tales) {
 		lab_fail(run, "memory for the rows", ENOMEM);

@@ -8,7 +8,7 @@ import pytest
 
 import labkit
 import labkit.analysis
-from labkit import api, experiments
+from labkit import api, experiments, plots
 from labkit.cli import measure
 from labkit.experiments.common import event_table
 from labkit.experiments.losses import loss_rows
@@ -27,11 +27,14 @@ SMALL = {
     ),
     "wake": (
         {"workers": 4, "servers": (1, 2), "storms": 3, "repetitions": 1},
-        {"umcg-futex/2 servers", "umcg-umcg/1 server", "futex/1 cpu"},
+        {
+            *("umcg-futex/2 servers", "umcg-umcg/1 server", "futex/1 cpu"),
+            *("umcg-futex-pass-on/1 server", "umcg-umcg-pass-on/2 servers/last"),
+        },
     ),
     "block": (
         {"works": ("sleep", "pipe"), "workers": 4, "duration_s": 0.05, "repetitions": 2},
-        {"umcg/sleep", "umcg/sleep/detection", "pthread/pipe"},
+        {"umcg/sleep", "umcg/sleep/detection", "umcg-pass-on/pipe", "pthread/pipe"},
     ),
     "preempt": (
         {
@@ -156,3 +159,27 @@ def test_reports_are_refused_where_too_many_wait():
     for head in ("umcg-priority", "cfs"):
         refused = run.samples.filter(series=f"{head}/report refused", unit="%")
         assert refused["value"][0] > 0, head
+
+
+@pytest.mark.parametrize(
+    ("policy", "permits"),
+    [("fifo", True), ("steal", True), ("steal:steal=0", False), ("edf", False)],
+)
+def test_places_pass_on_where_the_policy_permits_it(policy, permits):
+    assert engine.may_pass_on(policy) == permits
+    series = experiments.SPECS["block"](works=("sleep",), policy=policy).series()
+    assert ("umcg-pass-on/sleep" in series) == permits
+    assert {"umcg/sleep", "pthread/sleep"} <= set(series)
+
+
+def test_what_passes_on_has_no_timeline():
+    run = labkit.block(works=("sleep",), workers=1, duration_s=0.1, repetitions=1)
+    assert "umcg-pass-on/sleep" in set(run.samples["series"])
+    assert set(plots.series_of(run)) == {"umcg/sleep", "pthread/sleep"}
+
+
+def test_a_policy_that_does_not_permit_it_is_told():
+    with pytest.raises(engine.NoPolicy, match="does not permit that places pass on"):
+        engine.load(
+            "sleep", umcg=True, workers=1, servers=1, duration_s=0.1, policy="edf", pass_on=True
+        )

@@ -98,8 +98,11 @@ def test_each_experiment_gives_a_whole_run(name):
     assert run.tasks["tid"].is_unique().all()
     # Batch may get nothing while requests come, and all frames may be late.
     nothing = pl.col("unit").is_in(["%", "share"]) | pl.col("series").str.ends_with("/batch")
-    assert (run.samples.filter(~nothing)["value"] > 0).all()
-    assert (run.samples["value"] >= 0).all()
+    # What the kernel gets back from others meanwhile is in its part, and in the sum.
+    anybody = (pl.col("unit") == "bytes/worker") & ~pl.col("series").str.ends_with("/user")
+    own = run.samples.filter(~anybody)
+    assert (own.filter(~nothing)["value"] > 0).all()
+    assert (own["value"] >= 0).all()
     assert any(key.endswith(":probe_cost") for key in run.counters) == (name not in UNTRACED)
     assert updates[-1].done == updates[-1].total
     if not engine.enabled():
