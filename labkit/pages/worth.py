@@ -21,7 +21,8 @@ class Work(NamedTuple):
         experiment: which.
         rest: of the series' names, after the first `/`.
         unit: of its samples.
-        words: the work; `{how}` is what the series does it with.
+        words: the work; `{how}` is what the series does it with, `{passing}` says it of places that
+            pass on.
         head: of the series' names; "": all over UMCG.
     """
 
@@ -39,15 +40,20 @@ _WORK = (
     Work("mixed", "batch", "share", "What batch gets of the CPU time that they leave, under {how}"),
     Work("preempt", "urgent p99", "ns", "Short requests among runaways: their 99th percentile"),
     Work("wake", "1 places", "ns",
-         "Waking a crowd over one server with {how}: the median until each runs"),
+         "Waking a crowd over one server with {how}{passing}: the median until each runs"),
     Work("swap", "pinned", "ns/switch", "Handing a turn over on one CPU", "umcg-swap"),
     Work("swap", "unpinned", "ns/switch", "Handing a turn over, wherever threads are", "umcg-swap"),
-    Work("block", "sleep", "op/s", "Operations a second that sleep and compute, as workers"),
-    Work("block", "pipe", "op/s", "Operations a second that wait for a device, as workers"),
+    Work("block", "sleep", "op/s",
+         "Operations a second that sleep and compute, as workers{passing}"),
+    Work("block", "pipe", "op/s",
+         "Operations a second that wait for a device, as workers{passing}"),
 )  # fmt: skip
 
 #: How series do their work, where their names do not say it to a newcomer.
 _WAYS = {"futex": "a futex", "umcg": "umcg_wake()"}
+
+#: Behind the head of series in which they do.
+_PASSING = "-pass-on"
 
 _BASELINES = {"cfs": "plain threads", "pthread": "plain threads", "futex": "a futex"}
 _HEADS = (
@@ -72,8 +78,9 @@ def _lines(record: Record) -> Iterator[tuple[str, str]]:
                 continue
             other = head_and_rest(row["baseline"])[0]
             against = _BASELINES.get(other, other)
-            how = head.removeprefix("umcg-")
-            words = work.words.format(how=_WAYS.get(how, how))
+            how = head.removeprefix("umcg-").removesuffix(_PASSING)
+            passing = ", places passing on" if head.endswith(_PASSING) else ""
+            words = work.words.format(how=_WAYS.get(how, how), passing=passing)
             sure = f", 95 % interval {row['ci_low']:.2f} to {row['ci_high']:.2f}"
             known = row["ci_low"] == row["ci_low"]  # not a nan
             yield (
@@ -91,7 +98,8 @@ def section(records: Sequence[Record]) -> str:
         '<section id="worth"><h2>What it is for</h2><p>With UMCG a program says itself which of '
         "its threads runs next, without privileges. That pays where work of different urgency "
         "shares CPUs that are full; it costs something where threads do nothing but block and "
-        "wake, and changes little where all work is alike. In these runs:</p>"
+        "wake, less where places may pass on, and changes little where all work is alike. In "
+        "these runs:</p>"
     ]
     for verdict, head in _HEADS:
         said = [text for found, text in lines if _group(found) == verdict]

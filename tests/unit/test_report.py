@@ -151,7 +151,7 @@ def test_a_truth_in_a_table_is_no_number() -> None:
 
 
 def test_each_sentence_of_what_it_is_for_says_which_series_it_is_of() -> None:
-    kinds = {f"umcg-{how}/1 server": 800.0 for how in ("futex", "umcg")}
+    kinds = {f"umcg-{how}/1 server": 800.0 for how in ("futex", "umcg", "futex-pass-on")}
     record = synthetic.record(
         samples=synthetic.samples({**kinds, "futex/1 cpu": 1000.0}, n=20, unit="ns"),
         spec={"experiment": "wake"},
@@ -159,6 +159,7 @@ def test_each_sentence_of_what_it_is_for_says_which_series_it_is_of() -> None:
     text = report.page([record])
     assert "one server with a futex: the median" in text
     assert "one server with umcg_wake(): the median" in text
+    assert "one server with a futex, places passing on: the median" in text
 
 
 @pytest.mark.slow
