@@ -20,7 +20,7 @@ HOWS = {
     (True, "futex", True): "umcg futex pass-on",
     (False, "futex", False): "futex",
 }
-WAKE_UPS = 600
+WAKE_UPS = 400
 #: One of four sleepers is woken about every two milliseconds, and has next to nothing to do.
 BESIDE: dict[str, Any] = {
     "policy": ["priority"],

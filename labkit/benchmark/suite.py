@@ -59,7 +59,7 @@ VIRTUAL = Rigor("virtual", repetitions=5, slices=1, slice_ms=2.0, scale=0.5)
 
 RIGORS = {
     "smoke": Rigor("smoke", repetitions=1, slices=1, slice_ms=1.0, scale=0.05),
-    "quick": Rigor("quick", repetitions=9, slices=6, slice_ms=10.0, boots=3),
+    "quick": Rigor("quick", repetitions=9, slices=4, slice_ms=10.0, boots=3),
     "full": Rigor("full", repetitions=25, slices=20, slice_ms=10.0, boots=5),
     "virtual": VIRTUAL,
 }
