@@ -6,7 +6,7 @@ from labkit.benchmark.suite import Bench, Contrast, Suite
 from labkit.experiments.deadline import DeadlineSpec, frames
 
 LOAD_PERCENT = 90.0
-DURATION_MS = 400.0
+DURATION_MS = 320.0
 #: With batch beside the frames, and without.
 ASKED = {
     f"{batch} batch": {

@@ -4,7 +4,7 @@
 from labkit.benchmark.suite import Bench, Contrast, Suite
 from labkit.experiments.memory import MemorySpec
 
-WORKERS = 1000
+WORKERS = 500
 
 
 def measure(bench: Bench) -> None:

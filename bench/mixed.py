@@ -10,7 +10,7 @@ from labkit.experiments.mixed import MixedSpec
 from labkit.experiments.outcome import Result
 
 URGENT_US, URGENT_PERCENT = 1000.0, 70.0
-REQUESTS = 400
+REQUESTS = 320
 CROWDS = (1, 8)
 COMMON: dict[str, Any] = {"report_percent": 0.0, "reserved": 1}
 #: Beside one batch thread a CPU and beside eight; a tenant with a CPU of its own beside one who

@@ -39,7 +39,7 @@ class Effort:
 EFFORTS = {
     "smoke": Effort(1, 1, 0.1),
     "virtual": Effort(5, 3, 0.5),
-    "quick": Effort(5, 2, 0.25),
+    "quick": Effort(5, 1, 0.25),
     "full": Effort(9, 5, 2.0),
 }
 
