@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Measure here: `python -m labkit.benchmark.guest FILE RIGOR PART PARTS new|resume [SUITE]...`.
 
-The part of `labkit bench` that runs on the patched kernel. FILE is written after every round, so
+The part of `labkit bench` that runs on the patched kernel. FILE is written every few seconds, so
 whatever ends this process, what was measured stays; not before something was. `resume` goes on
 with what an earlier run has left in FILE, and measures anew what that has not ended.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,9 @@ from labkit.benchmark.suite import RIGORS, Bench, Rigor, Suite
 from labkit.experiments.alone import Busy, Disturbed, alone
 from labkit.native import engine
 from labkit.progress import Line, duration
+
+#: Seconds from one saving to the next: a file with everything takes a guest a second or two.
+_SAVE_EVERY_S = 10.0
 
 
 def build_id() -> str:
@@ -60,7 +64,9 @@ def _measure(one: Suite, results: Results, file: Path, part: int, position: str)
     kept = results.suites[one.name] = SuiteResult()
     kept.spec = {**one.spec, "scale": rigor.scale}
 
-    def save() -> None:
+    saved = time.monotonic() - _SAVE_EVERY_S
+
+    def save_now() -> None:
         kept.samples = before.samples + bench.samples
         kept.counters = before.counters | bench.counters
         kept.distributions = before.distributions | {
@@ -74,6 +80,12 @@ def _measure(one: Suite, results: Results, file: Path, part: int, position: str)
         # Earlier results stay in the file until there is one that replaces them.
         if any(one.samples or one.counters or one.distributions for one in results.suites.values()):
             results.save(file)
+
+    def save() -> None:
+        nonlocal saved
+        if time.monotonic() - saved >= _SAVE_EVERY_S:
+            save_now()
+            saved = time.monotonic()
 
     bench = Bench(
         rigor,
@@ -90,7 +102,7 @@ def _measure(one: Suite, results: Results, file: Path, part: int, position: str)
         kept.stopped, kept.error = False, str(error)
         said = f"  failed: {error}"
     finally:
-        save()
+        save_now()
         line.end(f"{duration(line.seconds)}{said}")
 
 

@@ -182,7 +182,7 @@ def _measure_suites(file: Path, rigor: str, suites: list[Suite], resume: bool) -
         with console.waiting() as say:
             ended = vm.execute(
                 [*words, str(boot), str(boots), way, *names],
-                VIRTUAL_GUEST if virtual else None,
+                VIRTUAL_GUEST if virtual else vm.VmOptions(frozen=vm.this_python()),
                 say=say,
             )
         way = "new"
