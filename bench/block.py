@@ -25,7 +25,7 @@ def measure(bench: Bench) -> None:
         workers=WORKERS,
         busy_us=BUSY_US,
         idle_us=IDLE_US,
-        duration_s=SECONDS * bench.rigor.scale,
+        duration_s=max(0.01, SECONDS * bench.rigor.scale),
     )
     series = block.series()
     rates: dict[str, float] = {}
