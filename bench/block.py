@@ -10,6 +10,7 @@ WORKS = {
     "sleep": "sleep",
     "fault": "touch a page of a file that left memory",
 }
+#: Heads of the series over UMCG, and what is said of them.
 HEADS = {"umcg": "", "umcg-pass-on": ", its place passing on"}
 WORKERS = 8
 BUSY_US = 20.0

@@ -72,7 +72,9 @@ class BlockSpec(Spec):
     events: int = param(
         4000, f"{EVENTS}; 0: nothing is traced", limits=(0, 1_000_000), measuring=True, free=True
     )
-    told: tuple[str, ...] = param(tuple(policies.TOLD), policies.TOLD_HELP, choices=policies.TOLD)
+    told: tuple[str, ...] = param(
+        tuple(policies.TOLD), policies.TOLD_HELP, choices=tuple(policies.TOLD)
+    )
     policy: Any = param("fifo", POLICY, policy=True)
 
     def room(self) -> engine.Room:

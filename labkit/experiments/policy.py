@@ -29,10 +29,8 @@ def ways(told: tuple[str, ...], policy: Any) -> dict[str, bool]:
     """What stands behind the heads of UMCG's series, and whether places pass on in them."""
     if not engine.enabled():
         return {}
-    asked = {TOLD[what]: what == "choice" for what in told}
-    if any(asked.values()) and not engine.may_pass_on(check("policy", policy)):
-        return {"": False} if "" in asked else {}
-    return asked
+    permits = "choice" in told and engine.may_pass_on(check("policy", policy))
+    return {TOLD[what]: what == "choice" for what in told if what != "choice" or permits}
 
 
 def names() -> tuple[str, ...]:

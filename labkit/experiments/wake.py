@@ -69,7 +69,9 @@ class WakeSpec(Spec):
         limits=(50, 1_000_000),
     )
     repetitions: int = param(7, REPETITIONS, limits=(1, 1000), measuring=True, free=True)
-    told: tuple[str, ...] = param(tuple(policies.TOLD), policies.TOLD_HELP, choices=policies.TOLD)
+    told: tuple[str, ...] = param(
+        tuple(policies.TOLD), policies.TOLD_HELP, choices=tuple(policies.TOLD)
+    )
     policy: Any = param("fifo", POLICY, policy=True)
 
     def room(self) -> engine.Room:

@@ -52,7 +52,7 @@ _WORK = (
 #: How series do their work, where their names do not say it to a newcomer.
 _WAYS = {"futex": "a futex", "umcg": "umcg_wake()"}
 
-#: Behind the head of series in which they do.
+#: Behind the head of series in which they do, as `labkit.experiments.policy.TOLD` has it.
 _PASSING = "-pass-on"
 
 _BASELINES = {"cfs": "plain threads", "pthread": "plain threads", "futex": "a futex"}
