@@ -287,6 +287,30 @@ static void second_slot(void)
 	exit(0);
 }
 
+/*
+ * A server that has taken its place back may find its tid in its slot once more: the block
+ * that made it FREE comes to the slot late. Then it runs a worker, without a permission as it
+ * has others in its hands, and who finds it in the slot must leave it alone.
+ */
+static void offer_comes_late(void)
+{
+	begin(1, ADOPT);
+	go = false;
+	tenant_start(&one, &places, reads_for_ever);
+	WAIT_FOR(tenant_blocked(&one) && state_of(&seats[0].rec) == OFFERS);
+	places.permission = 0;
+	tenant_start(&two, &places, spins);	/* it has had none: its server is told */
+	WAIT_FOR(two.count == 1 && state_of(&seats[0].rec) == IDLE);
+	__atomic_store_n(&places.slots[0], seats[0].tid, __ATOMIC_SEQ_CST);
+	tell(&one);
+	WAIT_FOR(state_of(&one.rec) == IDLE && asleep(one.tid));
+	CHECK_EQ(slot(0), 0);
+	CHECK_STATE(&seats[0].rec, IDLE);
+	go = true;
+	WAIT_FOR(one.count == 1 && tenant_blocked(&one));
+	exit(0);
+}
+
 /* A slot with another's tid in it is not ours to fill. */
 static void slot_taken(void)
 {
@@ -479,6 +503,7 @@ int main(void)
 	if (cpus() > 1)
 		TEST(other_cpu);
 	TEST(second_slot);
+	TEST(offer_comes_late);
 	TEST(slot_taken);
 	TEST(unnamed);
 	TEST(server_handles);
