@@ -73,6 +73,7 @@ umcg_tid umcg_get_utid(void);
 void umcg_set_task_tag(umcg_tid utid, intptr_t tag);
 intptr_t umcg_get_task_tag(umcg_tid utid);
 uint64_t umcg_get_task_state(umcg_tid utid);
+uint64_t umcg_get_task_stamp(umcg_tid utid);
 
 umcg_t umcg_create_group(uint32_t flags);
 int umcg_destroy_group(umcg_t group);

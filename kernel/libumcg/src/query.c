@@ -44,6 +44,16 @@ EXPORT uint64_t umcg_get_task_state(umcg_tid utid)
 	return s & FLAGS & ~(HELD | FREE | ADOPT | RANK | OWN);
 }
 
+EXPORT uint64_t umcg_get_task_stamp(umcg_tid utid)
+{
+	struct umcg_thread *t = umcg_find(utid);
+
+	if (t)
+		return load_acquire(&t->rec.state_ts) >> (64 - UMCG_STATE_TIMESTAMP_BITS);
+	errno = ESRCH;
+	return 0;
+}
+
 EXPORT uint32_t umcg_get_passes(umcg_tid server)
 {
 	struct umcg_thread *t = umcg_find(server);

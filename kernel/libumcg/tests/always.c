@@ -10,6 +10,7 @@ void always_callable(umcg_tid worker, umcg_t traced)
 
 	CHECK(umcg_enabled(), "umcg_enabled");
 	CHECK(umcg_get_time_ns() > 0 && umcg_state_of(state) == (state & 0x3f), "state");
+	CHECK(umcg_get_task_stamp(self) > 0, "umcg_get_task_stamp");
 	umcg_set_task_tag(self, umcg_get_task_tag(self));
 	CHECK(umcg_is_preempted(worker) == false, "umcg_is_preempted");
 	umcg_get_passes(worker);

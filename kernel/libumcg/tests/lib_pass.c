@@ -151,6 +151,18 @@ static void hears(struct guest *g)
 		hear(g);
 }
 
+/* It blocks in each of its reads, which nobody is told of but by its stamp. */
+static void hears_late(struct guest *g)
+{
+	for (int i = 0; i < g->rounds; i++) {
+		uint64_t stamp = umcg_get_task_stamp(g->utid);
+
+		CHECK(stamp == umcg_get_task_stamp(g->utid), "it has run on");
+		hear(g);
+		CHECK(stamp != umcg_get_task_stamp(g->utid), "it has blocked");
+	}
+}
+
 static struct guest one, two, crowd[CROWD];
 
 /* A block and an adoption each time, and the server sleeps on until the worker leaves. */
@@ -158,7 +170,7 @@ static void untold(void)
 {
 	begin(0);
 	one.rounds = 100;
-	start(&one, hears);
+	start(&one, hears_late);
 	for (long i = 0; i < one.rounds; i++) {
 		reads(&one, i);
 		CHECK(umcg_get_passes(server) == 2 * i + 1, "%u passes",
@@ -171,6 +183,7 @@ static void untold(void)
 	CHECK(told == 1 && left == 1, "told %ld times, %d have left", (long)told, left);
 	CHECK(umcg_get_passes(server) == 200, "%u passes", umcg_get_passes(server));
 	CHECK(umcg_get_passes(UMCG_NONE) == 0 && errno == ESRCH, "umcg_get_passes");
+	CHECK(umcg_get_task_stamp(UMCG_NONE) == 0 && errno == ESRCH, "umcg_get_task_stamp");
 	CHECK(umcg_get_tenant(one.utid) == UMCG_NONE && errno, "umcg_get_tenant");
 	end();
 }

@@ -75,7 +75,11 @@ struct run_record {
 	uint32_t rounds;		/* of destructors */
 	uint64_t deadline_us;		/* of each request, by its rule; 0 */
 	uint64_t request_ns;		/* when the present one began; 0: none */
+	uint64_t asked_ns;		/* when the thread asked for more, and its stamp then */
+	uint64_t asked_stamp;
+	int request_fd;			/* where the present one came from */
 	bool announced;			/* by poll() and its like: what is read next is this request's */
+	bool answered;			/* something was sent since it began */
 };
 
 /* The bucket of @ns, and the least that is beyond that bucket. */

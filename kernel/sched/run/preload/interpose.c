@@ -31,7 +31,7 @@ const struct real *real_functions(void)
 		real.prctl = find("prctl");
 		real.set_priority = find("setpriority");
 		real.nice = find("nice");
-		requests_open(&real.receive, find);
+		requests_open(&real.transfer, find);
 		__atomic_store_n(&real.create, find("pthread_create"), __ATOMIC_RELEASE);
 	}
 	return &real;

@@ -28,8 +28,8 @@
 
 #define PUBLIC	__attribute__((visibility("default")))
 
-/* Where requests come from, see requests.c. */
-struct receive {
+/* Where requests come from and how they are answered, see requests.c. */
+struct transfer {
 	ssize_t (*read)(int fd, void *buffer, size_t size);
 	ssize_t (*readv)(int fd, const struct iovec *parts, int count);
 	ssize_t (*recv)(int fd, void *buffer, size_t size, int flags);
@@ -47,6 +47,13 @@ struct receive {
 	int (*epoll_pwait)(int fd, struct epoll_event *events, int count, int timeout, const sigset_t *mask);
 	int (*epoll_pwait2)(int fd, struct epoll_event *events, int count, const struct timespec *timeout,
 			    const sigset_t *mask);
+	ssize_t (*write)(int fd, const void *buffer, size_t size);
+	ssize_t (*writev)(int fd, const struct iovec *parts, int count);
+	ssize_t (*send)(int fd, const void *buffer, size_t size, int flags);
+	ssize_t (*sendto)(int fd, const void *buffer, size_t size, int flags, const struct sockaddr *to, socklen_t length);
+	ssize_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+	int (*sendmmsg)(int fd, struct mmsghdr *messages, unsigned int count, int flags);
+	ssize_t (*sendfile)(int to, int from, off_t *offset, size_t size);
 };
 
 /* What the program would have called. */
@@ -58,7 +65,7 @@ struct real {
 	int (*prctl)(int option, ...);
 	int (*set_priority)(int which, id_t who, int nice);
 	int (*nice)(int by);
-	struct receive receive;
+	struct transfer transfer;
 };
 
 const struct real *real_functions(void);
@@ -102,7 +109,7 @@ void threads_open(void);
 void threads_begin_main(void);		/* the main thread is to be scheduled */
 
 /* requests.c */
-void requests_open(struct receive *receive, void *(*find)(const char *name));
+void requests_open(struct transfer *transfer, void *(*find)(const char *name));
 
 /* exec.c */
 void exec_open(void);

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
 /*
  * Requests of programs that know nothing of them. One begins where a scheduled thread
- * gets something from a socket, or is told that there is something, and ends where it
- * asks for more. What poll() and its like or accept() have announced is one request with
+ * gets something from a socket, or is told that there is something. What it reads next from
+ * the same socket without having to wait is the rest of it: many read a length, then so much.
+ * It ends where the thread asks for more and has sent something meanwhile, or has to wait, or
+ * asks elsewhere. What poll() and its like or accept() have announced is one request with
  * what is read first after it. Attained service, deadlines and latencies count from there,
  * whether the thread slept or not. The scheduler is told of the end, too: a thread that waits
  * for its next request, or is woken for it, has had no service yet, however long its last was.
  */
 #include <errno.h>
+#include <sys/sendfile.h>
 
 #include "preload.h"
 
-void requests_open(struct receive *receive, void *(*find)(const char *name))
+void requests_open(struct transfer *transfer, void *(*find)(const char *name))
 {
-#define FIND(name)	(*(void **)&receive->name = find(#name))
+#define FIND(name)	(*(void **)&transfer->name = find(#name))
 	FIND(read);
 	FIND(readv);
 	FIND(recv);
@@ -29,10 +32,17 @@ void requests_open(struct receive *receive, void *(*find)(const char *name))
 	FIND(epoll_wait);
 	FIND(epoll_pwait);
 	FIND(epoll_pwait2);
+	FIND(write);
+	FIND(writev);
+	FIND(send);
+	FIND(sendto);
+	FIND(sendmsg);
+	FIND(sendmmsg);
+	FIND(sendfile);
 #undef FIND
 }
 
-#define REAL(name)	(real_functions()->receive.name)
+#define REAL(name)	(real_functions()->transfer.name)
 
 static bool is_socket(int fd)
 {
@@ -44,16 +54,15 @@ static bool is_socket(int fd)
 	return is;
 }
 
-static void end_request(struct run_record *r)
+static void end_request(struct run_record *r, uint64_t now)
 {
 	struct run_requests *all = &r->requests;
-	uint64_t now, took;
+	uint64_t took;
 
 	r->announced = false;
 	if (!r->request_ns)
 		return;
 	umcg_sched_begin_request();
-	now = umcg_get_time_ns();
 	took = now - r->request_ns;
 	r->request_ns = 0;
 	all->count++;
@@ -67,12 +76,12 @@ static void end_request(struct run_record *r)
 		});
 }
 
-static void begin_request(struct run_record *r)
+static void begin_request(struct run_record *r, uint64_t now)
 {
-	r->request_ns = umcg_get_time_ns();
+	r->request_ns = now;
+	r->answered = false;
 	if (r->deadline_us)
-		umcg_sched_set_deadline(r->task, r->request_ns + r->deadline_us * 1000);
-	umcg_sched_begin_request();
+		umcg_sched_set_deadline(r->task, now + r->deadline_us * 1000);
 }
 
 static inline struct run_record *scheduled(void)
@@ -80,56 +89,84 @@ static inline struct run_record *scheduled(void)
 	return self && self->scheduled ? self : NULL;
 }
 
-/* A call that takes something out of a socket: before it, and when it has got something. */
-static void asks(struct run_record *r)
+/* A call that takes something out of a socket: before it. */
+static void asks(struct run_record *r, int fd)
 {
-	if (r && !r->announced)
-		end_request(r);
+	if (!r || r->announced)
+		return;
+	r->asked_ns = umcg_get_time_ns();
+	r->asked_stamp = umcg_get_task_stamp(r->task);
+	if (!r->request_ns)
+		umcg_sched_begin_request();
+	else if (r->answered || r->request_fd != fd)
+		end_request(r, r->asked_ns);
 }
 
-static void has_got(struct run_record *r, bool something)
+/* After it: @got something; 0 or less: nothing, at its end or for an error. */
+static void has_got(struct run_record *r, int fd, ssize_t got)
 {
-	if (!r || !something)
+	if (!r)
 		return;
-	if (!r->announced)
-		begin_request(r);
-	r->announced = false;
+	if (r->announced) {
+		r->announced = got <= 0;
+	} else if (got <= 0) {
+		/* Many look until nothing is left before they answer. */
+		if (!got || errno != EAGAIN)
+			end_request(r, r->asked_ns);
+	} else if (umcg_get_task_stamp(r->task) != r->asked_stamp) {
+		/* It has waited: for what is the next one's. */
+		end_request(r, r->asked_ns);
+		begin_request(r, umcg_get_time_ns());
+		umcg_sched_begin_request();
+	} else if (!r->request_ns) {
+		begin_request(r, r->asked_ns);
+	}
+	r->request_fd = fd;
 }
 
 /* A connection is there: what is read first from it is the same request. */
-static void has_accepted(struct run_record *r, bool something)
+static void has_accepted(struct run_record *r, int fd, ssize_t got)
 {
-	has_got(r, something);
-	if (r && something)
+	has_got(r, fd, got < 0 ? got : 1);
+	if (r && got >= 0)
 		r->announced = true;
 }
 
 /* A call that says that there is something. */
 static void watches(struct run_record *r)
 {
-	if (r)
-		end_request(r);
+	if (r && r->request_ns)
+		end_request(r, umcg_get_time_ns());
 }
 
 static void is_told(struct run_record *r, bool something)
 {
 	if (!r || !something)
 		return;
-	begin_request(r);
+	begin_request(r, umcg_get_time_ns());
+	umcg_sched_begin_request();
 	r->announced = true;
 }
 
-#define BY(before, after, type, good, who, call)	do {	\
-		struct run_record *r_ = (who);			\
-		type got_;					\
-								\
-		before(r_);					\
-		got_ = (call);					\
-		after(r_, got_ good);				\
-		return got_;					\
+#define TAKES_BY(after, type, fd, who, call)	do {	\
+		struct run_record *r_ = (who);		\
+		type got_;				\
+							\
+		asks(r_, fd);				\
+		got_ = (call);				\
+		after(r_, fd, got_);			\
+		return got_;				\
 	} while (0)
-#define TAKES(type, good, who, call)	BY(asks, has_got, type, good, who, call)
-#define TELLS(who, call)		BY(watches, is_told, int, > 0, who, call)
+#define TAKES(type, fd, who, call)	TAKES_BY(has_got, type, fd, who, call)
+#define TELLS(who, call)	do {			\
+		struct run_record *r_ = (who);		\
+		int got_;				\
+							\
+		watches(r_);				\
+		got_ = (call);				\
+		is_told(r_, got_ > 0);			\
+		return got_;				\
+	} while (0)
 
 static struct run_record *on_socket(int fd)
 {
@@ -161,42 +198,42 @@ static struct run_record *on_set(int count, const fd_set *in)
 
 PUBLIC ssize_t read(int fd, void *buffer, size_t size)
 {
-	TAKES(ssize_t, > 0, on_socket(fd), REAL(read)(fd, buffer, size));
+	TAKES(ssize_t, fd, on_socket(fd), REAL(read)(fd, buffer, size));
 }
 
 PUBLIC ssize_t readv(int fd, const struct iovec *parts, int count)
 {
-	TAKES(ssize_t, > 0, on_socket(fd), REAL(readv)(fd, parts, count));
+	TAKES(ssize_t, fd, on_socket(fd), REAL(readv)(fd, parts, count));
 }
 
 PUBLIC ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
-	TAKES(ssize_t, > 0, scheduled(), REAL(recv)(fd, buffer, size, flags));
+	TAKES(ssize_t, fd, scheduled(), REAL(recv)(fd, buffer, size, flags));
 }
 
 PUBLIC ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *from, socklen_t *length)
 {
-	TAKES(ssize_t, > 0, scheduled(), REAL(recvfrom)(fd, buffer, size, flags, from, length));
+	TAKES(ssize_t, fd, scheduled(), REAL(recvfrom)(fd, buffer, size, flags, from, length));
 }
 
 PUBLIC ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	TAKES(ssize_t, > 0, scheduled(), REAL(recvmsg)(fd, message, flags));
+	TAKES(ssize_t, fd, scheduled(), REAL(recvmsg)(fd, message, flags));
 }
 
 PUBLIC int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
 {
-	TAKES(int, > 0, scheduled(), REAL(recvmmsg)(fd, messages, count, flags, timeout));
+	TAKES(int, fd, scheduled(), REAL(recvmmsg)(fd, messages, count, flags, timeout));
 }
 
 PUBLIC int accept(int fd, struct sockaddr *from, socklen_t *length)
 {
-	BY(asks, has_accepted, int, >= 0, scheduled(), REAL(accept)(fd, from, length));
+	TAKES_BY(has_accepted, int, fd, scheduled(), REAL(accept)(fd, from, length));
 }
 
 PUBLIC int accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
 {
-	BY(asks, has_accepted, int, >= 0, scheduled(), REAL(accept4)(fd, from, length, flags));
+	TAKES_BY(has_accepted, int, fd, scheduled(), REAL(accept4)(fd, from, length, flags));
 }
 
 PUBLIC int poll(struct pollfd *fds, nfds_t count, int timeout)
@@ -235,6 +272,57 @@ PUBLIC int epoll_pwait2(int fd, struct epoll_event *events, int count, const str
 			const sigset_t *mask)
 {
 	TELLS(scheduled(), REAL(epoll_pwait2)(fd, events, count, timeout, mask));
+}
+
+/* ---- what answers; sockets are not told from the rest, as nothing else is read in a request's midst ---- */
+
+static void answers(void)
+{
+	if (self)
+		self->answered = true;
+}
+
+#define SENDS(call)	do { answers(); return (call); } while (0)
+
+PUBLIC ssize_t write(int fd, const void *buffer, size_t size)
+{
+	SENDS(REAL(write)(fd, buffer, size));
+}
+
+PUBLIC ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+	SENDS(REAL(writev)(fd, parts, count));
+}
+
+PUBLIC ssize_t send(int fd, const void *buffer, size_t size, int flags)
+{
+	SENDS(REAL(send)(fd, buffer, size, flags));
+}
+
+PUBLIC ssize_t sendto(int fd, const void *buffer, size_t size, int flags, const struct sockaddr *to, socklen_t length)
+{
+	SENDS(REAL(sendto)(fd, buffer, size, flags, to, length));
+}
+
+PUBLIC ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	SENDS(REAL(sendmsg)(fd, message, flags));
+}
+
+PUBLIC int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+{
+	SENDS(REAL(sendmmsg)(fd, messages, count, flags));
+}
+
+PUBLIC ssize_t sendfile(int to, int from, off_t *offset, size_t size)
+{
+	SENDS(REAL(sendfile)(to, from, offset, size));
+}
+
+/* Programs with a 64-bit off_t call it so; on x86-64 it is the same. */
+PUBLIC ssize_t sendfile64(int to, int from, off64_t *offset, size_t size)
+{
+	SENDS(REAL(sendfile)(to, from, offset, size));
 }
 
 /* As programs built with _FORTIFY_SOURCE call them; what glibc checks is checked here. */

@@ -5,11 +5,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -17,6 +20,7 @@
 #include "same.h"
 
 #define REQUESTS	10
+#define WORK_MS		2	/* of each, at least */
 
 static struct same_result result;
 static int ends[2];	/* the server's, the client's */
@@ -60,6 +64,15 @@ static ssize_t by_poll(int fd, char *c)
 	return recv(fd, c, 1, MSG_DONTWAIT);
 }
 
+/* A length, then so much: one request of two parts. */
+static ssize_t by_parts(int fd, char *c)
+{
+	char part;
+	ssize_t n = recv(fd, &part, 1, 0);
+
+	return n > 0 ? recv(fd, c, 1, 0) : n;
+}
+
 static ssize_t by_select(int fd, char *c)
 {
 	fd_set in;
@@ -91,6 +104,7 @@ static const struct {
 } ways[] = {
 	{ "read", by_read }, { "readv", by_readv }, { "recv", by_recv }, { "recvfrom", by_recvfrom },
 	{ "recvmsg", by_recvmsg }, { "poll", by_poll }, { "select", by_select }, { "epoll", by_epoll },
+	{ "parts", by_parts },
 };
 #define WAYS	(sizeof(ways) / sizeof(*ways))
 
@@ -101,8 +115,11 @@ static void *serve(void *arg)
 	char c;
 
 	pthread_setname_np(pthread_self(), "serves");
-	while (way(ends[0], &c) > 0)
+	while (way(ends[0], &c) > 0) {
+		/* It is what a request takes, whatever is read before it. */
+		MUST(!usleep(WORK_MS * 1000));
 		MUST(write(ends[0], "", 1) == 1);
+	}
 	return arg;
 }
 
@@ -118,8 +135,87 @@ static int talk(const char *name)
 	MUST(way && !socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
 	MUST(!pthread_create(&thread, NULL, serve, NULL));
 	for (int i = 0; i < REQUESTS; i++)
-		MUST(write(ends[1], "", 1) == 1 && read(ends[1], &c, 1) == 1);
+		MUST(write(ends[1], "1+", 1 + (way == by_parts)) > 0 && read(ends[1], &c, 1) == 1);
 	shutdown(ends[1], SHUT_WR);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+/* One that never answers: it has to wait for each. */
+static struct {
+	atomic_int tid, heard;
+} listener;
+
+static void *listens(void *arg)
+{
+	char c;
+
+	atomic_store(&listener.tid, (int)syscall(SYS_gettid));
+	while (recv(ends[0], &c, 1, 0) == 1)
+		atomic_fetch_add(&listener.heard, 1);
+	return arg;
+}
+
+/* Has it got so many, and is it asleep in its next call? */
+static bool waits_for_more(int heard)
+{
+	char path[64], number[16] = "";
+	int fd;
+
+	if (!atomic_load(&listener.tid) || atomic_load(&listener.heard) != heard)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", atomic_load(&listener.tid));
+	fd = open(path, O_RDONLY);
+	MUST(fd >= 0 && read(fd, number, sizeof(number) - 1) > 0);
+	close(fd);
+	return number[0] != 'r' && atol(number) == SYS_recvfrom;
+}
+
+static int unanswered(void)
+{
+	pthread_t thread;
+
+	MUST(!socketpair(AF_UNIX, SOCK_STREAM, 0, ends) && !pthread_create(&thread, NULL, listens, NULL));
+	for (int i = 0; i < REQUESTS; i++) {
+		while (!waits_for_more(i))
+			usleep(200);
+		MUST(write(ends[1], "", 1) == 1);
+	}
+	shutdown(ends[1], SHUT_WR);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+/* Two connections are read, and only then answered: two requests. */
+static void *reads_both(void *arg)
+{
+	int *fds = arg;
+	char c;
+
+	for (int i = 0; i < REQUESTS / 2; i++) {
+		for (int k = 0; k < 2; k++)
+			MUST(recv(fds[2 * k], &c, 1, 0) == 1);
+		for (int k = 0; k < 2; k++)
+			MUST(send(fds[2 * k], "", 1, 0) == 1);
+	}
+	poll(&(struct pollfd){ .fd = fds[0], .events = POLLIN }, 1, 0);
+	return arg;
+}
+
+static int both(void)
+{
+	int fds[4];
+	pthread_t thread;
+	char c;
+
+	MUST(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds) && !socketpair(AF_UNIX, SOCK_STREAM, 0, fds + 2));
+	MUST(!pthread_create(&thread, NULL, reads_both, fds));
+	for (int i = 0; i < REQUESTS / 2; i++) {
+		for (int k = 0; k < 2; k++)
+			MUST(write(fds[2 * k + 1], "", 1) == 1);
+		for (int k = 0; k < 2; k++)
+			MUST(read(fds[2 * k + 1], &c, 1) == 1);
+	}
 	pthread_join(thread, NULL);
 	return 0;
 }
@@ -197,14 +293,17 @@ static void under(const char *option, const char *program)
 	same_start(argv, &result);
 }
 
-static void wants(const char *program, int count)
+/* So many requests, each of which takes so long. */
+static void wants(const char *program, int count, double ms)
 {
-	char text[64];
+	char text[64], *found;
 
 	under("--stats", program);
 	snprintf(text, sizeof(text), "requests of class 0: %d, mean", count);
-	if (result.status || !!count != !!strstr(result.out, count ? text : "requests of"))  {
-		printf("%s: status %#x, not \"%s\" in\n%s", program, (unsigned int)result.status, text, result.out);
+	found = strstr(result.out, count ? text : "requests of");
+	if (result.status || !!count != !!found || (count && atof(found + strlen(text)) < ms)) {
+		printf("%s: status %#x, not \"%s\" of %g ms at least in\n%s", program, (unsigned int)result.status,
+		       text, ms, result.out);
 		exit(1);
 	}
 }
@@ -265,6 +364,10 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "pipes"))
 		return pipes();
+	if (argc > 1 && !strcmp(argv[1], "unanswered"))
+		return unanswered();
+	if (argc > 1 && !strcmp(argv[1], "both"))
+		return both();
 	if (argc > 1 && !strcmp(argv[1], "connections"))
 		return connections();
 	if (argc > 1 && !strcmp(argv[1], "killed"))
@@ -272,9 +375,11 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return talk(argv[1]);
 	for (size_t i = 0; i < WAYS; i++)
-		wants(ways[i].name, REQUESTS);
-	wants("pipes", 0);
-	wants("connections", REQUESTS);
+		wants(ways[i].name, REQUESTS, WORK_MS);
+	wants("unanswered", REQUESTS, 0);
+	wants("both", REQUESTS, 0);
+	wants("pipes", 0, 0);
+	wants("connections", REQUESTS, 0);
 	trace();
 	puts("all requests are seen");
 	return 0;
