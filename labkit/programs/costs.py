@@ -96,9 +96,11 @@ def rows() -> Iterator[list[Row]]:
         source = Path(__file__).with_name("pingpong.c")
         subprocess.run(["cc", "-O2", "-pthread", "-o", program, source], check=True)
 
-        def pingpong(computing: int) -> Callable[[list[str]], Cost]:
+        def pingpong(computing: int, rings: int = 1, each: int = 2) -> Callable[[list[str]], Cost]:
+            words = [str(word) for word in (program, computing, SECONDS, rings, each)]
+
             def measure(wrapper: list[str]) -> Cost:
-                said, _, cpu = _run([*wrapper, str(program), str(computing), str(SECONDS)])
+                said, _, cpu = _run([*wrapper, *words])
                 trips = _number(r"(\d+) round trips", said)
                 return trips / SECONDS, cpu / max(1.0, trips)
 
@@ -110,6 +112,8 @@ def rows() -> Iterator[list[Row]]:
             Row("memcached -t 4, memcslap", "request", _memcached),
             Row("pipe ping-pong", "round trip", pingpong(0)),
             Row("the same beside 2 computing threads", "round trip", pingpong(2)),
+            Row("a ring of 32 threads over pipes", "round trip", pingpong(0, 1, 32)),
+            Row("4 rings of 4", "round trip", pingpong(0, 4, 4)),
         ]
 
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Two threads hand a byte back and forth over pipes, beside COMPUTING threads that never
- * block, for SECONDS: pingpong COMPUTING SECONDS. Prints the round trips. Knows
- * nothing of UMCG.
+ * RINGS rings of THREADS threads each hand a byte round over pipes, beside COMPUTING threads
+ * that never block, for SECONDS: pingpong COMPUTING SECONDS [RINGS THREADS]. Without RINGS
+ * two threads hand it to and fro. Prints how often it came round. Knows nothing of UMCG.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -11,9 +11,21 @@
 #include <time.h>
 #include <unistd.h>
 
-static int there[2], back[2];
+#define MOST	64	/* rings, threads of each, threads that compute */
+
+struct ring {
+	int pipe[MOST][2];
+	long trips;
+};
+
+struct place {
+	struct ring *ring;
+	int from, to;	/* this thread's ends */
+};
+
+static struct ring rings[MOST];
+static struct place places[MOST][MOST];
 static atomic_bool over;
-static long trips;
 
 static void *compute(void *arg)
 {
@@ -23,22 +35,26 @@ static void *compute(void *arg)
 	return arg;
 }
 
-static void *ping(void *arg)
+/* The first of a ring sends the byte, and ends it: each closes what it writes to. */
+static void *first(void *arg)
 {
+	struct place *mine = arg;
 	char c = 1;
 
-	while (!over && write(there[1], &c, 1) == 1 && read(back[0], &c, 1) == 1)
-		trips++;
-	close(there[1]);
+	while (!over && write(mine->to, &c, 1) == 1 && read(mine->from, &c, 1) == 1)
+		mine->ring->trips++;
+	close(mine->to);
 	return arg;
 }
 
-static void *pong(void *arg)
+static void *other(void *arg)
 {
+	struct place *mine = arg;
 	char c;
 
-	while (read(there[0], &c, 1) == 1 && write(back[1], &c, 1) == 1)
+	while (read(mine->from, &c, 1) == 1 && write(mine->to, &c, 1) == 1)
 		;
+	close(mine->to);
 	return arg;
 }
 
@@ -46,20 +62,35 @@ int main(int argc, char **argv)
 {
 	int computing = argc > 1 ? atoi(argv[1]) : 0;
 	double seconds = argc > 2 ? atof(argv[2]) : 1;
+	int count = argc > 3 ? atoi(argv[3]) : 1, each = argc > 4 ? atoi(argv[4]) : 2, made = 0;
 	struct timespec nap = { .tv_sec = (time_t)seconds };
-	pthread_t threads[66];
+	static pthread_t threads[MOST * MOST + MOST];
+	long trips = 0;
 
 	nap.tv_nsec = (long)((seconds - (double)nap.tv_sec) * 1e9);
-	if (computing < 0 || computing > 64 || pipe(there) || pipe(back))
+	if (computing < 0 || computing > MOST || count < 1 || count > MOST || each < 2 || each > MOST)
 		return 1;
-	pthread_create(&threads[computing], NULL, ping, NULL);
-	pthread_create(&threads[computing + 1], NULL, pong, NULL);
+	for (int i = 0; i < count; i++)
+		for (int k = 0; k < each; k++)
+			if (pipe(rings[i].pipe[k]))
+				return 1;
+	for (int i = 0; i < count; i++)
+		for (int k = 0; k < each; k++) {
+			places[i][k] = (struct place){
+				&rings[i], rings[i].pipe[k][0], rings[i].pipe[(k + 1) % each][1],
+			};
+			if (pthread_create(&threads[made++], NULL, k ? other : first, &places[i][k]))
+				return 1;
+		}
 	for (int i = 0; i < computing; i++)
-		pthread_create(&threads[i], NULL, compute, NULL);
+		if (pthread_create(&threads[made++], NULL, compute, NULL))
+			return 1;
 	nanosleep(&nap, NULL);
 	over = 1;
-	for (int i = 0; i < computing + 2; i++)
+	for (int i = 0; i < made; i++)
 		pthread_join(threads[i], NULL);
+	for (int i = 0; i < count; i++)
+		trips += rings[i].trips;
 	printf("%ld round trips\n", trips);
 	return 0;
 }
