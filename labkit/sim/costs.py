@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from labkit.sim.errors import SettingError
 
 #: Guest instructions that `make -C kernel cost` counts (the table in kernel/README.md).
-SERVER_ROUND_TRIP = 4197  # libumcg: server runs worker, worker waits; two switches
-PIPE_ROUND_TRIP = 21607  # libumcg-sched, fifo: two workers over a pipe, one server: two messages
+SERVER_ROUND_TRIP = 4198  # libumcg: server runs worker, worker waits; two switches
+PIPE_ROUND_TRIP = 21608  # libumcg-sched, fifo: two workers over a pipe, one server: two messages
 PIPE_CALLS = 1523  # of one message, in pipe and vfs
 
 
