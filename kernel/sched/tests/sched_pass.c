@@ -126,15 +126,6 @@ static struct umcg_sched_thread_stats stats_of(uint64_t tag)
 	return one;
 }
 
-/*
- * That places may pass on does not say that they do: for las a dispatcher sees to arrivals,
- * which on a CPU of its own may be quicker with each of them.
- */
-static bool must_pass(const char *policy)
-{
-	return strcmp(policy, "las") || sysconf(_SC_NPROCESSORS_ONLN) == 1;
-}
-
 /* Few turns are told, all service is counted, and the sums agree. */
 static void test_talk(const char *policy)
 {
@@ -158,7 +149,7 @@ static void test_talk(const char *policy)
 	for (int i = 0; i < 2; i++)
 		test_join(thread[i]);
 	stop(&stats);
-	CHECK((stats.passes >= ROUNDS || !must_pass(policy)) && stats.ended == 2, "%lu passes, %lu ended",
+	CHECK(stats.passes >= ROUNDS && stats.ended == 2, "%lu passes, %lu ended",
 	      (unsigned long)stats.passes, (unsigned long)stats.ended);
 	end();
 }
@@ -298,9 +289,8 @@ static void test_trace(const char *policy, uint32_t servers)
 		state[e->tag] = (state[e->tag] + 1) % 3;
 		runs += e->kind == UMCG_SCHED_EVENT_RUN;
 	}
-	CHECK(runs == stats.turns && passes == stats.passes, "%lu runs of %lu, %lu passes of %lu",
+	CHECK(runs == stats.turns && passes == stats.passes && passes, "%lu runs of %lu, %lu passes of %lu",
 	      (unsigned long)runs, (unsigned long)stats.turns, (unsigned long)passes, (unsigned long)stats.passes);
-	CHECK(passes || !must_pass(policy), "no place has passed on");
 	CHECK(stats.yielded >= 8, "%lu yields", (unsigned long)stats.yielded);
 	end();
 }
