@@ -13,18 +13,11 @@
 
 #define MOST	64	/* rings, threads of each, threads that compute */
 
-struct ring {
-	int pipe[MOST][2];
-	long trips;
-};
-
-struct place {
-	struct ring *ring;
+static struct place {
 	int from, to;	/* this thread's ends */
-};
+	long trips;
+} places[MOST][MOST];
 
-static struct ring rings[MOST];
-static struct place places[MOST][MOST];
 static atomic_bool over;
 
 static void *compute(void *arg)
@@ -42,7 +35,7 @@ static void *first(void *arg)
 	char c = 1;
 
 	while (!over && write(mine->to, &c, 1) == 1 && read(mine->from, &c, 1) == 1)
-		mine->ring->trips++;
+		mine->trips++;
 	close(mine->to);
 	return arg;
 }
@@ -71,17 +64,18 @@ int main(int argc, char **argv)
 	if (computing < 0 || computing > MOST || count < 1 || count > MOST || each < 2 || each > MOST)
 		return 1;
 	for (int i = 0; i < count; i++)
-		for (int k = 0; k < each; k++)
-			if (pipe(rings[i].pipe[k]))
-				return 1;
-	for (int i = 0; i < count; i++)
 		for (int k = 0; k < each; k++) {
-			places[i][k] = (struct place){
-				&rings[i], rings[i].pipe[k][0], rings[i].pipe[(k + 1) % each][1],
-			};
+			int ends[2];
+
+			if (pipe(ends))
+				return 1;
+			places[i][k].from = ends[0];
+			places[i][(k + each - 1) % each].to = ends[1];
+		}
+	for (int i = 0; i < count; i++)
+		for (int k = 0; k < each; k++)
 			if (pthread_create(&threads[made++], NULL, k ? other : first, &places[i][k]))
 				return 1;
-		}
 	for (int i = 0; i < computing; i++)
 		if (pthread_create(&threads[made++], NULL, compute, NULL))
 			return 1;
@@ -90,7 +84,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < made; i++)
 		pthread_join(threads[i], NULL);
 	for (int i = 0; i < count; i++)
-		trips += rings[i].trips;
+		trips += places[i][0].trips;
 	printf("%ld round trips\n", trips);
 	return 0;
 }

@@ -302,6 +302,12 @@ static inline struct umcg_thread *umcg_caller(void)
 /* A stamp at most this far ahead of the clock (1 ms) is one that was bumped. */
 #define STAMP_AHEAD_SHIFT	16
 
+/* The stamp in word @s. */
+static inline uint64_t umcg_stamp_of(uint64_t s)
+{
+	return s >> (64 - UMCG_STATE_TIMESTAMP_BITS);
+}
+
 /*
  * The word after @old: new @flags, and a timestamp that is always another one. A
  * stamp that is far ahead of the clock is one from long ago: they come round

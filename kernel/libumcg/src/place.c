@@ -239,7 +239,7 @@ EXPORT umcg_tid umcg_get_tenant(umcg_tid server)
 /* The time that state word @s says, which is not far from @now_ns. */
 static uint64_t time_of(uint64_t s, uint64_t now_ns)
 {
-	uint64_t stamp = s >> (64 - UMCG_STATE_TIMESTAMP_BITS) << UMCG_STATE_TIMESTAMP_GRANULARITY;
+	uint64_t stamp = umcg_stamp_of(s) << UMCG_STATE_TIMESTAMP_GRANULARITY;
 	uint64_t range = 1ULL << (UMCG_STATE_TIMESTAMP_BITS + UMCG_STATE_TIMESTAMP_GRANULARITY);
 	uint64_t ago = (now_ns - stamp) % range;
 

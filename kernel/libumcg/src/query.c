@@ -49,7 +49,7 @@ EXPORT uint64_t umcg_get_task_stamp(umcg_tid utid)
 	struct umcg_thread *t = umcg_find(utid);
 
 	if (t)
-		return load_acquire(&t->rec.state_ts) >> (64 - UMCG_STATE_TIMESTAMP_BITS);
+		return umcg_stamp_of(load_acquire(&t->rec.state_ts));
 	errno = ESRCH;
 	return 0;
 }

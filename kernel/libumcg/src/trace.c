@@ -39,10 +39,9 @@ static uint64_t word_time(uint64_t s, uint64_t now)
 {
 	uint64_t ago;
 
-	if (!(s >> (64 - UMCG_STATE_TIMESTAMP_BITS)))
+	if (!umcg_stamp_of(s))
 		return 0;
-	ago = ((now >> UMCG_STATE_TIMESTAMP_GRANULARITY) -
-	       (s >> (64 - UMCG_STATE_TIMESTAMP_BITS))) & STAMP_MASK;
+	ago = ((now >> UMCG_STATE_TIMESTAMP_GRANULARITY) - umcg_stamp_of(s)) & STAMP_MASK;
 	/* A bumped stamp can be ahead of the clock, see umcg_word(). */
 	if (ago >= STAMP_MASK - (1ULL << STAMP_AHEAD_SHIFT))
 		return now;

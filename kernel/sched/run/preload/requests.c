@@ -84,6 +84,13 @@ static void begin_request(struct run_record *r, uint64_t now)
 		umcg_sched_set_deadline(r->task, now + r->deadline_us * 1000);
 }
 
+/* It begins after a wait, so the scheduler is told once more. */
+static void begin_request_now(struct run_record *r)
+{
+	begin_request(r, umcg_get_time_ns());
+	umcg_sched_begin_request();
+}
+
 static inline struct run_record *scheduled(void)
 {
 	return self && self->scheduled ? self : NULL;
@@ -116,8 +123,7 @@ static void has_got(struct run_record *r, int fd, ssize_t got)
 	} else if (umcg_get_task_stamp(r->task) != r->asked_stamp) {
 		/* It has waited: for what is the next one's. */
 		end_request(r, r->asked_ns);
-		begin_request(r, umcg_get_time_ns());
-		umcg_sched_begin_request();
+		begin_request_now(r);
 	} else if (!r->request_ns) {
 		begin_request(r, r->asked_ns);
 	}
@@ -133,40 +139,34 @@ static void has_accepted(struct run_record *r, int fd, ssize_t got)
 }
 
 /* A call that says that there is something. */
-static void watches(struct run_record *r)
+static void watches(struct run_record *r, int fd)
 {
+	(void)fd;
 	if (r && r->request_ns)
 		end_request(r, umcg_get_time_ns());
 }
 
-static void is_told(struct run_record *r, bool something)
+static void is_told(struct run_record *r, int fd, int count)
 {
-	if (!r || !something)
+	if (!r || count <= 0)
 		return;
-	begin_request(r, umcg_get_time_ns());
-	umcg_sched_begin_request();
+	begin_request_now(r);
+	r->request_fd = fd;
 	r->announced = true;
 }
 
-#define TAKES_BY(after, type, fd, who, call)	do {	\
+#define BY(before, after, type, fd, who, call)	do {	\
 		struct run_record *r_ = (who);		\
 		type got_;				\
 							\
-		asks(r_, fd);				\
+		before(r_, fd);				\
 		got_ = (call);				\
 		after(r_, fd, got_);			\
 		return got_;				\
 	} while (0)
-#define TAKES(type, fd, who, call)	TAKES_BY(has_got, type, fd, who, call)
-#define TELLS(who, call)	do {			\
-		struct run_record *r_ = (who);		\
-		int got_;				\
-							\
-		watches(r_);				\
-		got_ = (call);				\
-		is_told(r_, got_ > 0);			\
-		return got_;				\
-	} while (0)
+#define TAKES(type, who, call)	BY(asks, has_got, type, fd, who, call)
+/* From which of several is not known before it is read. */
+#define TELLS(who, call)	BY(watches, is_told, int, -1, who, call)
 
 static struct run_record *on_socket(int fd)
 {
@@ -198,42 +198,42 @@ static struct run_record *on_set(int count, const fd_set *in)
 
 PUBLIC ssize_t read(int fd, void *buffer, size_t size)
 {
-	TAKES(ssize_t, fd, on_socket(fd), REAL(read)(fd, buffer, size));
+	TAKES(ssize_t, on_socket(fd), REAL(read)(fd, buffer, size));
 }
 
 PUBLIC ssize_t readv(int fd, const struct iovec *parts, int count)
 {
-	TAKES(ssize_t, fd, on_socket(fd), REAL(readv)(fd, parts, count));
+	TAKES(ssize_t, on_socket(fd), REAL(readv)(fd, parts, count));
 }
 
 PUBLIC ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
-	TAKES(ssize_t, fd, scheduled(), REAL(recv)(fd, buffer, size, flags));
+	TAKES(ssize_t, scheduled(), REAL(recv)(fd, buffer, size, flags));
 }
 
 PUBLIC ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *from, socklen_t *length)
 {
-	TAKES(ssize_t, fd, scheduled(), REAL(recvfrom)(fd, buffer, size, flags, from, length));
+	TAKES(ssize_t, scheduled(), REAL(recvfrom)(fd, buffer, size, flags, from, length));
 }
 
 PUBLIC ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	TAKES(ssize_t, fd, scheduled(), REAL(recvmsg)(fd, message, flags));
+	TAKES(ssize_t, scheduled(), REAL(recvmsg)(fd, message, flags));
 }
 
 PUBLIC int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
 {
-	TAKES(int, fd, scheduled(), REAL(recvmmsg)(fd, messages, count, flags, timeout));
+	TAKES(int, scheduled(), REAL(recvmmsg)(fd, messages, count, flags, timeout));
 }
 
 PUBLIC int accept(int fd, struct sockaddr *from, socklen_t *length)
 {
-	TAKES_BY(has_accepted, int, fd, scheduled(), REAL(accept)(fd, from, length));
+	BY(asks, has_accepted, int, fd, scheduled(), REAL(accept)(fd, from, length));
 }
 
 PUBLIC int accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
 {
-	TAKES_BY(has_accepted, int, fd, scheduled(), REAL(accept4)(fd, from, length, flags));
+	BY(asks, has_accepted, int, fd, scheduled(), REAL(accept4)(fd, from, length, flags));
 }
 
 PUBLIC int poll(struct pollfd *fds, nfds_t count, int timeout)
