@@ -36,8 +36,9 @@ def checks(jobs: Jobs, result: Result) -> dict[str, float]:
         "arrivals": distance(np.diff(np.sort(sent))) / _FAR,
         "queue": max(left, 0.0) / (_DRAINED * span),
     }
-    if result.late_ns is not None and result.latency_ns:
-        tail = float(np.quantile(np.concatenate(list(result.latency_ns.values())), 0.99))
+    answered = np.concatenate([*result.latency_ns.values(), np.empty(0)])
+    if result.late_ns is not None and answered.size:
+        tail = float(np.quantile(answered, 0.99))
         found["client"] = float(np.quantile(result.late_ns, 0.99)) / (_LATE * tail)
     return found
 

@@ -185,7 +185,7 @@ class ServerSpec(Spec):
         n = sum(count.answered for count in result.counts.values())
         collect.sample(name, repetition, n * 1e9 / result.elapsed_ns, "op/s", n)
         collect.sample(name, repetition, result.busy, "cpu", n)
-        if result.work_ns:
+        if result.work_ns and n:
             collect.sample(name, repetition, result.work_ns / n, "cpu ns/op", n)
         if self.batch:
             collect.sample(f"{name} antagonist", repetition, result.endless_share, "share", n)

@@ -311,8 +311,8 @@ def swap(
         cpu: both threads on this CPU; None: the kernel places them.
         other_cpu: with `cpu`: the second thread on this one; None: as the first.
         rounds: round trips to measure at the most; one is two switches.
-        duration_s: seconds to measure, after a warm-up of a twentieth of them; 0: until `rounds`
-            are done.
+        duration_s: seconds to measure, after a warm-up of a twentieth of them, and one round trip
+            at least; 0: until `rounds` are done.
         warmup: round trips before the clock starts.
         events: room for so many events a thread; 0: no tracing.
         stop: ends the measurement when set.

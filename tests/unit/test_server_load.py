@@ -11,7 +11,8 @@ import pytest
 import labkit
 from labkit import analysis, plots
 from labkit.experiments import ServerSpec, generator
-from labkit.experiments.outcome import Result
+from labkit.experiments.common import Collector
+from labkit.experiments.outcome import Count, Result
 from labkit.experiments.server import at
 from labkit.workload.drawn import Jobs, draw
 
@@ -73,6 +74,19 @@ def test_what_a_generator_must_not_do_is_found() -> None:
     jobs = _jobs(random.exponential(1e6, 2000))
     assert generator.checks(jobs, _result(jobs, late=2e5))["client"] == pytest.approx(2.0)
     assert generator.checks(jobs, _result(jobs, left=0.5))["queue"] > 1
+
+
+def test_a_load_that_nothing_of_was_answered_is_no_error() -> None:
+    jobs = _jobs(np.random.default_rng(3).exponential(1e6, 2000))
+    done = _result(jobs)
+    done.latency_ns = {"short": np.empty(0, np.int64)}
+    done.counts = {"short": Count(asked=2000, answered=0, late=0, refused=2000, dropped=0)}
+    done.work_ns = 5
+    assert "client" not in generator.checks(jobs, done)
+    spec = ServerSpec(requests=2000)
+    collect = Collector(spec.to_dict(), 1, None, None)
+    spec.sample(collect, "umcg-fifo", 0, jobs, done)
+    assert collect.run(stopped=False).samples["unit"].to_list() == ["op/s", "cpu"]
 
 
 def test_the_simulators_queue_grows_beyond_what_is_carried() -> None:
