@@ -8,7 +8,7 @@ some megabytes.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
@@ -16,7 +16,7 @@ from labkit.panels.meter import Reading
 from labkit.plots.style import FONT, series_style
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from labkit.panels.figure_widget import FigureWidget
 
 #: Seconds that the chart shows, and between two points of it.
 SHOWN_S, EVERY_S = 60.0, 1.0
@@ -35,7 +35,7 @@ class LiveChart(widgets.VBox):  # type: ignore[misc]
         self._operations = operations
         self._readings: deque[tuple[float, Reading]] = deque()
         self._last = -EVERY_S
-        self.figure: go.FigureWidget | None = None
+        self.figure: FigureWidget | None = None
 
     def clear(self) -> None:
         """Forget all readings: another run begins."""
@@ -62,9 +62,11 @@ class LiveChart(widgets.VBox):  # type: ignore[misc]
         self.layout.display = None
 
 
-def _figure(operations: str) -> Any:
+def _figure(operations: str) -> FigureWidget:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
+
+    from labkit.panels.figure_widget import FigureWidget
 
     made = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     line = {"mode": "lines", "connectgaps": False}
@@ -85,4 +87,4 @@ def _figure(operations: str) -> Any:
     made.update_yaxes(rangemode="tozero", automargin=True)
     made.update_yaxes(title_text=f"{operations} a second", row=1, col=1)
     made.update_yaxes(title_text="CPUs, threads", row=2, col=1)
-    return go.FigureWidget(made)
+    return FigureWidget(made)

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import plotly.graph_objects as go
 
 from labkit.analysis.requires import MissingEvents
+from labkit.panels.figure_widget import FigureWidget
 from labkit.panels.results import samples_html, words_html
 from labkit.panels.saved_picture import SavedPicture
 from labkit.panels.timeline_widget import Timeline
@@ -27,7 +28,7 @@ class RunView(widgets.VBox):  # type: ignore[misc]
         self.timeline = Timeline()
         self.latency = widgets.VBox()
         self.latency.add_class("labkit-latency")
-        self._figure: go.FigureWidget | None = None
+        self._figure: FigureWidget | None = None
         self.table = _html("labkit-table")
         self.which = widgets.Dropdown(
             options=[(title, name) for name, (_, title) in LATENCIES.items()],
@@ -76,7 +77,7 @@ class RunView(widgets.VBox):  # type: ignore[misc]
             return
         self._drawn = drawn
         if self._figure is None:
-            self._figure = go.FigureWidget(drawn)
+            self._figure = FigureWidget(drawn)
         else:
             # Another one would bring its part of the page along, some megabytes, again.
             with self._figure.batch_update():
