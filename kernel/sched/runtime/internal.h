@@ -29,7 +29,8 @@
  *		or about to be. Set under the lock that next() was called under.
  *   WOKEN	one umcg_wake() has been promised to it under the lock, and is sent
  *		after. It ends the server's present sleep, or the next one if a
- *		worker came first. Until it has, no other is promised.
+ *		worker came first; where places pass on it is taken before a place
+ *		is lent. Until then no other is promised.
  *
  * - @version moves with each ready() and each kick to look: a server whose @looked
  *   is another has something to look at.

@@ -181,9 +181,23 @@ void catch_up_places(struct runtime *rt)
 		settle(rt, &rt->servers[i]);
 }
 
+/*
+ * A wake-up that came while @self was awake has nothing more to say to it. Queued, it would
+ * be there until the next sleep, which on a busy server never comes; and libumcg
+ * lets no place pass on whose server a wake-up is queued for.
+ */
+static void take_wakeup(struct server *self)
+{
+	if (self->sleep != WOKEN || !(umcg_get_task_state(self->actor.task) & UMCG_UTF_WAKEUP_QUEUED))
+		return;
+	umcg_wait(0);	/* only takes it */
+	self->sleep = AWAKE;
+}
+
 /* @self is about to run a thread: under the lock for the last time before that. */
 void lend_place(struct server *self)
 {
+	take_wakeup(self);
 	self->lent = true;
 	self->recalled = false;
 }
