@@ -8,10 +8,20 @@ const SAID = [
   "removeLayoutProps", "removeTraceProps",
 ].map((name) => `_py2js_${name}`);
 
+async function load(text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  try {
+    return await import(address);
+  } catch (error) {
+    delete window.labkitPlotly; // the next figure tries again
+    throw error;
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}
+
 function plotly(model) {
-  const address = () =>
-    URL.createObjectURL(new Blob([model.get("_bundle")], { type: "text/javascript" }));
-  window.labkitPlotly ??= import(address());
+  window.labkitPlotly ??= load(model.get("_bundle"));
   return window.labkitPlotly;
 }
 
