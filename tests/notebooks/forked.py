@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`python forked.py ARGUMENT...`: pytest with nbmake, on kernels that need not import anything.
 
-This process imports what the notebooks import, and forks for every kernel: under emulation that is
-forty seconds of each notebook.
+This process imports what the notebooks import, draws a chart, and forks for every kernel: under
+emulation that is more than a minute of each notebook.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
 NAME = "python-forked"
 
 #: What a kernel and the first cells load.
@@ -28,6 +31,17 @@ MODULES = ("ipykernel.ipkernel", "ipykernel.kernelapp", "labkit.api", "labkit.co
 MOST_ASKED = 1 << 18
 
 _PR_SET_PDEATHSIG = 1
+
+
+def _draw() -> None:
+    """Draw something: what Plotly loads for the first chart of a process takes half a minute."""
+    figure = make_subplots(rows=2, cols=1)
+    figure.add_trace(go.Scatter(x=[0], y=[0], line={"width": 1}))
+    figure.add_trace(go.Bar(x=[0], y=[0], error_x={"array": [0]}))
+    figure.update_layout(template="plotly_white", font={"size": 12}, margin={"l": 10})
+    figure.update_xaxes(title_text="x", range=[0, 1])
+    figure.update_yaxes(title_text="y", rangemode="tozero")
+    go.Figure(figure).to_json()
 
 
 def _install(folder: Path, address: str) -> None:
@@ -79,6 +93,7 @@ def main(arguments: list[str]) -> int:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     for module in MODULES:
         importlib.import_module(module)
+    _draw()
     with (
         tempfile.TemporaryDirectory() as text,
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server,
