@@ -205,7 +205,7 @@ class MixedSpec(Spec):
         def sample(head: str, case: str, repetition: int, jobs: Jobs, result: Result) -> None:
             rounds.sample_latencies(collect, head, repetition, result)
             for name, count in result.counts.items():
-                if self.most_waiting and name == "report":
+                if self.most_waiting and name == "report" and count.asked:
                     refused = 100 * (count.refused + count.dropped) / count.asked
                     collect.sample(f"{head}/report refused", repetition, refused, "%", count.asked)
 

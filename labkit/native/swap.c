@@ -292,10 +292,13 @@ static void depart(struct pair *pair, struct lab_thread *self)
 	}
 }
 
-/* Have @i round trips since @begin taken @ns? Looks only now and then, at no cost. */
+/*
+ * Have @i round trips since @begin taken @ns? Looks only now and then, at no cost, and not
+ * before the first: somebody else may have had the CPU for all that time.
+ */
 static bool took(uint64_t i, int64_t begin, uint64_t ns)
 {
-	return i % 16 == 0 && lab_now() - begin >= (int64_t)ns;
+	return i && i % 16 == 0 && lab_now() - begin >= (int64_t)ns;
 }
 
 static int warm_up(struct pair *pair)
@@ -324,8 +327,7 @@ static void lead(struct pair *pair, struct lab_thread *self)
 	atomic_store_explicit(&pair->warm, true, memory_order_release);
 	begin = lab_now();
 	for (i = 0; i < swap->rounds && !lab_stopped(pair->run); i++) {
-		/* One at least: somebody else may have had the CPU for all that time. */
-		if (i && swap->duration_ns && took(i, begin, swap->duration_ns))
+		if (swap->duration_ns && took(i, begin, swap->duration_ns))
 			break;
 		if (handoff(pair, self, 0))
 			goto fail;

@@ -19,9 +19,6 @@ import tempfile
 import traceback
 from pathlib import Path
 
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
-
 NAME = "python-forked"
 
 #: What a kernel and the first cells load.
@@ -35,6 +32,10 @@ _PR_SET_PDEATHSIG = 1
 
 def _draw() -> None:
     """Draw something: what Plotly loads for the first chart of a process takes half a minute."""
+    # Here, as it may load NumPy: main() has said before that this has no threads of its own.
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
     figure = make_subplots(rows=2, cols=1)
     figure.add_trace(go.Scatter(x=[0], y=[0], line={"width": 1}))
     figure.add_trace(go.Bar(x=[0], y=[0], error_x={"array": [0]}))
