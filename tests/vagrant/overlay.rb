@@ -4,6 +4,7 @@
 #   LABTEST_DRIVER     kvm or qemu (TCG)
 #   LABTEST_SSH_PORT   where the guest's port 22 is to appear on this machine
 #   LABTEST_INDEX      the address of a package index for the guest
+#   LABTEST_CONSOLE    the file that gets what the machine says since it was started
 require "open3"
 
 ssh_port = Integer(ENV.fetch("LABTEST_SSH_PORT"))
@@ -14,7 +15,7 @@ Vagrant.configure("2") do |config|
   config.ssh.insert_key = false
   # The only network of the guest. The MAC is fixed because it is looked up through the guest agent.
   config.vm.network "public_network", type: "user", mac: "525400123456", auto_config: false
-  config.vm.boot_timeout = 1800
+  config.vm.boot_timeout = 900
   config.vm.provider "libvirt" do |machine|
     machine.driver = ENV.fetch("LABTEST_DRIVER")
     machine.default_prefix = "lab-"
@@ -24,6 +25,7 @@ Vagrant.configure("2") do |config|
     machine.qemu_use_agent = true
     machine.graphics_type = "none"
     machine.video_type = "none"
+    machine.serial type: "file", source: { path: ENV.fetch("LABTEST_CONSOLE") }
     machine.disk_driver cache: "unsafe"
     # Without KVM: a model without AVX, as QEMU 7.2 gets AVX2 wrong (gather with its index in ymm4).
     if machine.driver == "qemu"
