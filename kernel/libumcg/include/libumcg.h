@@ -116,6 +116,7 @@ struct umcg_place {
 
 int umcg_get_place(umcg_tid server, struct umcg_place *place);
 int umcg_recall_place(umcg_tid server);
+umcg_tid umcg_offer_place(void);
 
 int umcg_preempt_worker(umcg_tid worker);
 

@@ -26,7 +26,8 @@
  *		IDLE|FREE		sleeps for work
  *		IDLE|ADOPT		lends its place, which may pass on, see place.c;
  *					with RANK, to a worker of better rank at once
- *		IDLE|ADOPT|FREE		in umcg_run_worker(), and no task has its place
+ *		IDLE|ADOPT|FREE		in umcg_run_worker() or umcg_offer_place(), and no
+ *					task has its place
  *   any	...|LOCKED		owned by the task that has set the flag: the task
  *					itself, or the server that runs it (then
  *					RUNNING)
@@ -95,8 +96,8 @@ enum umcg_kind {
 enum umcg_mode {
 	MODE_WAIT,	/* umcg_wait(), umcg_swap(): any task may wake it */
 	MODE_GET,	/* umcg_get_idle_worker(): any task, and what brings work */
-	MODE_RUN,	/* umcg_run_worker(): only its worker, or the kernel for it; and
-			 * any task once no worker has its place: FREE */
+	MODE_RUN,	/* umcg_run_worker(), umcg_offer_place(): only its worker, or the
+			 * kernel for it; and any task while no worker has its place: FREE */
 };
 
 /*
@@ -128,7 +129,8 @@ struct umcg_thread {
 	/*
 	 * Server in MODE_RUN: the worker that has its place, as a handle, which may
 	 * be stale when it is looked at; UMCG_NONE once that worker has left. Where
-	 * places pass on, the one that was run: who has it says rec.tenant_tid.
+	 * places pass on, the one that was run, or UMCG_NONE if the place was offered: who
+	 * has it says rec.tenant_tid.
 	 */
 	umcg_tid worker;
 	struct umcg_thread *next;	/* in the ready queue or the list of sleepers */

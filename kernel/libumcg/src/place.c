@@ -23,7 +23,8 @@
  *   better rank (UMCG_TF_RANK). The one that had it is BLOCKED, and comes back like any
  *   other, so for us nothing is new.
  * - In umcg_get_idle_worker() no permission is given: there is nobody who could be
- *   told afterwards what became of a worker.
+ *   told afterwards what became of a worker. umcg_offer_place() is for that: the place
+ *   is FREE from the beginning, and the server is told who had it last.
  */
 #include "idle.h"
 
@@ -282,7 +283,7 @@ EXPORT int umcg_get_place(umcg_tid server, struct umcg_place *place)
 EXPORT int umcg_recall_place(umcg_tid server)
 {
 	struct umcg_thread *self = umcg_caller(), *t;
-	bool locked, woken = false;
+	bool locked, woken = false, lends = true;
 	pid_t tid;
 	uint64_t s;
 
@@ -308,10 +309,11 @@ EXPORT int umcg_recall_place(umcg_tid server)
 		/* Told of the next block, or it sleeps for work. */
 		if ((s & STATE) != RUNNING && !(s & ADOPT))
 			break;
+		lends = (s & STATE) != RUNNING;
 		if (umcg_mark(t, &s, s & FLAGS & ~ADOPT))
 			break;
 	}
 	umcg_unlock_self(self, locked);
 	umcg_step_ends(self);
-	return woken;
+	return woken ? 1 : lends ? 0 : 2;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
-/* umcg_run_worker(): a server lends its place. */
+/* umcg_run_worker(), umcg_offer_place(): a server lends its place. */
 #include "cancel.h"
 
 #define HAS_ENDED	(-1)
@@ -227,4 +227,79 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 	if (unlikely(!worker))
 		errno = 0;
 	return worker;
+}
+
+/*
+ * The calling server sleeps, and its place is FREE for whoever comes back. Returns 0; EINTR: a
+ * wake-up is queued; EBUSY: a worker is in the hands of a server.
+ */
+static int begin_offer(struct umcg_thread *self)
+{
+	struct umcg_group *g = self->group;
+	uint64_t now = umcg_get_time_ns(), s = load_acquire(&self->rec.state_ts);
+	uint64_t offers = IDLE | ADOPT | FREE | (umcg_has_ranks(g) ? RANK : 0);
+
+	store(&self->worker, UMCG_NONE);
+	store(&self->yielded, 0);
+	store(&self->rec.next_tid, 0);
+	store(&self->rec.tenant_tid, 0);
+	self->passes = load(&self->rec.passes);
+	store(&self->mode, MODE_RUN);
+	/* Who takes a worker and recalls the place changes the word after that. */
+	do {
+		if (s & QUEUED)
+			return EINTR;
+		if (load(&g->held) > 0)
+			return EBUSY;
+	} while (!umcg_change(self, &s, offers, now));
+	umcg_trace(self, UMCG_TRACE_SLEEP, RUNNING, IDLE, 0, 0);
+	__atomic_store_n(&g->slots[self->seat - 1], (uint32_t)self->tid, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/* Nobody has had the place that the calling server, RUNNING again, has offered. */
+static void end_offer(struct umcg_thread *self, int error)
+{
+	uint64_t s = load_acquire(&self->rec.state_ts);
+
+	store(&self->group->slots[self->seat - 1], 0);
+	store(&self->mode, MODE_WAIT);
+	if (!error)
+		umcg_trace(self, UMCG_TRACE_WAKE, IDLE, RUNNING, 0, 0);
+	/* By umcg_wake(), which ends this call, and none after it. */
+	if ((s & QUEUED) && error != EBUSY)
+		umcg_consume(self, s);
+	umcg_relay(self, self->group);
+}
+
+EXPORT umcg_tid umcg_offer_place(void)
+{
+	struct umcg_thread *self = umcg_self;
+	umcg_tid last;
+	int error;
+
+	if (unlikely(!self || self->kind != KIND_SERVER ||
+		     umcg_must_not_wait(self, load(&self->rec.state_ts)))) {
+		umcg_refuse(KIND_SERVER);
+		return UMCG_NONE;
+	}
+	if (!self->seat) {
+		errno = EINVAL;
+		return UMCG_NONE;
+	}
+	umcg_step_begins(self);
+	error = begin_offer(self);
+	umcg_step_ends(self);
+	/* As who goes to sleep for work: what came before the place could be found. */
+	if (!error && (!__atomic_load_n(&self->group->head, __ATOMIC_SEQ_CST) || !umcg_want_place(self)))
+		wait_for_place(self);
+	if (error || load(&self->rec.passes) == self->passes) {
+		end_offer(self, error);
+		errno = error ? error : EINTR;
+		return UMCG_NONE;
+	}
+	last = place_is_back(self, NULL, UMCG_NONE);
+	if (!last)
+		errno = 0;
+	return last;
 }

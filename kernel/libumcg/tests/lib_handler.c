@@ -89,6 +89,7 @@ static void call_everything(bool worker, bool server)
 		if (server) {
 			CHECK_NONE(umcg_get_idle_worker(true), EAGAIN);
 			CHECK_NONE(umcg_run_worker(self), EAGAIN);
+			CHECK_NONE(umcg_offer_place(), EAGAIN);
 			CHECK_CALL(umcg_put_idle_worker(self), EAGAIN);
 		}
 		return;

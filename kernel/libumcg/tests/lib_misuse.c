@@ -23,6 +23,7 @@ static void not_registered(void)
 	CHECK_NONE(umcg_get_idle_worker(false), EINVAL);
 	CHECK_NONE(umcg_get_idle_worker(true), EINVAL);
 	CHECK_NONE(umcg_run_worker(self), EINVAL);
+	CHECK_NONE(umcg_offer_place(), EINVAL);
 	CHECK_CALL(umcg_put_idle_worker(self), EINVAL);
 	CHECK_CALL(umcg_preempt_worker(self), EINVAL);
 	CHECK_CALL(umcg_preempt_worker(UMCG_NONE), ESRCH);

@@ -87,6 +87,7 @@ int main(void)
 	CHECK_CALL(umcg_swap(self, 0), ENOSYS);
 	CHECK_NONE(umcg_get_idle_worker(true), ENOSYS);
 	CHECK_NONE(umcg_run_worker(self), ENOSYS);
+	CHECK_NONE(umcg_offer_place(), ENOSYS);
 	CHECK(!umcg_is_preempted(self), "preempted");
 	CHECK_CALL(umcg_preempt_worker(self), ENOSYS);
 	CHECK_CALL(umcg_preempt_worker(UMCG_NONE), ENOSYS);
