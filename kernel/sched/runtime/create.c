@@ -134,6 +134,7 @@ static void name_actors(struct runtime *rt)
 		struct server *server = &rt->servers[i];
 
 		server->index = i;
+		server->idles = true;
 		server->slice_end = NEVER;
 		server->actor.rt = rt;
 		server->actor.name = "umcg-server";

@@ -121,10 +121,11 @@ struct server {
 	_Atomic bool there;		/* registered; the watchdog looks */
 	bool retry;			/* the preemption came too early: the timer tries again */
 	/* Where places pass on, see passing.c. */
-	bool lent;			/* it is in umcg_run_worker(), or about to be */
+	bool lent;			/* it is in umcg_run_worker() or umcg_offer_place(), or about to be */
 	bool recalled;			/* since then: it will be told of the next block */
 	bool vacant;			/* nobody has its place, */
 	bool between;			/* or it is not known who is just taking it */
+	bool idles;			/* it has had nothing to do for so long that it offers no place */
 	uint32_t passes;		/* that we know of */
 	_Atomic uint32_t asked;		/* enum umcg_why + 1: its turn is to end; 0 */
 	uint32_t kicked;		/* UMCG_KICK_, by the policy */
@@ -319,6 +320,7 @@ COLD void catch_up_places(struct runtime *rt);
 COLD void lend_place(struct server *self);
 COLD void recall(struct runtime *rt, struct server *server);
 COLD void recall_all(struct runtime *rt);
+COLD bool offer_place(struct server *self);
 COLD uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slice, uint64_t slices);
 COLD void take_back(struct server *self, umcg_tid back);
 
@@ -332,6 +334,8 @@ static inline void catch_up(struct runtime *rt)
 void pass_on(struct runtime *rt);
 void wake_server(struct runtime *rt, struct server *server);
 void sleep_for_work(struct server *self);
+void note_sleep(struct server *server);
+void note_wake(struct server *server);
 
 /* preempt.c. Under lock. */
 void ask_end(struct runtime *rt, struct server *server, enum umcg_why why);

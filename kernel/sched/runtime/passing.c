@@ -19,7 +19,11 @@
  *   somebody recalls it or brings work. It is not on its way to look.
  * - Slices need the timer to look now and then, as it is not told when a thread takes a
  *   vacant place. Where nothing has happened for some slices it recalls the place, and
- *   the server sleeps for work as any other.
+ *   the server sleeps for work as any other, until it has run a thread.
+ * - A server that finds nothing to run offers its place, vacant from the beginning. Else
+ *   who comes back on its CPU, where it has no place, would have to go to the idle list,
+ *   and while anything is there no place passes on: of a crowd that is woken on two CPUs,
+ *   all would be told.
  *
  * Service. How long a thread ran in turns that nobody saw its CPU time tells, which is
  * asked for, by a system call, only if places have passed on since the thread was seen.
@@ -72,12 +76,21 @@ static struct thread *seated_on(struct runtime *rt, const struct server *server)
 	return pub ? thread_of(pub) : NULL;
 }
 
+/* As far as anybody can see it sleeps for want of work from now on. */
+static void be_vacant(struct runtime *rt, struct server *server)
+{
+	if (server->vacant)
+		return;
+	rt->vacant++;
+	server->vacant = true;
+	note_sleep(server);
+}
+
 static void vacate(struct runtime *rt, struct server *server, const struct umcg_place *place)
 {
+	be_vacant(rt, server);
 	server->since_ns = place->since_ns;
 	server->between = place->state == UMCG_PLACE_BETWEEN;
-	rt->vacant += !server->vacant;
-	server->vacant = true;
 	/* Soon it is somebody's. */
 	if (server->between)
 		timer_notice(rt, rt->base.now_ns + RETRY_NS);
@@ -85,8 +98,11 @@ static void vacate(struct runtime *rt, struct server *server, const struct umcg_
 
 static void occupy(struct runtime *rt, struct server *server)
 {
-	rt->vacant -= server->vacant;
+	if (!server->vacant)
+		return;
+	rt->vacant--;
 	server->vacant = false;
+	note_wake(server);
 }
 
 static void note_passes(struct runtime *rt, struct server *server, uint32_t passes)
@@ -182,7 +198,7 @@ void catch_up_places(struct runtime *rt)
 }
 
 /*
- * A wake-up that came while @self was awake has nothing more to say to it. Queued, it would
+ * Under lock. A wake-up that came while @self was awake has nothing more to say to it. Queued, it would
  * be there until the next sleep, which on a busy server never comes; and libumcg
  * lets no place pass on whose server a wake-up is queued for.
  */
@@ -194,23 +210,78 @@ static void take_wakeup(struct server *self)
 	self->sleep = AWAKE;
 }
 
-/* @self is about to run a thread: under the lock for the last time before that. */
-void lend_place(struct server *self)
+/* @self is about to lend its place: under the lock for the last time before that. */
+static void lend(struct server *self)
 {
 	take_wakeup(self);
 	self->lent = true;
 	self->recalled = false;
 }
 
+/* The same, to a thread. */
+void lend_place(struct server *self)
+{
+	lend(self);
+	self->idles = false;
+}
+
+/*
+ * Under lock, which is not held meanwhile. @self has nothing to run: who comes back may have
+ * its place. False: it does not offer it, as threads are ready that the policy keeps back, or
+ * as nothing has happened here for long.
+ */
+bool offer_place(struct server *self)
+{
+	struct runtime *rt = self->actor.rt;
+	umcg_tid back;
+	bool woken;
+	int error;
+
+	if (self->idles || rt->base.ready || self->sleep != AWAKE)
+		return false;
+	lend(self);
+	be_vacant(rt, self);
+	self->since_ns = rt->base.now_ns;
+	self->between = false;
+	/* It looks at what is vacant in time, whatever it was up for. */
+	if (self->slice_ns)
+		timer_notice(rt, rt->base.now_ns + self->slice_ns);
+	unlock(rt);
+	back = umcg_offer_place();
+	error = errno;
+	lock(rt);
+	tick(rt, umcg_get_time_ns());
+	self->lent = false;
+	/* If a wake-up was promised it has ended the call, or is queued. */
+	woken = self->sleep == WOKEN;
+	take_wakeup(self);
+	self->sleep = AWAKE;
+	if (back == UMCG_NONE && error) {
+		occupy(rt, self);
+		/* While a thread is just being run elsewhere it sleeps as one that offers nothing. */
+		return woken || error != EBUSY;
+	}
+	take_back(self, back);
+	return true;
+}
+
 /* @server has to be told of the next block, or has to look now if nobody has its place. */
 void recall(struct runtime *rt, struct server *server)
 {
 	struct thread *t;
+	int woken;
 
 	if (!server->lent || server->recalled)
 		return;
-	server->recalled = true;
-	if (umcg_recall_place(server->actor.task) <= 0) {
+	woken = umcg_recall_place(server->actor.task);
+	/* One that has not lent it yet looks whether threads are ready, and none may be by then. */
+	server->recalled = woken != 2;
+	/* Who is about to offer it, or is on its way back, finds a wake-up, too. */
+	if (woken == 2 && server->vacant && server->sleep == AWAKE) {
+		server->sleep = WOKEN;
+		umcg_wake(server->actor.task, false);
+	}
+	if (woken != 1) {
 		settle(rt, server);
 		return;
 	}
@@ -237,6 +308,7 @@ uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slic
 		return NEVER;
 	if (now < server->since_ns + slices * slice)
 		return now + slice;
+	server->idles = true;
 	recall(rt, server);
 	return NEVER;
 }

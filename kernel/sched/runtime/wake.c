@@ -90,6 +90,19 @@ void pass_on(struct runtime *rt)
 		share_out(rt, arrived);
 }
 
+void note_sleep(struct server *server)
+{
+	struct runtime *rt = server->actor.rt;
+
+	count(&rt->stats.sleeps, 1);
+	emit(rt, UMCG_SCHED_EVENT_SLEEP, NULL, server->index, 0, (uint64_t)server->actor.tid);
+}
+
+void note_wake(struct server *server)
+{
+	emit(server->actor.rt, UMCG_SCHED_EVENT_WAKE, NULL, server->index, 0, (uint64_t)server->actor.tid);
+}
+
 /* Under lock, which is not held meanwhile. next() had nothing for @self. */
 void sleep_for_work(struct server *self)
 {
@@ -97,14 +110,15 @@ void sleep_for_work(struct server *self)
 	umcg_tid task;
 
 	self->looked = rt->version;
+	if (unlikely(rt->passing) && offer_place(self))
+		return;
 	self->since_ns = rt->base.now_ns;
 	/* WOKEN stays: that wake-up ends the sleep below. */
 	if (self->sleep == AWAKE) {
 		self->sleep = SLEEPING;
 		rt->sleeping++;
 	}
-	count(&rt->stats.sleeps, 1);
-	emit(rt, UMCG_SCHED_EVENT_SLEEP, NULL, self->index, 0, (uint64_t)self->actor.tid);
+	note_sleep(self);
 	pass_on(rt);
 	unlock(rt);
 	task = umcg_get_idle_worker(true);
@@ -116,7 +130,7 @@ void sleep_for_work(struct server *self)
 	} else if (task == UMCG_NONE) {
 		self->sleep = AWAKE;	/* the wake-up that was promised */
 	}
-	emit(rt, UMCG_SCHED_EVENT_WAKE, NULL, self->index, 0, (uint64_t)self->actor.tid);
+	note_wake(self);
 	catch_up(rt);
 	if (task != UMCG_NONE)
 		arrive(rt, task);
