@@ -153,14 +153,19 @@ static COLD bool tidy_up(struct umcg_thread *self, struct umcg_thread *w, umcg_t
 	return true;
 }
 
+static inline umcg_tid last_tenant(struct umcg_thread *self)
+{
+	return unlikely(self->seat) ? umcg_last_tenant(self) : load(&self->worker);
+}
+
 /*
- * The calling server has its place back. Returns the worker that had it last, or UMCG_NONE if
- * that worker has left.
+ * The calling server has its place back from @utid. Returns that worker, or UMCG_NONE if it
+ * has left.
  */
 static inline __attribute__((always_inline))
-umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid started)
+umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid started,
+		       umcg_tid utid)
 {
-	umcg_tid utid = unlikely(self->seat) ? umcg_last_tenant(self) : load(&self->worker);
 	uint64_t s;
 
 	/* @w is where @started was found, which is where it is if it has not gone. */
@@ -182,7 +187,7 @@ umcg_tid place_is_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid
 /* The same for a server that is cancelled. */
 umcg_tid umcg_place_is_back(struct umcg_thread *self)
 {
-	return place_is_back(self, NULL, UMCG_NONE);
+	return place_is_back(self, NULL, UMCG_NONE, last_tenant(self));
 }
 
 /* @w, which @utid named, is not to be run: @error, or it has ended. Returns UMCG_NONE. */
@@ -223,7 +228,7 @@ EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 	if (unlikely(error))
 		return not_run(self, w, worker, error);
 	wait_for_place(self);
-	worker = place_is_back(self, w, worker);
+	worker = place_is_back(self, w, worker, last_tenant(self));
 	if (unlikely(!worker))
 		errno = 0;
 	return worker;
@@ -298,8 +303,11 @@ EXPORT umcg_tid umcg_offer_place(void)
 		errno = error ? error : EINTR;
 		return UMCG_NONE;
 	}
-	last = place_is_back(self, NULL, UMCG_NONE);
+	last = umcg_last_tenant(self);
+	/* One that has blocked here and left elsewhere nobody can name any more. */
+	error = !last && load(&self->rec.tenant_tid) ? EINTR : 0;
+	last = place_is_back(self, NULL, UMCG_NONE, last);
 	if (!last)
-		errno = 0;
+		errno = error;
 	return last;
 }

@@ -266,43 +266,57 @@ static void wake_servers(struct place *p, umcg_tid self)
 			FAIL("waking a server");
 }
 
+/* The place is back from @r; UMCG_NONE: from one that has left. The worker to be run next, if any. */
+static umcg_tid came_back(struct place *p, umcg_tid self, umcg_tid r)
+{
+	uint64_t state;
+
+	if (!r) {
+		if (atomic_fetch_sub(&p->alive, 1) == 1)
+			wake_servers(p, self);
+		return UMCG_NONE;
+	}
+	state = umcg_get_task_state(r);
+	if (umcg_is_preempted(r)) {
+		/* One goes on at once, the next takes its turn. */
+		if (!(atomic_fetch_add(&p->preempted, 1) % 2))
+			return r;
+		CHECK_CALL(umcg_put_idle_worker(r), 0);
+	} else if (state & UMCG_UTF_WORKER_IN_WAIT) {
+		p->yielded++;
+	} else {
+		p->blocked++;
+	}
+	return UMCG_NONE;
+}
+
 void place_serve(struct place *p)
 {
 	umcg_tid self = test_task(umcg_register_server(p->group, 0)), w, r;
 	int me = atomic_fetch_add(&p->servers, 1);
+	bool offers = false;
 
 	atomic_store(&p->server[me], self);
 	while (!p->stop && p->alive > 0) {
-		w = umcg_get_idle_worker(true);
-		if (!w) {
+		/* Every other time, where places pass on, it offers its place. */
+		offers = !offers && test_passes_on();
+		w = umcg_get_idle_worker(!offers);
+		if (!w && offers) {
+			r = umcg_offer_place();
+			CHECK(r || !errno || errno == EINTR || errno == EBUSY, "umcg_offer_place");
+			if (r || !errno)
+				w = came_back(p, self, r);
+			else
+				p->interrupted++;
+		} else if (!w) {
 			CHECK(errno == EINTR, "umcg_get_idle_worker");
 			p->interrupted++;
-			continue;
 		}
-		do {
-			uint64_t state = UMCG_TASK_NONE;
-
+		while (w) {
 			r = umcg_run_worker(w);
-			if (!r) {
-				CHECK(errno == 0, "umcg_run_worker");
-				if (atomic_fetch_sub(&p->alive, 1) == 1)
-					wake_servers(p, self);
-				break;
-			}
-			state = umcg_get_task_state(r);
-			w = UMCG_NONE;
-			if (umcg_is_preempted(r)) {
-				/* One goes on at once, the next takes its turn. */
-				if (atomic_fetch_add(&p->preempted, 1) % 2)
-					CHECK_CALL(umcg_put_idle_worker(r), 0);
-				else
-					w = r;
-			} else if (state & UMCG_UTF_WORKER_IN_WAIT) {
-				p->yielded++;
-			} else {
-				p->blocked++;
-			}
-		} while (w);
+			CHECK(r || !errno, "umcg_run_worker");
+			w = came_back(p, self, r);
+		}
 	}
 	CHECK_CALL(umcg_unregister_task(), 0);
 }

@@ -257,7 +257,13 @@ bool offer_place(struct server *self)
 	take_wakeup(self);
 	self->sleep = AWAKE;
 	if (back == UMCG_NONE && error) {
+		struct thread *t = seated_on(rt, self);
+
+		/* Nobody has had it, or nobody who is there. */
 		occupy(rt, self);
+		note_passes(rt, self, umcg_get_passes(self->actor.task));
+		if (t)
+			end_unseen(rt, t);
 		/* While a thread is just being run elsewhere it sleeps as one that offers nothing. */
 		return woken || error != EBUSY;
 	}
