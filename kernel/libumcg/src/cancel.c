@@ -90,6 +90,9 @@ static void end_wait_server(struct umcg_thread *self)
 	case MODE_RUN:
 		evict(self);
 		utid = umcg_place_is_back(self);
+		/* As above, where its place was FREE. */
+		if (self->seat)
+			umcg_relay_now(self, self->group);
 		w = umcg_find(utid);
 		if (w && umcg_is_preempted(utid) && !umcg_give_back(self, w, utid))
 			umcg_nudge(self, self->group);

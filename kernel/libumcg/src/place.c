@@ -116,7 +116,7 @@ void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t n
 }
 
 /*
- * The calling server is in umcg_run_worker() and wants its place. True: nobody had it,
+ * The calling server lends or offers its place and wants it back. True: nobody had it,
  * and the server is RUNNING. Else who has it keeps it, but the next block tells us.
  */
 bool umcg_want_place(struct umcg_thread *self)
@@ -137,7 +137,7 @@ bool umcg_want_place(struct umcg_thread *self)
 /*
  * The calling server has its place back. Returns who had it last, or UMCG_NONE if that
  * worker has left from here. If it has left from elsewhere since it blocked here nobody
- * knows its name any more; then it is the one that was run, which has blocked, too.
+ * knows its name any more; then it is the one that was run, which has blocked, too, or nobody.
  */
 umcg_tid umcg_last_tenant(struct umcg_thread *self)
 {

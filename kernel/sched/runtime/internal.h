@@ -125,7 +125,7 @@ struct server {
 	bool recalled;			/* since then: it will be told of the next block */
 	bool vacant;			/* nobody has its place, */
 	bool between;			/* or it is not known who is just taking it */
-	bool idles;			/* it has had nothing to do for so long that it offers no place */
+	bool idles;			/* has run no thread yet, or none for long: it offers no place */
 	uint32_t passes;		/* that we know of */
 	_Atomic uint32_t asked;		/* enum umcg_why + 1: its turn is to end; 0 */
 	uint32_t kicked;		/* UMCG_KICK_, by the policy */

@@ -15,8 +15,9 @@
  *   names may have blocked, and others may have had the place since. Whoever is about to
  *   decide by it, or takes threads off the idle list, asks libumcg first: catch_up().
  *   After that the policy has been told of the last thread there, not of those in between.
- * - @vacant: by what we know nobody has the place of that server, which sleeps until
- *   somebody recalls it or brings work. It is not on its way to look.
+ * - @vacant: by what we know nobody has the place of that server, which sleeps, or is about
+ *   to, until somebody recalls it or brings work. Who is told that it runs already takes it for
+ *   one that will look.
  * - Slices need the timer to look now and then, as it is not told when a thread takes a
  *   vacant place. Where nothing has happened for some slices it recalls the place, and
  *   the server sleeps for work as any other, until it has run a thread.
@@ -185,7 +186,10 @@ static void settle(struct runtime *rt, struct server *server)
 	note_passes(rt, server, place.passes);
 	if (t)
 		end_unseen(rt, t);
-	if (w && w->pub.state != UMCG_SCHED_READY)
+	/* It may turn out to have come back elsewhere meanwhile: then the next look says what is here. */
+	if (w && w->pub.state == UMCG_SCHED_RUNNING)
+		lose_turn(rt, w);
+	if (w && w->pub.state != UMCG_SCHED_READY && w->pub.state != UMCG_SCHED_RUNNING)
 		begin_unseen(rt, server, w, place.since_ns);
 	else
 		vacate(rt, server, &place);
@@ -243,6 +247,8 @@ bool offer_place(struct server *self)
 	be_vacant(rt, self);
 	self->since_ns = rt->base.now_ns;
 	self->between = false;
+	/* Who wanted its last turn to end has nothing against the next. */
+	atomic_store_explicit(&self->asked, 0, memory_order_relaxed);
 	/* It looks at what is vacant in time, whatever it was up for. */
 	if (self->slice_ns)
 		timer_notice(rt, rt->base.now_ns + self->slice_ns);
@@ -282,10 +288,13 @@ void recall(struct runtime *rt, struct server *server)
 	woken = umcg_recall_place(server->actor.task);
 	/* One that has not lent it yet looks whether threads are ready, and none may be by then. */
 	server->recalled = woken != 2;
-	/* Who is about to offer it, or is on its way back, finds a wake-up, too. */
-	if (woken == 2 && server->vacant && server->sleep == AWAKE) {
-		server->sleep = WOKEN;
-		umcg_wake(server->actor.task, false);
+	/* Who is about to offer it, or is on its way back, will look: it finds a wake-up, too. */
+	if (woken == 2 && server->vacant) {
+		occupy(rt, server);
+		if (server->sleep == AWAKE) {
+			server->sleep = WOKEN;
+			umcg_try_wake(server->actor.task, false);
+		}
 	}
 	if (woken != 1) {
 		settle(rt, server);
@@ -314,9 +323,12 @@ uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slic
 		return NEVER;
 	if (now < server->since_ns + slices * slice)
 		return now + slice;
-	server->idles = true;
 	recall(rt, server);
-	return NEVER;
+	/* Somebody is just taking it, or has taken it: what was noticed of that here wakes no timer. */
+	if (server->vacant)
+		return now + slice;
+	server->idles = !rt->base.running[server->index];
+	return server->slice_end;
 }
 
 /*
