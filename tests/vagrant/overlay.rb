@@ -4,7 +4,6 @@
 #   LABTEST_DRIVER     kvm or qemu (TCG)
 #   LABTEST_SSH_PORT   where the guest's port 22 is to appear on this machine
 #   LABTEST_INDEX      the address of a package index for the guest
-#   LABTEST_CONSOLE    the file that gets what the machine says since it was started
 require "open3"
 
 ssh_port = Integer(ENV.fetch("LABTEST_SSH_PORT"))
@@ -25,7 +24,6 @@ Vagrant.configure("2") do |config|
     machine.qemu_use_agent = true
     machine.graphics_type = "none"
     machine.video_type = "none"
-    machine.serial type: "file", source: { path: ENV.fetch("LABTEST_CONSOLE") }
     machine.disk_driver cache: "unsafe"
     # Without KVM: a model without AVX, as QEMU 7.2 gets AVX2 wrong (gather with its index in ymm4).
     if machine.driver == "qemu"

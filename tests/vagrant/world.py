@@ -45,7 +45,6 @@ class World:
 
     def __post_init__(self) -> None:
         self.home = self.scratch / "home"
-        self.console = self.home / "console"
         settings = self.home / ".vagrant.d"
         runtime = self.home / "run"
         for folder in (settings, runtime):
@@ -70,7 +69,6 @@ class World:
             "LABTEST_DRIVER": self.driver,
             "LABTEST_SSH_PORT": str(free_port()),
             "LABTEST_INDEX": self.index,
-            "LABTEST_CONSOLE": str(self.console),
             "UMCG_LAB_DEBS": str(debs),
             "UMCG_LAB_PORT": str(self.port),
             "UMCG_LAB_MEMORY": "3072",
@@ -126,11 +124,6 @@ class World:
         begun = time.monotonic()
         try:
             return self.run("vagrant", *argv, "--no-color", env=env)
-        except AssertionError:
-            if self.console.exists():
-                said = self.console.read_text(encoding="utf-8", errors="replace").splitlines()
-                print("== the machine's console since its start", *said[-60:], sep="\n  ")
-            raise
         finally:
             self.times.append((f"vagrant {argv[0]}", time.monotonic() - begun))
 
