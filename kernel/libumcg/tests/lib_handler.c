@@ -236,7 +236,8 @@ static void workers(void)
 	group = p.group;
 	basic = test_spawn(is_woken, NULL);
 	b = test_spawn(is_woken_worker, NULL);
-	while (!worker_b || !peer)
+	/* It names itself before it registers, for which it needs no server. */
+	while (!worker_b || !peer || umcg_get_task_state(worker_b) == UMCG_TASK_NONE)
 		test_nap(MS / 10);
 	a = test_spawn(steps_worker, NULL);
 	server = place_server(&p);
