@@ -37,7 +37,7 @@ echo bookworm >etc/hostname
 printf '127.0.0.1 localhost bookworm\n::1 localhost\n' >etc/hosts
 echo 'UUID=$uuid / ext4 errors=remount-ro 0 1' >etc/fstab
 printf 'auto lo eth0\niface lo inet loopback\niface eth0 inet dhcp\n' >etc/network/interfaces
-sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="net.ifnames=0 console=tty0 console=ttyS0 $quick"/; s/^\(GRUB_CMDLINE_LINUX_DEFAULT\)=.*/\1=""/; s/^GRUB_TIMEOUT=.*/GRUB_TIMEOUT=0/' \\
+sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="net.ifnames=0 console=tty0 console=ttyS0 $quick"/; s/^GRUB_TIMEOUT=.*/GRUB_TIMEOUT=0/' \\
 	etc/default/grub
 printf 'MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n' >etc/initramfs-tools/conf.d/quick
 printf 'virtio_pci\nvirtio_blk\next4\n' >>etc/initramfs-tools/modules

@@ -393,6 +393,18 @@ static inline bool umcg_must_not_wait(const struct umcg_thread *self, uint64_t o
 	return (own & (STATE | LOCKED)) != RUNNING || self->inside;
 }
 
+/* The calling server, which may wait; NULL: the call is refused, and errno says why. */
+static inline __attribute__((always_inline)) struct umcg_thread *umcg_calling_server(void)
+{
+	struct umcg_thread *self = umcg_self;
+
+	if (likely(self && self->kind == KIND_SERVER &&
+		   !umcg_must_not_wait(self, load(&self->rec.state_ts))))
+		return self;
+	umcg_refuse(KIND_SERVER);
+	return NULL;
+}
+
 /*
  * Keep the hooks away from the calling worker, which has begun a step; and, in a
  * signal handler of a worker that has no server, keep away any server that would
@@ -489,6 +501,12 @@ static inline bool umcg_passes_on(struct umcg_group *g)
 static inline bool umcg_has_ranks(struct umcg_group *g)
 {
 	return load(&g->flags) & UMCG_GROUP_RANKS;
+}
+
+/* Flags of a server of @g that lends its place and permits all that the group does. */
+static inline uint64_t umcg_lends(struct umcg_group *g)
+{
+	return IDLE | ADOPT | (umcg_has_ranks(g) ? RANK : 0);
 }
 
 /*

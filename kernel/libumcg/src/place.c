@@ -102,7 +102,7 @@ void umcg_set_held(struct umcg_group *g, struct umcg_thread *w, bool held)
 void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t now)
 {
 	struct umcg_group *g = self->group;
-	uint64_t s, flags, lends = IDLE | ADOPT | (umcg_has_ranks(g) ? RANK : 0);
+	uint64_t s, flags;
 
 	umcg_set_held(g, w, false);
 	store(&w->server, NULL);
@@ -111,7 +111,7 @@ void umcg_lend_place(struct umcg_thread *self, struct umcg_thread *w, uint64_t n
 	/* The word first: who takes a worker and recalls the place changes it after that. */
 	s = load_acquire(&self->rec.state_ts);
 	do {
-		flags = s & QUEUED ? IDLE | QUEUED : load(&g->held) > 0 ? IDLE : lends;
+		flags = s & QUEUED ? IDLE | QUEUED : load(&g->held) > 0 ? IDLE : umcg_lends(g);
 	} while (!umcg_change(self, &s, flags, now));
 }
 
@@ -283,7 +283,8 @@ EXPORT int umcg_get_place(umcg_tid server, struct umcg_place *place)
 EXPORT int umcg_recall_place(umcg_tid server)
 {
 	struct umcg_thread *self = umcg_caller(), *t;
-	bool locked, woken = false, lends = true;
+	bool locked, runs;
+	int found = 0;
 	pid_t tid;
 	uint64_t s;
 
@@ -300,20 +301,22 @@ EXPORT int umcg_recall_place(umcg_tid server)
 	for (;;) {
 		if ((s & (STATE | ADOPT | FREE)) == (IDLE | ADOPT | FREE)) {
 			tid = load(&t->tid);
-			woken = umcg_change(t, &s, umcg_awake(s), umcg_get_time_ns());
-			if (!woken)
+			if (!umcg_change(t, &s, umcg_awake(s), umcg_get_time_ns()))
 				continue;
 			umcg_sys_wake(self, tid, false);
+			found = 1;
 			break;
 		}
 		/* Told of the next block, or it sleeps for work. */
-		if ((s & STATE) != RUNNING && !(s & ADOPT))
+		runs = (s & STATE) == RUNNING;
+		if (!runs && !(s & ADOPT))
 			break;
-		lends = (s & STATE) != RUNNING;
-		if (umcg_mark(t, &s, s & FLAGS & ~ADOPT))
+		if (umcg_mark(t, &s, s & FLAGS & ~ADOPT)) {
+			found = runs ? 2 : 0;
 			break;
+		}
 	}
 	umcg_unlock_self(self, locked);
 	umcg_step_ends(self);
-	return woken ? 1 : lends ? 0 : 2;
+	return found;
 }

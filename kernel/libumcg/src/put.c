@@ -30,12 +30,11 @@ int umcg_give_back(struct umcg_thread *self, struct umcg_thread *w, umcg_tid uti
 
 EXPORT int umcg_put_idle_worker(umcg_tid worker)
 {
-	struct umcg_thread *self = umcg_self, *w;
+	struct umcg_thread *self = umcg_calling_server(), *w;
 	int error;
 
-	if (unlikely(!self || self->kind != KIND_SERVER ||
-		     umcg_must_not_wait(self, load(&self->rec.state_ts))))
-		return umcg_refuse(KIND_SERVER);
+	if (unlikely(!self))
+		return -1;
 	w = umcg_find(worker);
 	if (unlikely(!w))
 		return umcg_fail(EINVAL);

@@ -207,15 +207,12 @@ static COLD umcg_tid not_run(struct umcg_thread *self, struct umcg_thread *w, um
 
 EXPORT umcg_tid umcg_run_worker(umcg_tid worker)
 {
-	struct umcg_thread *self = umcg_self, *w;
+	struct umcg_thread *self = umcg_calling_server(), *w;
 	uint64_t now, flags;
 	int error = EINVAL;
 
-	if (unlikely(!self || self->kind != KIND_SERVER ||
-		     umcg_must_not_wait(self, load(&self->rec.state_ts)))) {
-		umcg_refuse(KIND_SERVER);
+	if (unlikely(!self))
 		return UMCG_NONE;
-	}
 	w = umcg_locate(worker);
 	if (likely(w)) {
 		now = umcg_get_time_ns();
@@ -242,7 +239,6 @@ static int begin_offer(struct umcg_thread *self)
 {
 	struct umcg_group *g = self->group;
 	uint64_t now = umcg_get_time_ns(), s = load_acquire(&self->rec.state_ts);
-	uint64_t offers = IDLE | ADOPT | FREE | (umcg_has_ranks(g) ? RANK : 0);
 
 	store(&self->worker, UMCG_NONE);
 	store(&self->yielded, 0);
@@ -256,7 +252,7 @@ static int begin_offer(struct umcg_thread *self)
 			return EINTR;
 		if (load(&g->held) > 0)
 			return EBUSY;
-	} while (!umcg_change(self, &s, offers, now));
+	} while (!umcg_change(self, &s, umcg_lends(g) | FREE, now));
 	umcg_trace(self, UMCG_TRACE_SLEEP, RUNNING, IDLE, 0, 0);
 	__atomic_store_n(&g->slots[self->seat - 1], (uint32_t)self->tid, __ATOMIC_SEQ_CST);
 	return 0;
@@ -279,15 +275,12 @@ static void end_offer(struct umcg_thread *self, int error)
 
 EXPORT umcg_tid umcg_offer_place(void)
 {
-	struct umcg_thread *self = umcg_self;
+	struct umcg_thread *self = umcg_calling_server();
 	umcg_tid last;
 	int error;
 
-	if (unlikely(!self || self->kind != KIND_SERVER ||
-		     umcg_must_not_wait(self, load(&self->rec.state_ts)))) {
-		umcg_refuse(KIND_SERVER);
+	if (unlikely(!self))
 		return UMCG_NONE;
-	}
 	if (!self->seat) {
 		errno = EINVAL;
 		return UMCG_NONE;

@@ -286,15 +286,12 @@ static int sleep_for_work(struct umcg_thread *self, struct umcg_group *g)
 
 EXPORT umcg_tid umcg_get_idle_worker(bool wait)
 {
-	struct umcg_thread *self = umcg_self, *w;
+	struct umcg_thread *self = umcg_calling_server(), *w;
 	struct umcg_group *g;
 	int error = 0;
 
-	if (unlikely(!self || self->kind != KIND_SERVER ||
-		     umcg_must_not_wait(self, load(&self->rec.state_ts)))) {
-		umcg_refuse(KIND_SERVER);
+	if (unlikely(!self))
 		return UMCG_NONE;
-	}
 	g = self->group;
 	/* Work comes before errors: a signal does not keep a worker waiting. */
 	for (;;) {

@@ -6,16 +6,12 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-#include "util.h"
+#include "guests.h"
 
-static umcg_t group;
-static atomic_intptr_t server;
 static atomic_long offers, runs;	/* how often each call has returned */
 static atomic_intptr_t last;		/* what umcg_offer_place() returned last, */
 static atomic_int error;		/* and errno; ours: -1 */
-static atomic_bool stop, go;
-static pthread_t serving;
-static atomic_int servers;
+static atomic_bool go;
 
 static void offer(void)
 {
@@ -29,10 +25,8 @@ static void offer(void)
 static void *serve(void *arg)
 {
 	(void)arg;
-	test_pin();
-	server = test_task(umcg_register_server(group, 0));
-	servers++;
-	while (!stop) {
+	guests_enlist();
+	while (!guests_stop) {
 		umcg_tid w = umcg_get_idle_worker(false);
 
 		if (w) {
@@ -47,70 +41,18 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void start_server(void)
-{
-	servers = 0;
-	serving = test_spawn(serve, NULL);
-	test_await(&servers, 1);
-}
-
 static void begin(uint32_t flags)
 {
-	group = umcg_create_group(UMCG_GROUP_PASS_ON | flags);
-	CHECK(group, "umcg_create_group");
 	offers = runs = 0;
-	stop = go = false;
-	test_pin();
-	CHECK(umcg_register_basic_task(0), "register");
-	start_server();
-}
-
-static void end(void)
-{
-	stop = true;
-	CHECK_CALL(umcg_wake(server, false), 0);
-	test_join(serving);
-	CHECK_CALL(umcg_unregister_task(), 0);
-	CHECK_CALL(umcg_destroy_group(group), 0);
-}
-
-struct guest {
-	void (*run)(struct guest *g);
-	pthread_t thread;
-	atomic_intptr_t utid;
-	int pipe[2];
-	atomic_long count;
-};
-
-static void *guest_body(void *arg)
-{
-	struct guest *g = arg;
-
-	test_pin();
-	g->utid = test_task(umcg_register_worker(group, 0));
-	g->run(g);
-	CHECK_CALL(umcg_unregister_task(), 0);
-	return NULL;
-}
-
-static void tell(struct guest *g)
-{
-	CHECK(write(g->pipe[1], "", 1) == 1, "write");
-}
-
-static void hear(struct guest *g)
-{
-	char byte;
-
-	CHECK(read(g->pipe[0], &byte, 1) == 1, "read");
-	g->count++;
+	go = false;
+	guests_begin(flags, serve);
 }
 
 static struct umcg_place place_now(void)
 {
 	struct umcg_place place;
 
-	CHECK_CALL(umcg_get_place(server, &place), 0);
+	CHECK_CALL(umcg_get_place(guests_server, &place), 0);
 	return place;
 }
 
@@ -141,25 +83,14 @@ static void start(struct guest *g, void (*run)(struct guest *g))
 {
 	long ran = runs;
 
-	g->run = run;
-	g->count = 0;
-	g->utid = UMCG_NONE;
-	CHECK(!pipe(g->pipe), "pipe");
-	g->thread = test_spawn(guest_body, g);
+	guest_spawn(g, run);
 	AWAIT(g->utid);
 	reads(g, 0);
 	while (runs == ran) {
-		umcg_recall_place(server);
+		umcg_recall_place(guests_server);
 		test_nap(MS / 5);
 	}
 	await_free();
-}
-
-static void finish(struct guest *g)
-{
-	test_join(g->thread);
-	close(g->pipe[0]);
-	close(g->pipe[1]);
 }
 
 static struct guest one, two;
@@ -167,7 +98,7 @@ static struct guest one, two;
 static void hears_thrice(struct guest *g)
 {
 	for (int i = 0; i < 3; i++)
-		hear(g);
+		guest_hear(g);
 }
 
 /* Two workers have it in turn, and the server is told of the last one when it wants its place. */
@@ -179,25 +110,25 @@ static void untold(void)
 	begin(0);
 	start(&one, hears_thrice);
 	start(&two, hears_thrice);
-	passes = umcg_get_passes(server);
+	passes = umcg_get_passes(guests_server);
 	before = offers;
-	tell(&one);
+	guest_tell(&one);
 	reads(&one, 1);
-	tell(&two);
+	guest_tell(&two);
 	reads(&two, 1);
 	CHECK(offers == before, "told");
-	CHECK(umcg_get_passes(server) == passes + 4, "%u passes", umcg_get_passes(server) - passes);
-	CHECK(umcg_recall_place(server) == 1, "nobody had it");
+	CHECK(umcg_get_passes(guests_server) == passes + 4, "%u passes", umcg_get_passes(guests_server) - passes);
+	CHECK(umcg_recall_place(guests_server) == 1, "nobody had it");
 	returns(before);
 	CHECK(last == two.utid && error == -1, "not told who was the last");
 	await_free();
 	for (int i = 0; i < 2; i++) {
-		tell(&one);
-		tell(&two);
+		guest_tell(&one);
+		guest_tell(&two);
 	}
-	finish(&one);
-	finish(&two);
-	end();
+	guest_join(&one);
+	guest_join(&two);
+	guests_end();
 }
 
 static void nothing(int sig)
@@ -219,13 +150,13 @@ static void nobody(void)
 		before = offers;
 		switch (i) {
 		case 0:
-			CHECK(umcg_recall_place(server) == 1, "umcg_recall_place");
+			CHECK(umcg_recall_place(guests_server) == 1, "umcg_recall_place");
 			break;
 		case 1:
-			CHECK_CALL(umcg_wake(server, false), 0);
+			CHECK_CALL(umcg_wake(guests_server, false), 0);
 			break;
 		default:
-			CHECK(!pthread_kill(serving, SIGUSR1), "pthread_kill");
+			CHECK(!pthread_kill(guests_serving, SIGUSR1), "pthread_kill");
 		}
 		returns(before);
 		CHECK(offers == before + 1 && !last && error == EINTR, "%d: %ld times, errno %d", i,
@@ -237,18 +168,18 @@ static void nobody(void)
 	await_free();
 	before = offers;
 	for (int i = 0; i < 20; i++)
-		CHECK(!pthread_kill(serving, SIGUSR1), "pthread_kill");
+		CHECK(!pthread_kill(guests_serving, SIGUSR1), "pthread_kill");
 	test_nap(MS);
 	CHECK(offers == before, "told");
-	end();
+	guests_end();
 }
 
 static void spins(struct guest *g)
 {
-	hear(g);
+	guest_hear(g);
 	while (!go)
 		;
-	hear(g);
+	guest_hear(g);
 }
 
 /* Somebody has it: told of the next block. */
@@ -259,32 +190,32 @@ static void recalled(void)
 	begin(0);
 	start(&one, spins);
 	before = offers;
-	tell(&one);
-	AWAIT(umcg_get_tenant(server));
-	CHECK(umcg_get_tenant(server) == one.utid, "who has it");
-	CHECK(umcg_recall_place(server) == 0 && offers == before, "somebody has it");
+	guest_tell(&one);
+	AWAIT(umcg_get_tenant(guests_server));
+	CHECK(umcg_get_tenant(guests_server) == one.utid, "who has it");
+	CHECK(umcg_recall_place(guests_server) == 0 && offers == before, "somebody has it");
 	go = true;
 	returns(before);
 	CHECK(last == one.utid, "not told who was the last");
-	tell(&one);
-	finish(&one);
-	end();
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 }
 
 static void hears(struct guest *g)
 {
-	hear(g);
+	guest_hear(g);
 }
 
 static void exits(struct guest *g)
 {
-	hear(g);
+	guest_hear(g);
 	syscall(SYS_exit, 0);
 }
 
 static void yields(struct guest *g)
 {
-	hear(g);
+	guest_hear(g);
 	CHECK_CALL(umcg_yield(), 0);
 }
 
@@ -299,11 +230,11 @@ static void given_back(void)
 		begin(0);
 		start(&one, ways[i]);
 		before = offers;
-		tell(&one);
+		guest_tell(&one);
 		returns(before);
-		finish(&one);
+		guest_join(&one);
 		CHECK(last == one.utid && error == (ways[i] == yields ? -1 : 0), "%d: errno %d", i, error);
-		end();
+		guests_end();
 	}
 }
 
@@ -317,9 +248,9 @@ static void arrived(void)
 	before = offers;
 	start(&one, hears);
 	CHECK(offers > before, "not told of a new one");
-	tell(&one);
-	finish(&one);
-	end();
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 }
 
 static void preempted(void)
@@ -329,8 +260,8 @@ static void preempted(void)
 	begin(UMCG_GROUP_ENABLE_PREEMPTION);
 	start(&one, spins);
 	before = offers;
-	tell(&one);
-	AWAIT(umcg_get_tenant(server));
+	guest_tell(&one);
+	AWAIT(umcg_get_tenant(guests_server));
 	while (offers == before) {
 		if (umcg_preempt_worker(one.utid))
 			CHECK(errno == EAGAIN || errno == EBUSY, "umcg_preempt_worker");
@@ -338,9 +269,9 @@ static void preempted(void)
 	}
 	CHECK(last == one.utid && error == -1, "not told who was preempted");
 	go = true;
-	tell(&one);
-	finish(&one);
-	end();
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 }
 
 /* A server that is cancelled has its place back, lent or not. */
@@ -350,18 +281,18 @@ static void cancelled(void)
 		begin(UMCG_GROUP_ENABLE_PREEMPTION);
 		start(&one, spins);
 		if (lent) {
-			tell(&one);
-			AWAIT(umcg_get_tenant(server));
+			guest_tell(&one);
+			AWAIT(umcg_get_tenant(guests_server));
 		}
-		CHECK(!pthread_cancel(serving), "pthread_cancel");
-		test_join(serving);
-		CHECK(umcg_get_passes(server) == 0 && errno == ESRCH, "it is there");
-		start_server();
+		CHECK(!pthread_cancel(guests_serving), "pthread_cancel");
+		test_join(guests_serving);
+		CHECK(umcg_get_passes(guests_server) == 0 && errno == ESRCH, "it is there");
+		guests_serve(serve);
 		go = true;
 		for (int i = lent; i < 2; i++)
-			tell(&one);
-		finish(&one);
-		end();
+			guest_tell(&one);
+		guest_join(&one);
+		guests_end();
 	}
 }
 
@@ -371,30 +302,27 @@ static void refused(void)
 	umcg_tid w;
 
 	CHECK_NONE(umcg_offer_place(), EINVAL);
-	group = umcg_create_group(0);
-	CHECK(umcg_register_server(group, 0), "register");
+	guests_group = umcg_create_group(0);
+	CHECK(umcg_register_server(guests_group, 0), "register");
 	CHECK_NONE(umcg_offer_place(), EINVAL);
 	CHECK_CALL(umcg_unregister_task(), 0);
-	CHECK_CALL(umcg_destroy_group(group), 0);
+	CHECK_CALL(umcg_destroy_group(guests_group), 0);
 
-	group = umcg_create_group(UMCG_GROUP_PASS_ON);
+	guests_group = umcg_create_group(UMCG_GROUP_PASS_ON);
 	test_pin();
-	server = test_task(umcg_register_server(group, 0));
-	CHECK_CALL(umcg_wake(server, false), 0);
+	guests_server = test_task(umcg_register_server(guests_group, 0));
+	CHECK_CALL(umcg_wake(guests_server, false), 0);
 	CHECK_NONE(umcg_offer_place(), EINTR);
-	one.run = hears;
-	one.count = 0;
-	CHECK(!pipe(one.pipe), "pipe");
-	one.thread = test_spawn(guest_body, &one);
+	guest_spawn(&one, hears);
 	while (!(w = umcg_get_idle_worker(true)))
 		CHECK(errno == EINTR, "umcg_get_idle_worker");
 	CHECK_NONE(umcg_offer_place(), EBUSY);
 	CHECK(place_now().state == UMCG_PLACE_OWN, "it offers it");
-	tell(&one);
+	guest_tell(&one);
 	CHECK(!umcg_run_worker(w) && !errno, "umcg_run_worker");
-	finish(&one);
+	guest_join(&one);
 	CHECK_CALL(umcg_unregister_task(), 0);
-	CHECK_CALL(umcg_destroy_group(group), 0);
+	CHECK_CALL(umcg_destroy_group(guests_group), 0);
 }
 
 /* The library's own trace: it sleeps and wakes, or somebody had the place meanwhile. */
@@ -407,18 +335,18 @@ static void traced(void)
 	begin(0);
 	start(&one, hears_thrice);
 	umcg_trace_read(records, 1000);
-	CHECK_CALL(umcg_trace_enable(group, true), 0);
+	CHECK_CALL(umcg_trace_enable(guests_group, true), 0);
 	before = offers;
-	umcg_recall_place(server);
+	umcg_recall_place(guests_server);
 	returns(before);
 	await_free();
-	tell(&one);
+	guest_tell(&one);
 	reads(&one, 1);
 	before = offers;
-	umcg_recall_place(server);
+	umcg_recall_place(guests_server);
 	returns(before);
 	await_free();
-	CHECK_CALL(umcg_trace_enable(group, false), 0);
+	CHECK_CALL(umcg_trace_enable(guests_group, false), 0);
 	n = umcg_trace_read(records, 1000);
 	for (ssize_t i = 0; i < n; i++) {
 		sleeps += records[i].kind == UMCG_TRACE_SLEEP;
@@ -428,10 +356,10 @@ static void traced(void)
 	}
 	CHECK(sleeps == 2 && wakes == 1 && returned == 1 && passes == 2,
 	      "%ld sleeps, %ld wake-ups, %ld returns, %ld passes", sleeps, wakes, returned, passes);
-	tell(&one);
-	tell(&one);
-	finish(&one);
-	end();
+	guest_tell(&one);
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 }
 
 int main(int argc, char **argv)

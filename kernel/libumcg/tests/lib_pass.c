@@ -10,19 +10,15 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "util.h"
+#include "guests.h"
 
 #define CROWD	32
 
-static umcg_t group;
-static atomic_intptr_t server;	/* the one that has been started last */
 static atomic_long told;	/* how often umcg_run_worker() has returned */
 static atomic_int left;		/* how often it said that a worker has left */
 static atomic_intptr_t last;	/* what it returned last */
 static atomic_intptr_t gone, gone_tag;	/* the worker that has left last, and its tag */
-static atomic_bool stop, go;
-static atomic_int servers;
-static pthread_t serving;
+static atomic_bool go;
 
 static void serve_once(umcg_tid w)
 {
@@ -46,10 +42,8 @@ static void *serve(void *arg)
 	umcg_tid w;
 
 	(void)arg;
-	test_pin();
-	server = test_task(umcg_register_server(group, 0));
-	servers++;
-	while (!stop) {
+	guests_enlist();
+	while (!guests_stop) {
 		w = umcg_get_idle_worker(true);
 		if (w)
 			serve_once(w);
@@ -57,80 +51,16 @@ static void *serve(void *arg)
 			CHECK(errno == EINTR, "umcg_get_idle_worker");
 	}
 	CHECK_CALL(umcg_unregister_task(), 0);
-	servers--;
+	guests_servers--;
 	return NULL;
 }
 
 static void begin(uint32_t flags)
 {
-	group = umcg_create_group(UMCG_GROUP_PASS_ON | flags);
-	CHECK(group, "umcg_create_group");
-	told = left = servers = 0;
-	stop = go = false;
+	told = left = 0;
+	go = false;
 	last = UMCG_NONE;
-	test_pin();
-	CHECK(umcg_register_basic_task(0), "register");
-	serving = test_spawn(serve, NULL);
-	test_await(&servers, 1);
-}
-
-/* All workers have left. */
-static void end(void)
-{
-	stop = true;
-	CHECK_CALL(umcg_wake(server, false), 0);
-	test_join(serving);
-	CHECK_CALL(umcg_unregister_task(), 0);
-	CHECK_CALL(umcg_destroy_group(group), 0);
-}
-
-struct guest {
-	void (*run)(struct guest *g);
-	pthread_t thread;
-	atomic_intptr_t utid;
-	int pipe[2];
-	atomic_long count;
-	int rounds;
-};
-
-static void *guest_body(void *arg)
-{
-	struct guest *g = arg;
-
-	test_pin();
-	g->utid = test_task(umcg_register_worker(group, (intptr_t)g));
-	g->run(g);
-	CHECK_CALL(umcg_unregister_task(), 0);
-	return NULL;
-}
-
-static void start(struct guest *g, void (*run)(struct guest *g))
-{
-	g->run = run;
-	g->count = 0;
-	g->utid = UMCG_NONE;
-	CHECK(!pipe(g->pipe), "pipe");
-	g->thread = test_spawn(guest_body, g);
-}
-
-static void tell(struct guest *g)
-{
-	CHECK(write(g->pipe[1], "", 1) == 1, "write");
-}
-
-static void hear(struct guest *g)
-{
-	char byte;
-
-	CHECK(read(g->pipe[0], &byte, 1) == 1, "read");
-	g->count++;
-}
-
-static void finish(struct guest *g)
-{
-	test_join(g->thread);
-	close(g->pipe[0]);
-	close(g->pipe[1]);
+	guests_begin(flags, serve);
 }
 
 /* Wait until @g is in its read number @count, and nobody has the place. */
@@ -140,7 +70,7 @@ static void reads(struct guest *g, long count)
 
 	do {
 		test_nap(MS / 5);
-		CHECK_CALL(umcg_get_place(server, &place), 0);
+		CHECK_CALL(umcg_get_place(guests_server, &place), 0);
 	} while (g->count != count || umcg_get_task_state(g->utid) != UMCG_TASK_BLOCKED ||
 		 place.state == UMCG_PLACE_LENT || place.state == UMCG_PLACE_BETWEEN);
 }
@@ -148,7 +78,7 @@ static void reads(struct guest *g, long count)
 static void hears(struct guest *g)
 {
 	for (int i = 0; i < g->rounds; i++)
-		hear(g);
+		guest_hear(g);
 }
 
 /* It blocks in each of its reads, which nobody is told of but by its stamp. */
@@ -158,7 +88,7 @@ static void hears_late(struct guest *g)
 		uint64_t stamp = umcg_get_task_stamp(g->utid);
 
 		CHECK(stamp == umcg_get_task_stamp(g->utid), "it has run on");
-		hear(g);
+		guest_hear(g);
 		CHECK(stamp != umcg_get_task_stamp(g->utid), "it has blocked");
 	}
 }
@@ -170,22 +100,22 @@ static void untold(void)
 {
 	begin(0);
 	one.rounds = 100;
-	start(&one, hears_late);
+	guest_spawn(&one, hears_late);
 	for (long i = 0; i < one.rounds; i++) {
 		reads(&one, i);
-		CHECK(umcg_get_passes(server) == 2 * i + 1, "%u passes",
-		      umcg_get_passes(server));
+		CHECK(umcg_get_passes(guests_server) == 2 * i + 1, "%u passes",
+		      umcg_get_passes(guests_server));
 		CHECK(!told, "told");
-		tell(&one);
+		guest_tell(&one);
 	}
-	finish(&one);
+	guest_join(&one);
 	AWAIT(told);
 	CHECK(told == 1 && left == 1, "told %ld times, %d have left", (long)told, left);
-	CHECK(umcg_get_passes(server) == 200, "%u passes", umcg_get_passes(server));
+	CHECK(umcg_get_passes(guests_server) == 200, "%u passes", umcg_get_passes(guests_server));
 	CHECK(umcg_get_passes(UMCG_NONE) == 0 && errno == ESRCH, "umcg_get_passes");
 	CHECK(umcg_get_task_stamp(UMCG_NONE) == 0 && errno == ESRCH, "umcg_get_task_stamp");
 	CHECK(umcg_get_tenant(one.utid) == UMCG_NONE && errno, "umcg_get_tenant");
-	end();
+	guests_end();
 }
 
 static void spins(struct guest *g)
@@ -204,37 +134,37 @@ static void woken(void)
 {
 	begin(0);
 	one.rounds = two.rounds = 2;
-	start(&one, hears);
+	guest_spawn(&one, hears);
 	reads(&one, 0);
-	start(&two, hears);
+	guest_spawn(&two, hears);
 	AWAIT(two.utid);
 	reads(&two, 0);
 	CHECK(!told || last == one.utid, "told");
-	tell(&one);
+	guest_tell(&one);
 	reads(&one, 1);
 	told = 0;
-	CHECK_CALL(umcg_wake(server, false), 0);
+	CHECK_CALL(umcg_wake(guests_server, false), 0);
 	AWAIT(told);
 	CHECK(told == 1 && last == one.utid, "not told who was the last");
-	tell(&one);
-	tell(&two);
-	tell(&two);
-	finish(&one);
-	finish(&two);
-	end();
+	guest_tell(&one);
+	guest_tell(&two);
+	guest_tell(&two);
+	guest_join(&one);
+	guest_join(&two);
+	guests_end();
 
 	begin(0);
 	one.rounds = 1;
-	start(&one, spins);
+	guest_spawn(&one, spins);
 	AWAIT(one.count);
-	CHECK(umcg_get_tenant(server) == one.utid, "umcg_get_tenant");
-	CHECK_CALL(umcg_wake(server, false), 0);
+	CHECK(umcg_get_tenant(guests_server) == one.utid, "umcg_get_tenant");
+	CHECK_CALL(umcg_wake(guests_server, false), 0);
 	go = true;
 	AWAIT(told);
-	CHECK(last == one.utid && umcg_get_passes(server) == 0, "passed on");
-	tell(&one);
-	finish(&one);
-	end();
+	CHECK(last == one.utid && umcg_get_passes(guests_server) == 0, "passed on");
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 }
 
 /* What is told of a place, and that it is told in time. */
@@ -245,48 +175,48 @@ static void recalled(void)
 
 	begin(0);
 	one.rounds = two.rounds = 2;
-	start(&one, hears);
+	guest_spawn(&one, hears);
 	reads(&one, 0);
-	CHECK_CALL(umcg_get_place(server, &place), 0);
+	CHECK_CALL(umcg_get_place(guests_server, &place), 0);
 	CHECK(place.state == UMCG_PLACE_FREE && !place.tenant && place.passes == 1, "state %u", place.state);
 	CHECK(place.since_ns >= before && place.since_ns <= umcg_get_time_ns(), "since when");
 	since = place.since_ns;
-	CHECK(umcg_recall_place(server) == 1, "nobody had it");
+	CHECK(umcg_recall_place(guests_server) == 1, "nobody had it");
 	AWAIT(told);
 	CHECK(told == 1 && last == one.utid, "not told who was the last");
 	do
-		CHECK_CALL(umcg_get_place(server, &place), 0);
+		CHECK_CALL(umcg_get_place(guests_server, &place), 0);
 	while (place.state != UMCG_PLACE_OWN);
-	CHECK(umcg_recall_place(server) == 0, "it has its place");
-	tell(&one);
-	tell(&one);
-	finish(&one);
+	CHECK(umcg_recall_place(guests_server) == 0, "it has its place");
+	guest_tell(&one);
+	guest_tell(&one);
+	guest_join(&one);
 	AWAIT(left);
 	CHECK(gone == one.utid && gone_tag == (intptr_t)&one, "who has left");
-	end();
+	guests_end();
 
 	begin(0);
 	one.rounds = 1;
-	start(&one, spins);
+	guest_spawn(&one, spins);
 	AWAIT(one.count);
 	/* Until it is there: it may have blocked for a page. */
 	do
-		CHECK_CALL(umcg_get_place(server, &place), 0);
+		CHECK_CALL(umcg_get_place(guests_server, &place), 0);
 	while (place.state != UMCG_PLACE_LENT);
 	CHECK(place.tenant == one.utid && place.since_ns > since && place.since_ns <= umcg_get_time_ns(),
 	      "the tenant");
 	told = 0;
-	CHECK(umcg_recall_place(server) == 0, "somebody has it");
+	CHECK(umcg_recall_place(guests_server) == 0, "somebody has it");
 	go = true;
 	AWAIT(told);
-	CHECK(last == one.utid && umcg_get_passes(server) == place.passes, "passed on");
+	CHECK(last == one.utid && umcg_get_passes(guests_server) == place.passes, "passed on");
 	CHECK_CALL(umcg_get_place(one.utid, &place), EINVAL);
 	CHECK_CALL(umcg_recall_place(one.utid), EINVAL);
-	tell(&one);
-	finish(&one);
-	end();
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 	CHECK_CALL(umcg_get_place(UMCG_NONE, &place), ESRCH);
-	CHECK_CALL(umcg_recall_place(server), EINVAL);
+	CHECK_CALL(umcg_recall_place(guests_server), EINVAL);
 	CHECK_NONE(umcg_get_left(NULL), EINVAL);
 }
 
@@ -303,60 +233,60 @@ static void signalled(void)
 	sigaction(SIGUSR1, &sa, NULL);
 	begin(0);
 	one.rounds = 1;
-	start(&one, hears);
+	guest_spawn(&one, hears);
 	reads(&one, 0);
-	CHECK(!pthread_kill(serving, SIGUSR1), "pthread_kill");
+	CHECK(!pthread_kill(guests_serving, SIGUSR1), "pthread_kill");
 	AWAIT(told);
 	CHECK(last == one.utid, "not told who was the last");
-	tell(&one);
-	finish(&one);
-	end();
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 
 	/* With SA_RESTART nothing changes. */
 	sa.sa_flags = SA_RESTART;
 	sigaction(SIGUSR1, &sa, NULL);
 	begin(0);
-	start(&one, hears);
+	guest_spawn(&one, hears);
 	reads(&one, 0);
 	for (int i = 0; i < 20; i++)
-		CHECK(!pthread_kill(serving, SIGUSR1), "pthread_kill");
-	CHECK(!told && !umcg_get_tenant(server), "told");
-	tell(&one);
-	finish(&one);
-	end();
+		CHECK(!pthread_kill(guests_serving, SIGUSR1), "pthread_kill");
+	CHECK(!told && !umcg_get_tenant(guests_server), "told");
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 }
 
 static void keeps_one(void)
 {
 	umcg_tid w[2];
 
-	group = umcg_create_group(UMCG_GROUP_PASS_ON);
+	guests_group = umcg_create_group(UMCG_GROUP_PASS_ON);
 	test_pin();
-	server = umcg_register_server(group, 0);
-	CHECK(server, "register");
+	guests_server = umcg_register_server(guests_group, 0);
+	CHECK(guests_server, "register");
 	one.rounds = two.rounds = 1;
-	start(&one, hears);
-	start(&two, hears);
+	guest_spawn(&one, hears);
+	guest_spawn(&two, hears);
 	w[0] = umcg_get_idle_worker(true);
 	while (!(w[1] = umcg_get_idle_worker(true)))
 		CHECK(errno == EINTR, "umcg_get_idle_worker");
 	/* One is in our hands: so we are told of the other one's block. */
 	CHECK(umcg_run_worker(w[0]) == w[0], "umcg_run_worker");
-	CHECK(umcg_get_passes(server) == 0, "passed on");
+	CHECK(umcg_get_passes(guests_server) == 0, "passed on");
 	/* Back on the list it is nobody's, and seen there. */
 	CHECK_CALL(umcg_put_idle_worker(w[1]), 0);
 	w[1] = umcg_get_idle_worker(true);
-	tell(&one);
-	tell(&two);
+	guest_tell(&one);
+	guest_tell(&two);
 	for (int n = 0; n < 2;) {
 		if (w[1] && !umcg_run_worker(w[1]) && !errno)
 			n++;
 		w[1] = n < 2 ? umcg_get_idle_worker(true) : UMCG_NONE;
 	}
-	finish(&one);
-	finish(&two);
+	guest_join(&one);
+	guest_join(&two);
 	CHECK_CALL(umcg_unregister_task(), 0);
-	CHECK_CALL(umcg_destroy_group(group), 0);
+	CHECK_CALL(umcg_destroy_group(guests_group), 0);
 }
 
 static atomic_int turn;
@@ -379,13 +309,13 @@ static void swapped(void)
 {
 	begin(0);
 	for (int i = 0; i < CROWD; i++) {
-		start(&crowd[i], waits);
+		guest_spawn(&crowd[i], waits);
 		AWAIT(crowd[i].utid);
 	}
 	for (int n = 0; n < 3; n++) {
 		for (int i = 0; i < CROWD; i++)
 			test_state(crowd[i].utid, WAITS);
-		test_state(server, UMCG_TASK_IDLE);
+		test_state(guests_server, UMCG_TASK_IDLE);
 		told = 0;
 		turn = 0;
 		CHECK_CALL(umcg_wake(crowd[0].utid, false), 0);
@@ -393,18 +323,18 @@ static void swapped(void)
 		if (n == 2)
 			break;
 		test_state(crowd[CROWD - 1].utid, WAITS);
-		test_state(server, UMCG_TASK_IDLE);
+		test_state(guests_server, UMCG_TASK_IDLE);
 		CHECK(told == 1, "told %ld times", (long)told);
 	}
 	for (int i = 0; i < CROWD; i++)
-		finish(&crowd[i]);
-	end();
+		guest_join(&crowd[i]);
+	guests_end();
 }
 
 static void yields(struct guest *g)
 {
 	for (int i = 0; i < g->rounds; i++) {
-		hear(g);
+		guest_hear(g);
 		CHECK_CALL(umcg_yield(), 0);
 	}
 }
@@ -414,21 +344,21 @@ static void given_back(void)
 {
 	begin(0);
 	one.rounds = two.rounds = 200;
-	start(&one, yields);
-	start(&two, yields);
+	guest_spawn(&one, yields);
+	guest_spawn(&two, yields);
 	for (int i = 0; i < 200; i++) {
-		tell(&one);
-		tell(&two);
+		guest_tell(&one);
+		guest_tell(&two);
 	}
-	finish(&one);
-	finish(&two);
+	guest_join(&one);
+	guest_join(&two);
 	AWAIT(left >= 2);
-	end();
+	guests_end();
 }
 
 static void hears_and_spins(struct guest *g)
 {
-	hear(g);
+	guest_hear(g);
 	while (!go)
 		;
 }
@@ -439,10 +369,10 @@ static void preempted(uint32_t flags)
 	umcg_tid tenant;
 
 	begin(UMCG_GROUP_ENABLE_PREEMPTION | flags);
-	start(&one, hears_and_spins);
+	guest_spawn(&one, hears_and_spins);
 	reads(&one, 0);
-	tell(&one);
-	AWAIT((tenant = umcg_get_tenant(server)));
+	guest_tell(&one);
+	AWAIT((tenant = umcg_get_tenant(guests_server)));
 	CHECK(tenant == one.utid && !told, "told");
 	while (!told) {
 		if (umcg_preempt_worker(tenant))
@@ -457,8 +387,8 @@ static void preempted(uint32_t flags)
 		CHECK(umcg_get_task_state(one.utid) != UMCG_TASK_NONE, "it has ended");
 		return;
 	}
-	finish(&one);
-	end();
+	guest_join(&one);
+	guests_end();
 }
 
 static void child_of_preempted(void)
@@ -468,8 +398,8 @@ static void child_of_preempted(void)
 
 static void exits(struct guest *g)
 {
-	hear(g);
-	hear(g);
+	guest_hear(g);
+	guest_hear(g);
 	syscall(SYS_exit, 0);
 }
 
@@ -477,14 +407,14 @@ static void exits(struct guest *g)
 static void exited(void)
 {
 	begin(0);
-	start(&one, exits);
+	guest_spawn(&one, exits);
 	reads(&one, 0);
-	tell(&one);
+	guest_tell(&one);
 	reads(&one, 1);
-	tell(&one);
+	guest_tell(&one);
 	test_await(&left, 1);
 	CHECK(told == 1, "told %ld times", (long)told);
-	end();
+	guests_end();
 }
 
 /* A server that is cancelled gets its place back, lent or not. */
@@ -492,34 +422,32 @@ static void cancelled(bool lent)
 {
 	begin(UMCG_GROUP_ENABLE_PREEMPTION);
 	one.rounds = 2;
-	start(&one, lent ? hears_and_spins : hears);
+	guest_spawn(&one, lent ? hears_and_spins : hears);
 	reads(&one, 0);
 	if (lent) {
-		tell(&one);
-		AWAIT(umcg_get_tenant(server));
+		guest_tell(&one);
+		AWAIT(umcg_get_tenant(guests_server));
 	}
-	CHECK(!pthread_cancel(serving), "pthread_cancel");
-	test_join(serving);
-	CHECK(umcg_get_passes(server) == 0 && errno == ESRCH, "it is there");
+	CHECK(!pthread_cancel(guests_serving), "pthread_cancel");
+	test_join(guests_serving);
+	CHECK(umcg_get_passes(guests_server) == 0 && errno == ESRCH, "it is there");
 	/* Another one finds the worker. */
-	servers = 0;
-	serving = test_spawn(serve, NULL);
-	test_await(&servers, 1);
+	guests_serve(serve);
 	go = true;
 	if (!lent) {
-		tell(&one);
-		tell(&one);
+		guest_tell(&one);
+		guest_tell(&one);
 	}
-	finish(&one);
-	end();
+	guest_join(&one);
+	guests_end();
 }
 
 static void *server_for_a_moment(void *arg)
 {
-	umcg_tid self = umcg_register_server(group, 0);
+	umcg_tid self = umcg_register_server(guests_group, 0);
 
 	if (self) {
-		servers++;
+		guests_servers++;
 		test_await(arg, 1);
 		CHECK_CALL(umcg_unregister_task(), 0);
 	} else {
@@ -535,19 +463,19 @@ static void too_many(void)
 	pthread_t threads[17];
 	atomic_int over = 0;
 
-	group = umcg_create_group(UMCG_GROUP_PASS_ON);
+	guests_group = umcg_create_group(UMCG_GROUP_PASS_ON);
 	for (int n = 0; n < 2; n++) {
-		servers = left = over = 0;
+		guests_servers = left = over = 0;
 		for (int i = 0; i < 17; i++) {
 			threads[i] = test_spawn(server_for_a_moment, &over);
-			AWAIT(servers + left > i);
+			AWAIT(guests_servers + left > i);
 		}
-		CHECK(servers == 16 && left == 1, "%d servers", servers);
+		CHECK(guests_servers == 16 && left == 1, "%d servers", guests_servers);
 		over = 1;
 		for (int i = 0; i < 17; i++)
 			test_join(threads[i]);
 	}
-	CHECK_CALL(umcg_destroy_group(group), 0);
+	CHECK_CALL(umcg_destroy_group(guests_group), 0);
 }
 
 /* The child of a process whose places are lent makes such places itself. */
@@ -558,7 +486,7 @@ static void forked(void)
 
 	begin(0);
 	one.rounds = 1;
-	start(&one, hears);
+	guest_spawn(&one, hears);
 	reads(&one, 0);
 	pid = fork();
 	CHECK(pid >= 0, "fork");
@@ -567,9 +495,9 @@ static void forked(void)
 		_exit(0);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && !status, "the child: %d", status);
-	tell(&one);
-	finish(&one);
-	end();
+	guest_tell(&one);
+	guest_join(&one);
+	guests_end();
 }
 
 static void in_child(void (*run)(void))
@@ -593,22 +521,22 @@ static void traced(void)
 	ssize_t n;
 
 	begin(0);
-	CHECK_CALL(umcg_trace_enable(group, true), 0);
+	CHECK_CALL(umcg_trace_enable(guests_group, true), 0);
 	one.rounds = 10;
-	start(&one, hears);
+	guest_spawn(&one, hears);
 	for (long i = 0; i < one.rounds; i++) {
 		reads(&one, i);
-		tell(&one);
+		guest_tell(&one);
 	}
-	finish(&one);
+	guest_join(&one);
 	test_await(&left, 1);
-	CHECK_CALL(umcg_trace_enable(group, false), 0);
+	CHECK_CALL(umcg_trace_enable(guests_group, false), 0);
 	n = umcg_trace_read(records, 1000);
 	for (ssize_t i = 0; i < n; i++)
 		if (records[i].kind == UMCG_TRACE_PASSES)
 			passes += records[i].arg;
-	CHECK(passes == 20 && passes == umcg_get_passes(server), "%ld passes", (long)passes);
-	end();
+	CHECK(passes == 20 && passes == umcg_get_passes(guests_server), "%ld passes", (long)passes);
+	guests_end();
 }
 
 /* A kernel of the same version that has no places that pass on. */
@@ -627,9 +555,9 @@ static void older_kernel(void)
 	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
 	      !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), "seccomp");
 	CHECK_NONE(umcg_create_group(UMCG_GROUP_PASS_ON), EOPNOTSUPP);
-	group = umcg_create_group(0);
-	CHECK(group, "umcg_create_group");
-	CHECK_CALL(umcg_destroy_group(group), 0);
+	guests_group = umcg_create_group(0);
+	CHECK(guests_group, "umcg_create_group");
+	CHECK_CALL(umcg_destroy_group(guests_group), 0);
 }
 
 int main(int argc, char **argv)

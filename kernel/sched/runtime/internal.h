@@ -322,7 +322,7 @@ COLD void recall(struct runtime *rt, struct server *server);
 COLD void recall_all(struct runtime *rt);
 COLD bool offer_place(struct server *self);
 COLD uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slice, uint64_t slices);
-COLD void take_back(struct server *self, umcg_tid back);
+COLD void take_back(struct server *self, umcg_tid back, int error);
 
 static inline void catch_up(struct runtime *rt)
 {

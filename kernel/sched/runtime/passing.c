@@ -135,13 +135,18 @@ void lose_turn(struct runtime *rt, struct thread *t)
 	settle(rt, server);
 }
 
-/* @t has had the place of @server since @since. */
-static void begin_unseen(struct runtime *rt, struct server *server, struct thread *t, uint64_t since)
+/*
+ * @t has had the place of @server since @since. False: it turns out to have come back elsewhere
+ * meanwhile.
+ */
+static bool begin_unseen(struct runtime *rt, struct server *server, struct thread *t, uint64_t since)
 {
 	uint32_t asked = atomic_load_explicit(&server->asked, memory_order_relaxed);
 
 	if (t->pub.state == UMCG_SCHED_RUNNING)
 		lose_turn(rt, t);
+	if (t->pub.state == UMCG_SCHED_RUNNING)
+		return false;
 	if (t->pub.state == UMCG_SCHED_NONE)
 		t->pub.request_ns = since;
 	if (atomic_load_explicit(&t->wishes.changed, memory_order_relaxed)) {
@@ -154,10 +159,11 @@ static void begin_unseen(struct runtime *rt, struct server *server, struct threa
 	take_seat(rt, server, t, since);
 	/* Who wanted the turn before this one to end wants the place. */
 	if (!asked)
-		return;
+		return true;
 	atomic_store_explicit(&server->asked, asked, memory_order_relaxed);
 	server->retry = true;
 	timer_notice(rt, rt->base.now_ns + RETRY_NS);
+	return true;
 }
 
 /* Is all as we know, with @t on @server and @w in its place? */
@@ -186,12 +192,8 @@ static void settle(struct runtime *rt, struct server *server)
 	note_passes(rt, server, place.passes);
 	if (t)
 		end_unseen(rt, t);
-	/* It may turn out to have come back elsewhere meanwhile: then the next look says what is here. */
-	if (w && w->pub.state == UMCG_SCHED_RUNNING)
-		lose_turn(rt, w);
-	if (w && w->pub.state != UMCG_SCHED_READY && w->pub.state != UMCG_SCHED_RUNNING)
-		begin_unseen(rt, server, w, place.since_ns);
-	else
+	/* If it is not here any more the next look says what is. */
+	if (!w || w->pub.state == UMCG_SCHED_READY || !begin_unseen(rt, server, w, place.since_ns))
 		vacate(rt, server, &place);
 }
 
@@ -262,41 +264,31 @@ bool offer_place(struct server *self)
 	woken = self->sleep == WOKEN;
 	take_wakeup(self);
 	self->sleep = AWAKE;
-	if (back == UMCG_NONE && error) {
-		struct thread *t = seated_on(rt, self);
-
-		/* Nobody has had it, or nobody who is there. */
-		occupy(rt, self);
-		note_passes(rt, self, umcg_get_passes(self->actor.task));
-		if (t)
-			end_unseen(rt, t);
-		/* While a thread is just being run elsewhere it sleeps as one that offers nothing. */
-		return woken || error != EBUSY;
-	}
-	take_back(self, back);
-	return true;
+	take_back(self, back, error);
+	/* While a thread is just being run elsewhere it sleeps as one that offers nothing. */
+	return woken || back != UMCG_NONE || error != EBUSY;
 }
 
 /* @server has to be told of the next block, or has to look now if nobody has its place. */
 void recall(struct runtime *rt, struct server *server)
 {
 	struct thread *t;
-	int woken;
+	int found;
 
 	if (!server->lent || server->recalled)
 		return;
-	woken = umcg_recall_place(server->actor.task);
+	found = umcg_recall_place(server->actor.task);
 	/* One that has not lent it yet looks whether threads are ready, and none may be by then. */
-	server->recalled = woken != 2;
+	server->recalled = found != 2;
 	/* Who is about to offer it, or is on its way back, will look: it finds a wake-up, too. */
-	if (woken == 2 && server->vacant) {
+	if (found == 2 && server->vacant) {
 		occupy(rt, server);
 		if (server->sleep == AWAKE) {
 			server->sleep = WOKEN;
 			umcg_try_wake(server->actor.task, false);
 		}
 	}
-	if (woken != 1) {
+	if (found != 1) {
 		settle(rt, server);
 		return;
 	}
@@ -332,10 +324,10 @@ uint64_t look_at_vacant(struct runtime *rt, struct server *server, uint64_t slic
 }
 
 /*
- * The calling server has its place back from @back, or from one that has left, which
- * perhaps is another than we know of.
+ * The calling server has its place back from @back, from one that has left (UMCG_NONE, and no
+ * @error), which perhaps is another than we know of, or from nobody who is there.
  */
-void take_back(struct server *self, umcg_tid back)
+void take_back(struct server *self, umcg_tid back, int error)
 {
 	struct runtime *rt = self->actor.rt;
 	struct thread *t = seated_on(rt, self), *last;
@@ -347,7 +339,7 @@ void take_back(struct server *self, umcg_tid back)
 
 	occupy(rt, self);
 	note_passes(rt, self, passes);
-	if (back == UMCG_NONE)
+	if (back == UMCG_NONE && !error)
 		left = umcg_get_left(&tag);
 	last = back == UMCG_NONE ? known(rt, left, tag) : known(rt, back, umcg_get_task_tag(back));
 	if (t && t != last)
@@ -359,7 +351,8 @@ void take_back(struct server *self, umcg_tid back)
 		/* It has blocked since, and been seen elsewhere, or will be. */
 		if (why == UMCG_WHY_BLOCKED || why == UMCG_WHY_WAITING || last->pub.state == UMCG_SCHED_READY)
 			return;
-		begin_unseen(rt, self, last, rt->base.now_ns);
+		if (!begin_unseen(rt, self, last, rt->base.now_ns))
+			return;
 	}
 	if (unseen || t != last)
 		end_turns(rt, last, why, unseen_ns(last));

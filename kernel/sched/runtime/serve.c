@@ -54,7 +54,7 @@ static COLD bool returned(struct server *self, bool early, umcg_tid back, int er
 	self->lent = false;
 	if (early || (back == UMCG_NONE && error))
 		return false;
-	take_back(self, back);
+	take_back(self, back, error);
 	return true;
 }
 

@@ -90,6 +90,7 @@ void pass_on(struct runtime *rt)
 		share_out(rt, arrived);
 }
 
+/* For the statistics and the trace: @server sleeps for want of work, and looks again. */
 void note_sleep(struct server *server)
 {
 	struct runtime *rt = server->actor.rt;
