@@ -317,6 +317,11 @@ def _command(kernel: Path, options: VmOptions, accelerator: Accelerator, folder:
         *("--cpus", str(options.cpus), "--memory", f"{options.memory_mib}M"),
         *("--rw", "--force-9p", "--disable-microvm", "--show-boot-console"),
         *("--script-sh", _script(options.frozen)),
+        # virtme-ng gives each stream a bus of its own, and QEMU a bus 31 ports, each with two files
+        # to wait for: more than 400 of them, looked at whenever anything happens, cost a tenth of a
+        # guest's time. One port on each bus is what is there; the first number is a console's.
+        "--qemu-opt=-global",
+        "--qemu-opt=virtio-serial-device.max_ports=2",
         "--qemu-opt=-chardev",
         f"--qemu-opt=socket,id=labkit,path={folder / 'port'}",
         "--qemu-opt=-device",
