@@ -149,7 +149,7 @@ bool umcg_sched_dropped(void);
 /* Sums since the beginning. Read while they move: each is right, not all at once. */
 struct umcg_sched_stats {
 	uint64_t turns, blocked, waited, preempted, expired, yielded, ended;
-	uint64_t sleeps;		/* of servers, for want of work */
+	uint64_t sleeps;		/* of servers, for want of work: also those that offer their place */
 	uint64_t wakeups;		/* sent to servers that slept */
 	uint64_t kicks;			/* preemptions asked for and accepted */
 	uint64_t late_kicks;		/* of those, after another try */

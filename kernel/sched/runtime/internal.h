@@ -11,7 +11,8 @@
  * that are about to enter. No worker ever does: it could be taken off its server
  * while it holds the lock. Nothing that waits is done under it: a preemption is
  * asked for under it (so that it hits the turn that was meant), wake-ups are sent
- * after it (so that what wakes up does not wait for it).
+ * after it (so that what wakes up does not wait for it). But for one that is due when a place is
+ * recalled that was just about to be offered, recall(): it is only queued, and nobody wakes up.
  *
  * A thread's state and where it is:
  *
