@@ -223,17 +223,21 @@ static void yields(struct guest *g)
 static void given_back(void)
 {
 	void (*const ways[])(struct guest *g) = { hears, exits, yields };
+	static struct guest guests[3];
 
 	for (int i = 0; i < 3; i++) {
+		struct guest *g = &guests[i];
 		long before;
 
 		begin(0);
-		start(&one, ways[i]);
+		start(g, ways[i]);
 		before = offers;
-		guest_tell(&one);
+		guest_tell(g);
 		returns(before);
-		guest_join(&one);
-		CHECK(last == one.utid && error == (ways[i] == yields ? -1 : 0), "%d: errno %d", i, error);
+		/* ThreadSanitizer waits for ever for one that ends without a word. */
+		if (ways[i] != exits)
+			guest_join(g);
+		CHECK(last == g->utid && error == (ways[i] == yields ? -1 : 0), "%d: errno %d", i, error);
 		guests_end();
 	}
 }

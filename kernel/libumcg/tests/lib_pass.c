@@ -412,8 +412,8 @@ static void exited(void)
 	guest_tell(&one);
 	reads(&one, 1);
 	guest_tell(&one);
-	test_await(&left, 1);
-	CHECK(told == 1, "told %ld times", (long)told);
+	AWAIT(told);
+	CHECK(told == 1 && left == 1, "told %ld times, %d have left", (long)told, left);
 	guests_end();
 }
 
