@@ -249,10 +249,8 @@ int main(int argc, char **argv)
 	rounds = test_size("ROUNDS", 1, 20000);
 	last_round();
 	renewed();
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	/* Their runtimes must see each thread end. */
-	bare_exit();
-#endif
+	if (TEST_BARE_EXITS)
+		bare_exit();
 #ifndef __SANITIZE_THREAD__
 	/* Its runtime cannot start threads in a child. */
 	forks(1);

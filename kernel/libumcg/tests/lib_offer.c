@@ -223,21 +223,19 @@ static void yields(struct guest *g)
 static void given_back(void)
 {
 	void (*const ways[])(struct guest *g) = { hears, exits, yields };
-	static struct guest guests[3];
 
 	for (int i = 0; i < 3; i++) {
-		struct guest *g = &guests[i];
 		long before;
 
+		if (ways[i] == exits && !TEST_BARE_EXITS)
+			continue;
 		begin(0);
-		start(g, ways[i]);
+		start(&one, ways[i]);
 		before = offers;
-		guest_tell(g);
+		guest_tell(&one);
 		returns(before);
-		/* ThreadSanitizer waits for ever for one that ends without a word. */
-		if (ways[i] != exits)
-			guest_join(g);
-		CHECK(last == g->utid && error == (ways[i] == yields ? -1 : 0), "%d: errno %d", i, error);
+		guest_join(&one);
+		CHECK(last == one.utid && error == (ways[i] == yields ? -1 : 0), "%d: errno %d", i, error);
 		guests_end();
 	}
 }

@@ -39,6 +39,16 @@
 #define TEST_THREADS_AFTER_FORK	true
 #endif
 
+/*
+ * May a thread end by a bare exit(2)? Not under sanitizers: their run times must see each thread
+ * end, and ThreadSanitizer's waits for ever for one that is joined.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_BARE_EXITS		false
+#else
+#define TEST_BARE_EXITS		true
+#endif
+
 /* Say what went wrong and end the program. */
 #define FAIL(...)	test_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define CHECK(cond, ...) \
